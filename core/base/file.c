@@ -1,0 +1,171 @@
+/* file.c: POSIX files with messages that name the path. SHA-256 is OpenSSL's. */
+#include "core/base/file.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static hg_status fail_errno(hg_error *error, const char *verb, const char *path)
+{
+    hg_status status = errno == ENOENT ? HG_ERROR_NOT_FOUND : HG_ERROR_IO;
+    return hg_fail(error, status, "%s: cannot %s: %s", path, verb, strerror(errno));
+}
+
+/* Opens a regular file for reading and tells its size. */
+static hg_status open_regular(const char *path, int *fd, size_t *size, hg_error *error)
+{
+    *fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (*fd < 0) return fail_errno(error, "open", path);
+    struct stat st;
+    if (fstat(*fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+        close(*fd);
+        return hg_fail(error, HG_ERROR_IO, "%s: not a regular file", path);
+    }
+    *size = (size_t)st.st_size;
+    return HG_OK;
+}
+
+hg_status hg_file_map(const char *path, hg_mapping *out, hg_error *error)
+{
+    int fd;
+    *out = (hg_mapping){0};
+    hg_status status = open_regular(path, &fd, &out->size, error);
+    if (status) return status;
+    if (out->size) {
+        void *data = mmap(NULL, out->size, PROT_READ, MAP_PRIVATE, fd, 0);
+        if (data == MAP_FAILED)
+            status = fail_errno(error, "map", path);
+        else
+            out->data = data;
+    }
+    close(fd);
+    if (status) *out = (hg_mapping){0};
+    return status;
+}
+
+void hg_file_unmap(hg_mapping *mapping)
+{
+    if (mapping->data) munmap((void *)(uintptr_t)mapping->data, mapping->size);
+    *mapping = (hg_mapping){0};
+}
+
+hg_status hg_file_read(const char *path, hg_buf *buf, hg_error *error)
+{
+    int fd;
+    size_t size;
+    hg_status status = open_regular(path, &fd, &size, error);
+    if (status) return status;
+    char piece[1 << 16];
+    ssize_t got = 0;
+    while (!status && (got = read(fd, piece, sizeof piece)) > 0) {
+        status = hg_buf_append(buf, piece, (size_t)got);
+    }
+    if (status) {
+        hg_fail(error, status, "%s: %zu bytes, more than the %zu that are read", path, size,
+                buf->maximum);
+    } else if (got < 0) {
+        status = fail_errno(error, "read", path);
+    }
+    close(fd);
+    return status;
+}
+
+static hg_status write_all(int fd, const char *bytes, size_t count)
+{
+    while (count) {
+        ssize_t put = write(fd, bytes, count);
+        if (put < 0 && errno == EINTR) continue;
+        if (put <= 0) return HG_ERROR_IO;
+        bytes += put;
+        count -= (size_t)put;
+    }
+    return HG_OK;
+}
+
+static hg_status sync_folder_of(const char *path, hg_error *error)
+{
+    char copy[HG_PATH_MAX];
+    snprintf(copy, sizeof copy, "%s", path);
+    const char *folder = dirname(copy);
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return fail_errno(error, "open", folder);
+    hg_status status = fsync(fd) ? fail_errno(error, "sync", folder) : HG_OK;
+    close(fd);
+    return status;
+}
+
+hg_status hg_file_write(const char *path, const void *bytes, size_t count, hg_error *error)
+{
+    char partial[HG_PATH_MAX];
+    if (snprintf(partial, sizeof partial, "%s.partial", path) >= (int)sizeof partial)
+        return hg_fail(error, HG_ERROR_LIMIT, "%s: path too long", path);
+    int fd = open(partial, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0) return fail_errno(error, "create", partial);
+    hg_status status = HG_OK;
+    if (write_all(fd, bytes, count) || fsync(fd)) status = fail_errno(error, "write", partial);
+    close(fd);
+    if (!status && rename(partial, path)) status = fail_errno(error, "rename to", path);
+    if (status) unlink(partial);
+    return status ? status : sync_folder_of(path, error);
+}
+
+hg_status hg_folder_make(const char *path, hg_error *error)
+{
+    char copy[HG_PATH_MAX];
+    if (snprintf(copy, sizeof copy, "%s", path) >= (int)sizeof copy)
+        return hg_fail(error, HG_ERROR_LIMIT, "%s: path too long", path);
+    for (char *p = copy + 1;; p++) {
+        if (*p != '/' && *p != '\0') continue;
+        char kept = *p;
+        *p = '\0';
+        if (mkdir(copy, 0700) && errno != EEXIST) return fail_errno(error, "create", copy);
+        *p = kept;
+        if (!kept) return HG_OK;
+    }
+}
+
+bool hg_file_exists(const char *path)
+{
+    return access(path, F_OK) == 0;
+}
+
+hg_status hg_path_join(char *out, size_t size, const char *folder, const char *name,
+                       hg_error *error)
+{
+    if (snprintf(out, size, "%s/%s", folder, name) < (int)size) return HG_OK;
+    return hg_fail(error, HG_ERROR_LIMIT, "%s/%s: path too long", folder, name);
+}
+
+static void to_hex(const uint8_t *digest, char *hex)
+{
+    for (int i = 0; i < 32; i++) snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+}
+
+hg_status hg_sha256(const void *bytes, size_t count, char *hex, hg_error *error)
+{
+    uint8_t digest[EVP_MAX_MD_SIZE];
+    unsigned length = 0;
+    if (!EVP_Digest(bytes, count, digest, &length, EVP_sha256(), NULL))
+        return hg_fail(error, HG_ERROR_MEMORY, "OpenSSL could not compute SHA-256");
+    assert(length == 32);
+    to_hex(digest, hex);
+    return HG_OK;
+}
+
+hg_status hg_file_sha256(const char *path, char *hex, hg_error *error)
+{
+    hg_mapping file;
+    hg_status status = hg_file_map(path, &file, error);
+    if (status) return status;
+    status = hg_sha256(file.data, file.size, hex, error);
+    hg_file_unmap(&file);
+    return status;
+}

@@ -1,0 +1,61 @@
+/* limits.h: every bound of the program, each with its reason.
+ *
+ * One table: X(name, value, "reason"). Code uses the enum constants HG_LIMIT_<name>; the
+ * documentation (docs/OPERATIONS.md, `hydraglot doctor --limits`) is printed from the same rows.
+ * Sizes are bytes unless the name says otherwise.
+ */
+#ifndef HG_BASE_LIMITS_H
+#define HG_BASE_LIMITS_H
+
+#define HG_LIMITS(X)                                                                               \
+    /* files */                                                                                    \
+    X(FILE_JSON, 64 << 20, "a JSON file (tokenizer.json of Llama-3 has 9 MB)")                     \
+    X(SAFETENSORS_HEADER, 100 << 20, "the reference library's own bound")                          \
+    X(TENSOR_NAME, 256, "longest tensor name we look up")                                          \
+    X(VOCABULARY, 1 << 20, "tokens of a vocabulary; Llama-3 has 128,256")                          \
+    X(TOKEN_BYTES, 1024, "bytes of one token")                                                     \
+    X(MODEL_LAYERS, 256, "Llama-3.1-405B has 126")                                                 \
+    X(MODEL_WIDTH, 1 << 17, "hidden, intermediate size; 405B has 53,248")                          \
+    X(MODEL_HEADS, 512, "attention heads of a layer")                                              \
+    X(ADAPTER_RANK, 256, "rank of a LoRA pair; larger ones cost more than they bring")             \
+    X(STOP_TOKENS, 16, "stop tokens of one plugin or model")                                       \
+    X(PLUGIN_NAME, 64, "characters of a plugin's name")                                            \
+    X(TAG, 64, "characters of a language tag (BCP-47 asks for 35)")                                \
+    X(TEMPLATE, 4096, "bytes of a prompt template")                                                \
+    X(RULES, 16 << 10, "bytes of one set of transliteration rules")                                \
+    X(PLUGIN_SOURCES, 64, "source languages of one plugin")                                        \
+    /* engine */                                                                                   \
+    X(LANES, 32, "lanes of one job: the targets of one sentence")                                  \
+    X(JOBS, 64, "jobs in the engine at once, waiting ones counted")                                \
+    X(STEP_LANES, 64, "lanes that run in one step")                                                \
+    X(STEP_ROWS, 256, "rows of one step: decode rows first, prefill fills the rest")               \
+    X(PAGE_TOKENS, 16, "tokens of one KV page")                                                    \
+    X(ADAPTER_SLOTS, 64, "adapters resident on the device")                                        \
+    X(ADAPTER_PIECE, 256 << 10, "bytes of an adapter uploaded between two steps")                  \
+    X(PREFIXES, 256, "token sequences whose KV is kept for reuse")                                 \
+    X(WORKERS, 64, "threads of the CPU device")                                                    \
+    /* text */                                                                                     \
+    X(TEXT, 2000, "code points of one sentence's text over the wire")                              \
+    X(TOKENS_DEFAULT, 256, "output tokens of a lane when the request names no bound")              \
+    X(ID, 64, "characters of a sentence id")                                                       \
+    X(REPETITION, 4, "times a phrase may follow itself before a lane is stopped")                  \
+    /* service */                                                                                  \
+    X(SESSIONS, 2000, "websocket sessions at once")                                                \
+    X(FRAME, 64 << 10, "bytes of one websocket frame from a client")                               \
+    X(SENTENCES, 64, "sentence ids whose state a session keeps, least recently used leave")        \
+    X(SESSION_JOBS, 8, "jobs of one session in the engine; a further translate gets `busy`")       \
+    X(OUT_QUEUE, 1 << 20, "bytes waiting for one slow reader before it is closed with 4008")       \
+    X(HTTP_BODY, 1 << 20, "bytes of a request body")                                               \
+    X(LOG_LINE, 2048, "bytes of one log line")                                                     \
+    /* db */                                                                                       \
+    X(DB_QUEUE, 4096, "rows waiting for the writer; further ones are dropped and counted")         \
+    X(DB_COMMIT_MS, 100, "ms between two commits of batch rows: well below the 250 promised")      \
+    X(DB_BATCH_ROWS, 1000000, "batch rows kept; older ones leave")
+
+enum hg_limit {
+#define HG_LIMIT_ENUM(name, value, why) HG_LIMIT_##name = (value),
+    HG_LIMITS(HG_LIMIT_ENUM)
+#undef HG_LIMIT_ENUM
+};
+
+#endif

@@ -1,0 +1,29 @@
+/* adapter.h: a PEFT LoRA or aLoRA adapter from disk, checked against its base.
+ *
+ * Reads adapter_config.json and adapter_model.safetensors. Scale, rank and alpha patterns, target
+ * modules (list, regular expression, "all-linear"), excluded modules and layers are PEFT's; an
+ * option that we cannot honour (DoRA, bias, modules_to_save, ...) is refused by its name.
+ */
+#ifndef HG_MODEL_ADAPTER_H
+#define HG_MODEL_ADAPTER_H
+
+#include "core/base/error.h"
+#include "core/model/model.h"
+
+#define HG_INVOCATION_MAX 32
+
+typedef struct hg_adapter {
+    hg_lora_weights lora; /* views into what this adapter owns */
+    /* aLoRA: the adapter acts from the first token of the last occurrence of this sequence in the
+     * prompt on. None: it acts on all tokens. */
+    int32_t invocation[HG_INVOCATION_MAX];
+    uint32_t invocations;
+    struct hg_adapter_owned *owned; /* private to core/model */
+} hg_adapter;
+
+/* folder: the adapter's. shape: the base it must fit. */
+hg_status hg_adapter_open(const char *folder, const hg_shape *shape, hg_adapter **out,
+                          hg_error *error) HG_CHECKED;
+void hg_adapter_close(hg_adapter *adapter);
+
+#endif

@@ -1,0 +1,39 @@
+/* model.h: a base model from disk, checked and ready for a device.
+ *
+ * hg_model_open reads a folder in Hugging Face layout (config.json, generation_config.json,
+ * tokenizer.json, *.safetensors). Files are mapped; every offset, shape, type and size is checked
+ * against the file and the config before anything is used. The result is one struct of views that
+ * lives until hg_model_close. An error names the file, the tensor or field, what was found and
+ * what was expected.
+ */
+#ifndef HG_MODEL_MODEL_H
+#define HG_MODEL_MODEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/base/error.h"
+#include "core/base/file.h"
+#include "core/base/limits.h"
+#include "kernels/weights.h"
+
+typedef struct hg_model {
+    hg_weights weights; /* views into what this model owns */
+    char name[64];      /* the folder's name */
+    char path[HG_PATH_MAX];
+    char tokenizer_path[HG_PATH_MAX];
+    char fingerprint[8 + HG_SHA256_HEX]; /* "sha256:" and the digest of the weights file */
+    char weights_form[64];               /* "compressed-tensors INT4 group 32", for people */
+    uint64_t parameters;
+    size_t file_bytes;                  /* of the weights */
+    int32_t bos;                        /* -1: none */
+    int32_t stop[HG_LIMIT_STOP_TOKENS]; /* eos_token_id of generation_config.json or config.json */
+    uint32_t stops;
+    struct hg_model_owned *owned; /* mappings and arrays; private to core/model */
+} hg_model;
+
+hg_status hg_model_open(const char *path, hg_model **out, hg_error *error) HG_CHECKED;
+void hg_model_close(hg_model *model);
+
+#endif

@@ -1,0 +1,38 @@
+/* service.h: the websocket and HTTP server (libwebsockets), one thread.
+ *
+ * Serves hydraglot.v1 on /v1/live, the page from web_path, /healthz, /readyz and /metrics. The
+ * service thread owns sockets, sessions, conversations and output queues; it is woken by the
+ * runtime's doorbell through lws_cancel_service.
+ */
+#ifndef HG_SERVICE_SERVICE_H
+#define HG_SERVICE_SERVICE_H
+
+#include <stdint.h>
+
+#include "core/base/error.h"
+#include "core/translate/runtime.h"
+
+typedef struct hg_service hg_service;
+
+typedef struct hg_service_options {
+    const char *listen;   /* "HOST:PORT"; port 0: any free one. Loopback only, until tokens exist */
+    const char *web_path; /* folder of the page */
+    hg_runtime_options runtime; /* the service sets the doorbell */
+} hg_service_options;
+
+/* Binds the socket and opens the runtime. HG_ERROR_ARGUMENT for an address that is not loopback. */
+hg_status hg_service_open(const hg_service_options *options, hg_service **out,
+                          hg_error *error) HG_CHECKED;
+
+/* "http://127.0.0.1:8080/" with the real port. Lives as long as the service. */
+const char *hg_service_url(const hg_service *service);
+
+/* Runs until hg_service_stop; then tells every client (1001), lets lanes end for a moment, returns.
+ */
+hg_status hg_service_run(hg_service *service, hg_error *error) HG_CHECKED;
+
+/* Asks run to return. Async-signal-safe; any thread. */
+void hg_service_stop(hg_service *service);
+void hg_service_close(hg_service *service);
+
+#endif

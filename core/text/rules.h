@@ -1,0 +1,27 @@
+/* rules.h: a plugin's text rules: ICU transliteration ("::Hant-Hans;", or rules such as
+ * "' ?' > ' ?';"). Data that an administrator may upload, never code. */
+#ifndef HG_TEXT_RULES_H
+#define HG_TEXT_RULES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "core/base/buf.h"
+#include "core/base/error.h"
+
+typedef struct hg_rules hg_rules;
+
+/* Compiles; HG_ERROR_FORMAT with ICU's place and reason. */
+hg_status hg_rules_open(const char *rules, hg_rules **out, hg_error *error) HG_CHECKED;
+void hg_rules_close(hg_rules *rules);
+
+/* Replaces out's content by the transliteration of text, as finished text. One thread at a time. */
+hg_status hg_rules_apply(hg_rules *rules, const char *text, size_t count, hg_buf *out) HG_CHECKED;
+
+/* As apply, but for text that may go on: *settled is whether nothing of the result can change,
+ * whatever follows (ICU's incremental transliteration has consumed all). Then apply of any longer
+ * text begins with this result. */
+hg_status hg_rules_apply_open(hg_rules *rules, const char *text, size_t count, hg_buf *out,
+                              bool *settled) HG_CHECKED;
+
+#endif

@@ -1,0 +1,66 @@
+/* runtime.h: everything that serves a sentence, put together: model, tokenizer, engine, store and
+ * the catalog of languages. `serve`, `translate` and `bench` all stand on it.
+ *
+ * hg_runtime_open returns as soon as the base model is on the device; a loader thread then reads
+ * and checks the enabled plugins, records new ones in the store and hands them to the engine.
+ * hg_runtime_ready tells when all of them can be used.
+ */
+#ifndef HG_TRANSLATE_RUNTIME_H
+#define HG_TRANSLATE_RUNTIME_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/base/error.h"
+#include "core/engine/engine.h"
+#include "core/model/model.h"
+#include "core/text/language.h"
+#include "core/text/tokenizer.h"
+#include "db/store.h"
+
+typedef struct hg_runtime hg_runtime;
+
+typedef struct hg_runtime_options {
+    const char *model_path;     /* folder of the base model */
+    const char *plugins_path;   /* folder of plugin folders */
+    const char *data_path;      /* database; NULL: nothing is stored (no log, ids from 1) */
+    const char *device;         /* "auto", "cpu", "cuda" */
+    const char *kernel;         /* NULL: best */
+    uint32_t threads;           /* 0: all cores we may run on */
+    size_t device_memory_bytes; /* 0: no bound */
+    const char *only;           /* comma-separated plugin names to load, or NULL: all enabled */
+    bool log_text;              /* the operator allows text in the log */
+    void (*doorbell)(void *context); /* rung from other threads: call hg_translator_poll soon */
+    void *doorbell_context;
+} hg_runtime_options;
+
+hg_status hg_runtime_open(const hg_runtime_options *options, hg_runtime **out,
+                          hg_error *error) HG_CHECKED;
+void hg_runtime_close(hg_runtime *runtime);
+
+/* True when every enabled plugin is usable or has failed. */
+bool hg_runtime_ready(hg_runtime *runtime);
+/* Waits for that; an error names the plugins that failed. */
+hg_status hg_runtime_wait_ready(hg_runtime *runtime, hg_error *error) HG_CHECKED;
+
+/* One language as clients see it. Strings are owned by the catalog and live until the next poll. */
+typedef struct hg_language_view {
+    hg_tag tag;
+    const char *plugin, *title, *licence, *attribution;
+    char name[64], native[64]; /* English name, own name */
+    const char *direction;     /* "ltr", "rtl" */
+    const char *const *source; /* [sources] */
+    uint32_t sources, generation, rank_max;
+    uint64_t bytes, adapter_key;
+} hg_language_view;
+
+/* Fills view [room] with the usable languages, by English name; returns how many there are. */
+uint32_t hg_runtime_languages(hg_runtime *runtime, hg_language_view *view, uint32_t room);
+
+const hg_model *hg_runtime_model(const hg_runtime *runtime);
+const hg_tokenizer *hg_runtime_tokenizer(const hg_runtime *runtime);
+hg_engine *hg_runtime_engine(hg_runtime *runtime);
+hg_store *hg_runtime_store(hg_runtime *runtime); /* NULL without a data folder */
+
+#endif

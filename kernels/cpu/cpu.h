@@ -1,0 +1,20 @@
+/* cpu.h: the CPU device. Kernel families, chosen at open:
+ *
+ *   reference    plain C loops, F32: the oracle of all others
+ *   avx2         INT8 activations, 256-bit integer dot products
+ *   avx512vnni   the same on AVX-512 VNNI
+ *
+ * hg_device_options.kernel names one; asking for one that this processor lacks is an error that
+ * lists those it has.
+ */
+#ifndef HG_KERNELS_CPU_CPU_H
+#define HG_KERNELS_CPU_CPU_H
+
+#include "kernels/device.h"
+
+const hg_device_api *hg_cpu_device(void);
+
+/* Names of the families that run on this processor, best first; NULL ends the list. */
+const char *const *hg_cpu_kernels(void);
+
+#endif

@@ -1,0 +1,112 @@
+/* device.h: the one interface to something that computes a transformer step.
+ *
+ * A device holds one base model, a pool of KV pages and a table of adapter slots. The whole step is
+ * the device's own business, so that each can fuse as it likes; page ids, slots, lanes and
+ * scheduling belong to the caller (core/engine), whose engine thread makes all calls.
+ *
+ * Contract, for every implementation:
+ * - A row's result depends only on its own lane: the same bits whatever other rows a step has and
+ *   however a prompt was cut into steps.
+ * - Nothing is allocated after load_model but by put_adapter_begin.
+ * - A call that fails leaves the device as it was, unless it returns HG_ERROR_DEVICE: then only
+ *   close may follow.
+ */
+#ifndef HG_KERNELS_DEVICE_H
+#define HG_KERNELS_DEVICE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/base/error.h"
+#include "kernels/weights.h"
+
+#define HG_DEVICE_VERSION 1
+#define HG_NO_SLOT        UINT16_MAX /* a row that runs on the base alone */
+
+typedef struct hg_device hg_device; /* each implementation defines its own */
+
+typedef struct hg_device_options {
+    const char *kernel;  /* name of a kernel family, or NULL: the best one here */
+    uint32_t threads;    /* CPU threads, 0: one for each core we may run on */
+    size_t memory_bytes; /* most device memory to take, 0: no bound of ours */
+} hg_device_options;
+
+/* What to make room for; fixed from load_model to close. */
+typedef struct hg_device_plan {
+    uint32_t pages;         /* KV pages of HG_LIMIT_PAGE_TOKENS tokens, all layers, K and V */
+    uint32_t lane_pages;    /* entries of one lane's page table */
+    uint32_t step_rows;     /* most rows of a step */
+    uint32_t step_lanes;    /* most lanes of a step */
+    uint32_t adapter_slots; /* slots 0 .. adapter_slots - 1 */
+} hg_device_plan;
+
+typedef struct hg_device_info {
+    char name[64];   /* "cpu: AMD EPYC 9B14", "cuda: NVIDIA H200" */
+    char kernel[32]; /* "avx512vnni" */
+    uint32_t threads;
+    size_t page_bytes; /* of one KV page; 0 before load_model */
+} hg_device_info;
+
+typedef struct hg_device_memory {
+    size_t weights_bytes, pages_bytes, adapters_bytes, workspace_bytes;
+} hg_device_memory;
+
+/* Rows of one lane stand together, positions rising by one from row to row. A row attends to
+ * positions 0 .. its own of its lane; what it needs below its lane's first row of this step must
+ * have been computed by earlier steps. */
+typedef struct hg_row {
+    int32_t token;
+    uint32_t position; /* in its lane; its K and V go to page table[position / PAGE_TOKENS] */
+    uint16_t lane;     /* row of the page table */
+    uint16_t slot;     /* adapter slot, or HG_NO_SLOT */
+    bool want;         /* the caller reads this row's result */
+    bool want_logits;  /* implies want: its logits too */
+} hg_row;
+
+typedef struct hg_step {
+    const hg_row *row;    /* [rows] */
+    const uint32_t *page; /* [lanes, lane_pages] page ids; entries not needed may hold anything */
+    uint32_t rows, lanes;
+} hg_step;
+
+/* Memory of the caller. Entries of rows that did not ask are left alone. Of equal logits the
+ * lowest token id wins. */
+typedef struct hg_result {
+    int32_t *token; /* [rows] arg-max of the row's logits */
+    float *logits;  /* [rows that want_logits, vocabulary], in row order; NULL when none does */
+} hg_result;
+
+typedef struct hg_device_api {
+    uint32_t version; /* HG_DEVICE_VERSION */
+    const char *name; /* "cpu", "cuda" */
+
+    hg_status (*open)(const hg_device_options *options, hg_device **out, hg_error *error);
+    void (*close)(hg_device *device); /* NULL is allowed */
+    void (*describe)(const hg_device *device, hg_device_info *out);
+    void (*memory)(const hg_device *device, hg_device_memory *out); /* what is really held */
+
+    /* Packs the model into the device's own order and allocates what plan says. Once per device.
+     * The views in weights must stay valid until close. */
+    hg_status (*load_model)(hg_device *device, const hg_weights *weights,
+                            const hg_device_plan *plan, hg_error *error);
+
+    /* An adapter comes in pieces, so that steps can run in between: begin (allocates; weights must
+     * stay valid until commit), step (reads about bytes more; *done when nothing is left), commit
+     * (from now on rows may name slot). drop frees a slot in any of these states. */
+    hg_status (*put_adapter_begin)(hg_device *device, uint16_t slot, const hg_lora_weights *weights,
+                                   hg_error *error);
+    hg_status (*put_adapter_step)(hg_device *device, uint16_t slot, size_t bytes, bool *done,
+                                  hg_error *error);
+    hg_status (*put_adapter_commit)(hg_device *device, uint16_t slot, hg_error *error);
+    void (*drop_adapter)(hg_device *device, uint16_t slot);
+
+    /* Copies the first tokens K and V entries of all layers from one page to another. */
+    hg_status (*copy_page)(hg_device *device, uint32_t from, uint32_t to, uint32_t tokens,
+                           hg_error *error);
+
+    hg_status (*forward)(hg_device *device, const hg_step *step, hg_result *result,
+                         hg_error *error);
+} hg_device_api;
+
+#endif

@@ -1,0 +1,89 @@
+/* weights.h: the device form of a model and of an adapter, as core/model hands it to a device.
+ *
+ * Everything here is a view: pointers into mapped files or into memory that the giver owns. All
+ * shapes, offsets and sizes were checked where the files were read, so a device may trust them.
+ * Matrices are row-major: row = output, column = input.
+ */
+#ifndef HG_KERNELS_WEIGHTS_H
+#define HG_KERNELS_WEIGHTS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef enum hg_dtype { HG_F32, HG_F16, HG_BF16 } hg_dtype;
+
+/* A plain matrix in the file's type. */
+typedef struct hg_matrix {
+    const void *data; /* [rows, columns] */
+    uint32_t rows, columns;
+    hg_dtype type;
+} hg_matrix;
+
+/* A quantised linear layer: w[r][c] = (code[r][c] - zero) * scale[r][c / group] without offsets,
+ * where zero is 8 for 4 bits and 128 for 8 bits; w = code * scale + offset with them. */
+typedef struct hg_linear {
+    const uint8_t
+        *codes; /* [rows, columns * bits / 8]; of two 4-bit codes the low nibble is first */
+    const uint16_t *scales;  /* [rows, columns / group] F16 */
+    const uint16_t *offsets; /* [rows, columns / group] F16, or NULL: symmetric */
+    uint32_t rows, columns;  /* columns is a multiple of group */
+    uint16_t group;          /* 16, 32, 64 or 128 columns share a scale */
+    uint8_t bits;            /* 4 or 8 */
+} hg_linear;
+
+typedef enum hg_projection {
+    HG_Q,
+    HG_K,
+    HG_V,
+    HG_O,
+    HG_GATE,
+    HG_UP,
+    HG_DOWN,
+    HG_PROJECTIONS
+} hg_projection;
+
+typedef struct hg_layer {
+    const float *attention_norm; /* [hidden] */
+    const float *mlp_norm;       /* [hidden] */
+    /* Q [heads * head_dim, hidden], K and V [kv_heads * head_dim, hidden],
+     * O [hidden, heads * head_dim], GATE and UP [intermediate, hidden], DOWN [hidden, intermediate]
+     */
+    hg_linear linear[HG_PROJECTIONS];
+} hg_layer;
+
+/* The shape of a Llama model; names as in Hugging Face's config.json. */
+typedef struct hg_shape {
+    uint32_t vocabulary, hidden, intermediate, layers, heads, kv_heads, head_dim, positions;
+    float rms_epsilon;
+} hg_shape;
+
+typedef struct hg_weights {
+    hg_shape shape;
+    const float *rope_frequency; /* [head_dim / 2] radians per position, scaling already applied;
+                                  * the rotated pair is (i, i + head_dim / 2) */
+    hg_matrix embedding;         /* [vocabulary, hidden] */
+    hg_matrix head;              /* [vocabulary, hidden]; the embedding itself when tied */
+    const float *final_norm;     /* [hidden] */
+    const hg_layer *layer;       /* [layers] */
+} hg_weights;
+
+/* One LoRA pair: y += scale * B (A x). rank 0: the adapter leaves this projection alone. */
+typedef struct hg_lora {
+    hg_matrix a; /* [rank, columns of the projection] */
+    hg_matrix b; /* [rows of the projection, rank] */
+    float scale; /* alpha / rank, or alpha / sqrt(rank) (rsLoRA) */
+    uint32_t rank;
+} hg_lora;
+
+typedef struct hg_lora_layer {
+    hg_lora pair[HG_PROJECTIONS];
+} hg_lora_layer;
+
+typedef struct hg_lora_weights {
+    const hg_lora_layer *layer; /* [layers] */
+    uint32_t layers;            /* the base's */
+    uint32_t rank_max;
+    size_t bytes; /* of all pairs in the file's type: what an upload has to read */
+} hg_lora_weights;
+
+#endif
