@@ -40,7 +40,8 @@ hg_status hg_fail_within(hg_error *error, const char *format, ...)
     memcpy(old, error->message, sizeof old);
     size_t used = strlen(context);
     memcpy(error->message, context, used);
-    snprintf(error->message + used, sizeof error->message - used, ": %s", old);
+    int room = (int)(sizeof error->message - used); /* at least 1: context ended in its NUL */
+    snprintf(error->message + used, (size_t)room, ": %.*s", room, old);
     trim_to_character(error->message);
     return error->status;
 }

@@ -22,6 +22,7 @@ static hg_status fail_errno(hg_error *error, const char *verb, const char *path)
 /* Opens a regular file for reading and tells its size. */
 static hg_status open_regular(const char *path, int *fd, size_t *size, hg_error *error)
 {
+    *size = 0;
     *fd = open(path, O_RDONLY | O_CLOEXEC);
     if (*fd < 0) return fail_errno(error, "open", path);
     struct stat st;

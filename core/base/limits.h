@@ -14,6 +14,7 @@
     X(TENSOR_NAME, 256, "longest tensor name we look up")                                          \
     X(VOCABULARY, 1 << 20, "tokens of a vocabulary; Llama-3 has 128,256")                          \
     X(TOKEN_BYTES, 1024, "bytes of one token")                                                     \
+    X(MERGES, 1 << 22, "merges of a vocabulary; Llama-3 has 280,147")                              \
     X(MODEL_LAYERS, 256, "Llama-3.1-405B has 126")                                                 \
     X(MODEL_WIDTH, 1 << 17, "hidden, intermediate size; 405B has 53,248")                          \
     X(MODEL_HEADS, 512, "attention heads of a layer")                                              \
@@ -36,6 +37,8 @@
     X(WORKERS, 64, "threads of the CPU device")                                                    \
     /* text */                                                                                     \
     X(TEXT, 2000, "code points of one sentence's text over the wire")                              \
+    X(TOKENIZER_TEXT, 16 << 20, "bytes encoded at once; more is not one sentence but a mistake")   \
+    X(REGEX_TIME, 2000, "ICU's time units (10,000 steps) for splitting a text into words")         \
     X(TOKENS_DEFAULT, 256, "output tokens of a lane when the request names no bound")              \
     X(ID, 64, "characters of a sentence id")                                                       \
     X(REPETITION, 4, "times a phrase may follow itself before a lane is stopped")                  \

@@ -17,4 +17,11 @@ size_t hg_utf8_length(const char *text, size_t count);
  * them may still be invalid. */
 size_t hg_utf8_unfinished(const char *text, size_t count);
 
+/* Bytes of the character that a first byte announces, 1 to 4; 0 for a byte that begins none. */
+size_t hg_utf8_width(uint8_t first);
+
+/* Whether byte may follow the count >= 1 bytes at begun, which begin a character and do not finish
+ * it (Unicode 15, table 3-7: the first byte narrows the second). */
+bool hg_utf8_may_follow(const char *begun, size_t count, uint8_t byte);
+
 #endif

@@ -1,0 +1,63 @@
+/* tokenizer_internal.h: the tokenizer's memory, shared by tokenizer.c (encoding), tokenizer_load.c
+ * (reading tokenizer.json) and the fuzz target. Nobody else includes it.
+ *
+ * A token is a string of raw bytes: the printable alphabet in which tokenizer.json spells bytes is
+ * undone at load. Two open-addressing hash tables with linear probing, at most half full, answer
+ * the only two questions: which token has these bytes, and what do two neighbours merge into.
+ */
+#ifndef HG_TEXT_TOKENIZER_INTERNAL_H
+#define HG_TEXT_TOKENIZER_INTERNAL_H
+
+#include <stdbool.h>
+#include <unicode/uregex.h>
+
+#include "core/text/tokenizer.h"
+
+typedef struct hg_merge {
+    int32_t left, right; /* left is -1 in a free slot */
+    uint32_t rank;       /* place in the file: lower merges first */
+    int32_t made;        /* the token that left and right become */
+} hg_merge;
+
+typedef struct hg_special {
+    char *text; /* owned, NUL-terminated */
+    size_t length;
+    int32_t id;
+} hg_special;
+
+/* Immutable once loaded. */
+struct hg_tokenizer {
+    uint32_t count;  /* tokens */
+    char *bytes;     /* bytes of all tokens, one after the other, in order of id */
+    uint32_t *start; /* [count + 1]: token i is bytes[start[i] .. start[i + 1]); special tokens
+                      * have none */
+
+    int32_t byte_token[256]; /* the token of each single byte */
+    int32_t *words;          /* [word_mask + 1]: token by its bytes, -1 in a free slot */
+    uint32_t word_mask;
+    hg_merge *merges; /* [merge_mask + 1] */
+    uint32_t merge_mask;
+
+    hg_special *specials; /* [special_count] */
+    uint32_t special_count;
+
+    URegularExpression *pattern; /* splits text into words; NULL: text is one word. Cloned by each
+                                  * call, because a matcher has state and a pattern has none. */
+    bool ignore_merges;          /* a word that is a token is that token, whatever the merges say */
+};
+
+/* Reads tokenizer.json from memory; name stands for it in messages. */
+hg_status hg_tokenizer_parse(const char *json, size_t count, const char *name, hg_tokenizer **out,
+                             hg_error *error) HG_CHECKED;
+
+/* The token with exactly these bytes, special ones excluded, or -1. */
+int32_t hg_tokenizer_word(const hg_tokenizer *tokenizer, const char *bytes, size_t count);
+
+/* What the two tokens merge into, or NULL. */
+const hg_merge *hg_tokenizer_merge(const hg_tokenizer *tokenizer, int32_t left, int32_t right);
+
+/* Where in words and merges the search for a key begins. */
+uint32_t hg_tokenizer_word_hash(const char *bytes, size_t count);
+uint32_t hg_tokenizer_merge_hash(int32_t left, int32_t right);
+
+#endif
