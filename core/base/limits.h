@@ -24,6 +24,7 @@
     X(TAG, 64, "characters of a language tag (BCP-47 asks for 35)")                                \
     X(TEMPLATE, 4096, "bytes of a prompt template")                                                \
     X(RULES, 16 << 10, "bytes of one set of transliteration rules")                                \
+    X(RULES_TEXT, 1 << 18, "UTF-16 units that transliteration rules may let a text grow to")       \
     X(PLUGIN_SOURCES, 64, "source languages of one plugin")                                        \
     /* engine */                                                                                   \
     X(LANES, 32, "lanes of one job: the targets of one sentence")                                  \

@@ -1,0 +1,218 @@
+/* rules.c: ICU transliterators over a text of our own (UReplaceable), so that the text can refuse
+ * to grow: rules come from an upload, and a few doubling passes would fill any memory. A text that
+ * has refused shows itself as empty from then on, so no further rule matches and ICU comes to an
+ * end; the call then fails with HG_ERROR_LIMIT. */
+#include "core/text/rules.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unicode/ustring.h>
+#include <unicode/utrans.h>
+
+#include "core/base/limits.h"
+
+struct hg_rules {
+    UTransliterator *transliterator;
+};
+
+/* ---- the text that ICU edits ---- */
+
+typedef struct units {
+    UChar *unit; /* [capacity], owned */
+    int32_t count, capacity;
+    hg_status status; /* why the text refused to change */
+} units;
+
+static void units_refuse(units *u, hg_status status)
+{
+    u->status = status;
+    u->count = 0;
+}
+
+/* Makes room for count units in all. */
+static bool units_reserve(units *u, int64_t count)
+{
+    if (count <= u->capacity) return true;
+    int64_t capacity = count + count / 2 + 64;
+    if (count > HG_LIMIT_RULES_TEXT) {
+        units_refuse(u, HG_ERROR_LIMIT);
+        return false;
+    }
+    UChar *grown = realloc(u->unit, (size_t)capacity * sizeof *grown);
+    if (!grown) {
+        units_refuse(u, HG_ERROR_MEMORY);
+        return false;
+    }
+    u->unit = grown;
+    u->capacity = (int32_t)capacity;
+    return true;
+}
+
+static int32_t on_length(const UReplaceable *rep)
+{
+    return ((const units *)rep)->count;
+}
+
+static UChar on_char_at(const UReplaceable *rep, int32_t offset)
+{
+    const units *u = (const units *)rep;
+    return offset >= 0 && offset < u->count ? u->unit[offset] : 0xFFFF; /* ICU's "no character" */
+}
+
+static UChar32 on_char32_at(const UReplaceable *rep, int32_t offset)
+{
+    const units *u = (const units *)rep;
+    UChar32 c;
+    if (offset < 0 || offset >= u->count) return 0xFFFF;
+    U16_GET(u->unit, 0, offset, u->count, c);
+    return c;
+}
+
+static void on_replace(UReplaceable *rep, int32_t start, int32_t limit, const UChar *text,
+                       int32_t length)
+{
+    units *u = (units *)rep;
+    if (u->status || start < 0 || start > limit || limit > u->count) return;
+    if (!units_reserve(u, (int64_t)u->count - (limit - start) + length)) return;
+    memmove(u->unit + start + length, u->unit + limit,
+            (size_t)(u->count - limit) * sizeof *u->unit);
+    if (length) memcpy(u->unit + start, text, (size_t)length * sizeof *u->unit);
+    u->count += length - (limit - start);
+}
+
+static void on_extract(UReplaceable *rep, int32_t start, int32_t limit, UChar *out)
+{
+    for (int32_t i = start; i < limit; i++) out[i - start] = on_char_at(rep, i);
+}
+
+static void on_copy(UReplaceable *rep, int32_t start, int32_t limit, int32_t destination)
+{
+    units *u = (units *)rep;
+    if (u->status || start < 0 || start > limit || limit > u->count) return;
+    size_t bytes = (size_t)(limit - start) * sizeof(UChar);
+    UChar *piece = malloc(bytes + 1); /* on_replace may move the text */
+    if (!piece) {
+        units_refuse(u, HG_ERROR_MEMORY);
+        return;
+    }
+    memcpy(piece, u->unit + start, bytes);
+    on_replace(rep, destination, destination, piece, limit - start);
+    free(piece);
+}
+
+static const UReplaceableCallbacks callbacks = {.length = on_length,
+                                                .charAt = on_char_at,
+                                                .char32At = on_char32_at,
+                                                .replace = on_replace,
+                                                .extract = on_extract,
+                                                .copy = on_copy};
+
+static hg_status units_read(units *u, const char *text, size_t count)
+{
+    UErrorCode icu = U_ZERO_ERROR;
+    if (count > HG_LIMIT_RULES_TEXT) return HG_ERROR_LIMIT;
+    if (!units_reserve(u, (int64_t)count + 1)) return u->status;
+    u_strFromUTF8(u->unit, u->capacity, &u->count, text, (int32_t)count, &icu);
+    return U_SUCCESS(icu) ? HG_OK : HG_ERROR_FORMAT;
+}
+
+static hg_status units_write(const units *u, hg_buf *out)
+{
+    UErrorCode icu = U_ZERO_ERROR;
+    int32_t bytes = 0;
+    char *text = malloc(3 * (size_t)u->count + 1); /* a unit is at most three bytes */
+    if (!text) return HG_ERROR_MEMORY;
+    u_strToUTF8WithSub(text, 3 * u->count, &bytes, u->unit, u->count, 0xFFFD, NULL, &icu);
+    assert(U_SUCCESS(icu));
+    hg_buf_clear(out);
+    hg_status status = hg_buf_append(out, text, (size_t)bytes);
+    free(text);
+    return status;
+}
+
+/* ---- rules ---- */
+
+hg_status hg_rules_open(const char *rules, hg_rules **out, hg_error *error)
+{
+    static const UChar id[] = u"hydraglot";
+    UErrorCode icu = U_ZERO_ERROR;
+    UParseError place = {0};
+    int32_t count = 0;
+    size_t bytes = strlen(rules);
+    *out = NULL;
+    if (bytes > HG_LIMIT_RULES)
+        return hg_fail(error, HG_ERROR_LIMIT, "rules: %zu bytes, more than the %d that are read",
+                       bytes, (int)HG_LIMIT_RULES);
+    UChar *wide = malloc((bytes + 1) * sizeof *wide);
+    hg_rules *made = calloc(1, sizeof *made);
+    if (!wide || !made) {
+        free(wide);
+        free(made);
+        return hg_fail(error, HG_ERROR_MEMORY, "rules: no memory to compile them");
+    }
+    u_strFromUTF8(wide, (int32_t)bytes + 1, &count, rules, (int32_t)bytes, &icu);
+    made->transliterator = utrans_openU(id, -1, UTRANS_FORWARD, wide, count, &place, &icu);
+    free(wide);
+    if (U_SUCCESS(icu)) {
+        *out = made;
+        return HG_OK;
+    }
+    char near[4 * U_PARSE_CONTEXT_LEN] = "";
+    UErrorCode ignored = U_ZERO_ERROR; /* the context is shown as far as it can be */
+    u_strToUTF8WithSub(near, sizeof near - 1, NULL, place.preContext, -1, 0xFFFD, NULL, &ignored);
+    hg_rules_close(made);
+    return hg_fail(error, HG_ERROR_FORMAT, "rules: %s at line %d, character %d, after \"%s\"",
+                   u_errorName(icu), (int)place.line, (int)place.offset, near);
+}
+
+void hg_rules_close(hg_rules *rules)
+{
+    if (!rules) return;
+    if (rules->transliterator) utrans_close(rules->transliterator);
+    free(rules);
+}
+
+hg_status hg_rules_apply(hg_rules *rules, const char *text, size_t count, hg_buf *out)
+{
+    UErrorCode icu = U_ZERO_ERROR;
+    units u = {0};
+    hg_status status = units_read(&u, text, count);
+    int32_t limit = u.count;
+    if (!status) {
+        utrans_trans(rules->transliterator, (UReplaceable *)&u, &callbacks, 0, &limit, &icu);
+        status = u.status ? u.status : U_FAILURE(icu) ? HG_ERROR_FORMAT : units_write(&u, out);
+    }
+    free(u.unit);
+    return status;
+}
+
+/* Whether the incremental transliterator consumes all of text and comes to the same result. */
+static hg_status is_settled(hg_rules *rules, const char *text, size_t count, const hg_buf *result,
+                            bool *settled)
+{
+    UErrorCode icu = U_ZERO_ERROR;
+    units u = {0};
+    hg_buf partial = hg_buf_new(result->maximum);
+    hg_status status = units_read(&u, text, count);
+    UTransPosition at = {.contextLimit = u.count, .limit = u.count};
+    *settled = false;
+    if (!status) {
+        utrans_transIncremental(rules->transliterator, (UReplaceable *)&u, &callbacks, &at, &icu);
+        status = u.status ? u.status : U_FAILURE(icu) ? HG_OK : units_write(&u, &partial);
+        *settled = !status && U_SUCCESS(icu) && at.start == at.limit && at.limit == u.count &&
+                   partial.length == result->length &&
+                   memcmp(hg_buf_text(&partial), hg_buf_text(result), partial.length) == 0;
+    }
+    free(u.unit);
+    hg_buf_free(&partial);
+    return status;
+}
+
+hg_status hg_rules_apply_open(hg_rules *rules, const char *text, size_t count, hg_buf *out,
+                              bool *settled)
+{
+    *settled = false;
+    hg_status status = hg_rules_apply(rules, text, count, out);
+    return status ? status : is_settled(rules, text, count, out, settled);
+}
