@@ -59,7 +59,7 @@ typedef struct hg_lane_record {
 
 typedef struct hg_batch_record {
     int64_t id, started_us; /* id from hg_store_next_batch; wall clock */
-    char session[HG_LIMIT_ID + 1], mode[24], source_language[HG_LIMIT_TAG];
+    char session[HG_LIMIT_ID + 1], mode[32], source_language[HG_LIMIT_TAG];
     char device[64], model[64];
     uint32_t source_chars, lanes, prefill_tokens, shared_tokens, decode_tokens;
     double queue_ms, prefill_ms, first_ms, total_ms, tokens_per_s;

@@ -41,6 +41,7 @@
     X(TOKENIZER_TEXT, 16 << 20, "bytes encoded at once; more is not one sentence but a mistake")   \
     X(REGEX_TIME, 2000, "ICU's time units (10,000 steps) for splitting a text into words")         \
     X(TOKENS_DEFAULT, 256, "output tokens of a lane when the request names no bound")              \
+    X(LANE_TEXT, 256 << 10, "bytes of one lane's text: all positions of a model, long tokens")     \
     X(ID, 64, "characters of a sentence id")                                                       \
     X(REPETITION, 4, "times a phrase may follow itself before a lane is stopped")                  \
     /* service */                                                                                  \

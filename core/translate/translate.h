@@ -4,7 +4,9 @@
  * the engine's tokens into text. A *conversation* is one client's sentences: their revisions, what
  * was committed of each language, what is running. Both belong to one thread (the service thread,
  * or the command line's), which also calls hg_translator_poll when the engine's doorbell rang; all
- * events are delivered by that call or by the request itself, to the conversation's sink.
+ * events are delivered by that call or by the request itself, to the conversation's sink. The sink
+ * only takes the event: it calls nothing of this header. Conversations are freed before their
+ * runtime is closed.
  *
  * Text rules, counts, statuses, epochs and commits are those of docs/PROTOCOL.md: each accepted
  * request gives exactly one HG_EVENT_DONE per language, then one HG_EVENT_BATCH; a refused one
@@ -28,13 +30,14 @@ typedef struct hg_translate_request {
     const char *text;          /* valid UTF-8, NUL-terminated: the whole sentence so far */
     const char *const *target; /* [targets] BCP-47 tags or "plugin:NAME", as asked */
     uint32_t targets;
-    const char *source; /* tag, or "auto" */
+    const char *source; /* tag, or "auto" (NULL, ""): the source that most plugins take, until
+                         * something detects languages */
     bool final;
     bool stream;          /* false: ends only */
     uint32_t deadline_ms; /* 0: none */
-    uint32_t max_tokens;  /* 0: HG_LIMIT_TOKENS_DEFAULT */
+    uint32_t max_tokens;  /* 0: four times the prompt and 32, at most HG_LIMIT_TOKENS_DEFAULT */
     float temperature;    /* 0: greedy */
-    float top_p;
+    float top_p;          /* 0: 1 */
     uint64_t seed;
     int64_t received_us; /* hg_clock_us when the frame came in; 0: now */
 } hg_translate_request;
@@ -62,11 +65,13 @@ typedef struct hg_event {
     uint32_t epoch;
     const char *text;
     /* DONE */
-    const char *status; /* "ok", "superseded", "cancelled", "failed" */
-    const char *stop;   /* "eos", "length", "repetition", "unchanged"; "" when not ok */
-    hg_code code;       /* when failed */
-    const char *plugin, *source;
-    uint32_t generation, tokens;
+    const char *status;          /* "ok", "superseded", "cancelled", "failed" */
+    const char *stop;            /* "eos", "length", "repetition", "unchanged"; "" when not ok */
+    hg_code code;                /* when failed */
+    const char *plugin, *source; /* plugin: "" when none serves it */
+    uint32_t generation;
+    uint32_t
+        tokens; /* output of this revision: what was forced by earlier commits is not counted */
     double first_ms, total_ms;
     /* BATCH */
     const hg_batch_record *batch;
@@ -91,8 +96,9 @@ bool hg_conversation_cancel(hg_conversation *conversation, const char *id);
 /* Requests accepted whose BATCH event has not come yet. */
 uint32_t hg_conversation_running(const hg_conversation *conversation);
 
-/* Takes what the engine has and delivers events; checks deadlines. Waits up to wait_ms for the
- * first news. Returns how many jobs had news. */
+/* Takes what the engine has and delivers events; checks deadlines, so call it every few tens of
+ * milliseconds while requests with one run. Waits up to wait_ms for the first news, less when
+ * there are other events or a deadline comes. Returns how many jobs had news. */
 uint32_t hg_translator_poll(hg_runtime *runtime, uint32_t wait_ms);
 
 #endif

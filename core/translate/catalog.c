@@ -1,0 +1,144 @@
+/* catalog.c: looking up who serves a language. A few dozen entries: plain loops do. */
+#include "core/translate/catalog.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/log.h"
+
+void hg_catalog_entry_release(hg_catalog_entry *entry)
+{
+    if (!entry) return;
+    assert(entry->references > 0);
+    if (--entry->references) return;
+    hg_plugin_close(entry->plugin);
+    hg_prompt_free(entry->prompt);
+    hg_rules_close(entry->rules_before);
+    hg_rules_close(entry->rules_after);
+    free(entry->source);
+    free(entry->source_text);
+    free(entry);
+}
+
+hg_status hg_catalog_init(hg_catalog *catalog, hg_error *error)
+{
+    *catalog = (hg_catalog){0};
+    if (pthread_mutex_init(&catalog->lock, NULL))
+        return hg_fail(error, HG_ERROR_MEMORY, "no lock for the catalog of languages");
+    return HG_OK;
+}
+
+void hg_catalog_free(hg_catalog *catalog)
+{
+    for (uint32_t i = 0; i < catalog->entries; i++) hg_catalog_entry_release(catalog->entry[i]);
+    while (catalog->handed) {
+        hg_catalog_entry *next = catalog->handed->next;
+        hg_catalog_entry_release(catalog->handed);
+        catalog->handed = next;
+    }
+    catalog->entries = 0;
+    pthread_mutex_destroy(&catalog->lock);
+}
+
+void hg_catalog_hand_over(hg_catalog *catalog, hg_catalog_entry *entry)
+{
+    assert(entry->references == 1);
+    pthread_mutex_lock(&catalog->lock);
+    entry->next = catalog->handed;
+    catalog->handed = entry;
+    pthread_mutex_unlock(&catalog->lock);
+}
+
+/* Puts one entry in its place by English name, or in that of its older generation. */
+static void serve(hg_catalog *catalog, hg_catalog_entry *entry)
+{
+    uint32_t at = 0;
+    for (uint32_t i = 0; i < catalog->entries; i++) {
+        hg_catalog_entry *old = catalog->entry[i];
+        if (strcmp(old->plugin->name, entry->plugin->name) != 0) continue;
+        catalog->entry[i] = entry;
+        hg_catalog_entry_release(old);
+        return;
+    }
+    if (catalog->entries == HG_LIMIT_ADAPTER_SLOTS) { /* the engine has no slot for it either */
+        hg_log(HG_LOG_ERROR, "translate", "plugin %s: more than %d plugins", entry->plugin->name,
+               HG_LIMIT_ADAPTER_SLOTS);
+        hg_catalog_entry_release(entry);
+        return;
+    }
+    while (at < catalog->entries) {
+        const hg_catalog_entry *other = catalog->entry[at];
+        int order = strcmp(other->name, entry->name);
+        if (order > 0 || (!order && strcmp(other->plugin->name, entry->plugin->name) > 0)) break;
+        at++;
+    }
+    memmove(&catalog->entry[at + 1], &catalog->entry[at],
+            (catalog->entries - at) * sizeof catalog->entry[0]);
+    catalog->entry[at] = entry;
+    catalog->entries++;
+}
+
+void hg_catalog_take(hg_catalog *catalog)
+{
+    pthread_mutex_lock(&catalog->lock);
+    hg_catalog_entry *entry = catalog->handed;
+    catalog->handed = NULL;
+    pthread_mutex_unlock(&catalog->lock);
+    while (entry) {
+        hg_catalog_entry *next = entry->next;
+        entry->next = NULL;
+        serve(catalog, entry);
+        entry = next;
+    }
+}
+
+hg_catalog_entry *hg_catalog_by_plugin(const hg_catalog *catalog, const char *name)
+{
+    for (uint32_t i = 0; i < catalog->entries; i++)
+        if (strcmp(catalog->entry[i]->plugin->name, name) == 0) return catalog->entry[i];
+    return NULL;
+}
+
+hg_catalog_entry *hg_catalog_by_language(const hg_catalog *catalog, const hg_tag *tag)
+{
+    hg_catalog_entry *best = NULL;
+    int best_rank = 0;
+    for (uint32_t i = 0; i < catalog->entries; i++) {
+        hg_catalog_entry *entry = catalog->entry[i];
+        if (entry->plugin->kind != HG_PLUGIN_LANGUAGE) continue;
+        hg_tag_match match = hg_tag_compare(tag, &entry->tag);
+        if (match == HG_TAG_DIFFERENT) continue;
+        int rank = 1 + 2 * (match == HG_TAG_EQUAL) + entry->is_default;
+        if (rank <= best_rank) continue;
+        best = entry;
+        best_rank = rank;
+    }
+    return best;
+}
+
+bool hg_catalog_takes_source(const hg_catalog_entry *entry, const hg_tag *source)
+{
+    for (uint32_t i = 0; i < entry->plugin->source_count; i++)
+        if (hg_tag_compare(source, &entry->source[i]) != HG_TAG_DIFFERENT) return true;
+    return false;
+}
+
+hg_status hg_catalog_common_source(const hg_catalog *catalog, hg_tag *out, hg_error *error)
+{
+    uint32_t most = 0;
+    for (uint32_t i = 0; i < catalog->entries; i++) {
+        const hg_catalog_entry *entry = catalog->entry[i];
+        for (uint32_t j = 0; j < entry->plugin->source_count; j++) {
+            const hg_tag *source = &entry->source[j];
+            uint32_t takers = 0;
+            for (uint32_t k = 0; k < catalog->entries; k++)
+                takers += hg_catalog_takes_source(catalog->entry[k], source);
+            if (takers < most || (takers == most && strcmp(source->text, out->text) >= 0)) continue;
+            most = takers;
+            *out = *source;
+        }
+    }
+    if (!most) return hg_fail(error, HG_ERROR_NOT_FOUND, "no plugin takes any source language");
+    return HG_OK;
+}

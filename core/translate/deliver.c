@@ -1,0 +1,319 @@
+/* deliver.c: what the engine has becomes events: text as it grows, ends, and the batch.
+ *
+ * One call of hg_request_news takes all the tokens a lane has by then, so several tokens that came
+ * at once are one piece and one snapshot.
+ */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/clock.h"
+#include "core/base/log.h"
+#include "core/translate/request.h"
+
+#define TOKENS_AT_ONCE 64
+
+static double ms_between(int64_t from_us, int64_t to_us)
+{
+    return to_us > from_us ? (double)(to_us - from_us) / 1e3 : 0;
+}
+
+/* ---- events ---- */
+
+static void send(hg_request *request, const hg_event *event)
+{
+    hg_conversation *conversation = request->conversation;
+    if (!conversation) return;
+    request->runtime->delivering = true;
+    conversation->sink(event, conversation->context);
+    request->runtime->delivering = false;
+}
+
+static void send_text(hg_request *request, hg_request_lane *lane, hg_event_type type,
+                      const char *text)
+{
+    if (!request->stream || !*text) return;
+    hg_event event = {.type = type,
+                      .id = request->id,
+                      .rev = request->rev,
+                      .language = lane->language,
+                      .epoch = lane->epoch,
+                      .text = text};
+    send(request, &event);
+}
+
+/* The one DONE of a lane. */
+static void send_done(hg_request *request, hg_request_lane *lane, const char *status,
+                      const char *stop, hg_code code, const char *text)
+{
+    assert(!lane->done && request->undone > 0);
+    assert((code != HG_CODE_NONE) == (strcmp(status, "failed") == 0));
+    lane->done = true;
+    request->undone--;
+    lane->status = status;
+    lane->stop = stop;
+    lane->end_us = hg_clock_us();
+    if (*text && !lane->first_us) lane->first_us = lane->end_us;
+    hg_event event = {
+        .type = HG_EVENT_DONE,
+        .id = request->id,
+        .rev = request->rev,
+        .language = lane->language,
+        .epoch = lane->epoch,
+        .text = text,
+        .status = status,
+        .stop = stop,
+        .code = code,
+        .plugin = lane->entry ? lane->entry->plugin->name : "",
+        .source = request->source.text,
+        .generation = lane->entry ? lane->entry->generation : 0,
+        .tokens = lane->tokens,
+        .first_ms = lane->first_us ? ms_between(request->received_us, lane->first_us) : 0,
+        .total_ms = ms_between(request->received_us, lane->end_us),
+    };
+    send(request, &event);
+    if (request->undone) return;
+    /* The last end: the sentence may go on without us. A final revision that was neither
+     * superseded nor cancelled and gave some language its whole text is the sentence's end. */
+    hg_sentence *sentence = request->sentence;
+    if (!sentence) return;
+    bool any_ok = false, stopped = false;
+    for (uint32_t i = 0; i < request->lanes; i++) {
+        any_ok |= strcmp(request->lane[i].status, "ok") == 0;
+        stopped |= strcmp(request->lane[i].status, "superseded") == 0 ||
+                   strcmp(request->lane[i].status, "cancelled") == 0;
+    }
+    if (request->final && any_ok && !stopped) sentence->ended_final = true;
+    assert(sentence->running == request);
+    sentence->running = NULL;
+    request->sentence = NULL;
+}
+
+/* Without memory a lane cannot go on, and its commit may be half done: the next revision begins a
+ * new epoch. */
+static void fail_lane(hg_request *request, hg_request_lane *lane)
+{
+    hg_log(HG_LOG_ERROR, "translate", "language %s: no memory for its text", lane->language);
+    if (request->job && lane->outcome == HG_OUTCOME_NONE)
+        hg_engine_cancel(request->runtime->engine, request->job, lane->job_lane);
+    send_done(request, lane, "failed", "", HG_CODE_internal,
+              hg_buf_text(&lane->state->commit.text));
+    hg_commit_restart(&lane->state->commit);
+}
+
+/* ---- ends without the engine ---- */
+
+static void outcome(hg_request *request, hg_request_lane *lane)
+{
+    hg_commit *commit = &lane->state->commit;
+    const hg_buf *text = &request->text;
+    size_t from;
+    switch (lane->outcome) {
+    case HG_OUTCOME_NONE: return;
+    case HG_OUTCOME_UNCHANGED:
+        if (request->final && request->stream) {
+            if (hg_commit_whole(commit, hg_buf_text(text), text->length,
+                                text->length - request->lead, &from)) {
+                fail_lane(request, lane);
+                return;
+            }
+            send_text(request, lane, HG_EVENT_COMMITTED, hg_buf_text(&commit->text) + from);
+        }
+        send_done(request, lane, "ok", "unchanged", HG_CODE_NONE, hg_buf_text(text));
+        return;
+    case HG_OUTCOME_EMPTY: send_done(request, lane, "ok", "eos", HG_CODE_NONE, ""); return;
+    case HG_OUTCOME_FULL:
+        send_done(request, lane, "ok", "length", HG_CODE_NONE, hg_buf_text(&commit->text));
+        return;
+    case HG_OUTCOME_UNKNOWN:
+        send_done(request, lane, "failed", "", HG_CODE_unknown_language,
+                  hg_buf_text(&commit->text));
+        return;
+    case HG_OUTCOME_UNSUPPORTED:
+        send_done(request, lane, "failed", "", HG_CODE_unsupported_source,
+                  hg_buf_text(&commit->text));
+        return;
+    }
+}
+
+void hg_request_outcomes(hg_request *request)
+{
+    for (uint32_t i = 0; i < request->lanes; i++)
+        if (!request->lane[i].done) outcome(request, &request->lane[i]);
+}
+
+/* ---- lanes of the job ---- */
+
+/* Reads what the lane has new into its stream. *state is the lane's after that. */
+static hg_status take_tokens(hg_request *request, hg_request_lane *lane, hg_lane_state *state)
+{
+    int32_t token[TOKENS_AT_ONCE];
+    hg_stream *stream = &lane->stream;
+    hg_status status = HG_OK;
+    if (!stream->tokenizer)
+        status = hg_stream_open(stream, request->runtime->tokenizer, lane->entry->rules_after,
+                                &lane->state->commit);
+    uint32_t count = TOKENS_AT_ONCE;
+    while (!status && count == TOKENS_AT_ONCE) {
+        count = hg_job_read_lane(request->job, lane->job_lane, stream->token.count, token,
+                                 TOKENS_AT_ONCE, state);
+        status = hg_stream_push(stream, token, count);
+    }
+    lane->tokens = stream->token.count;
+    if (!status && !lane->first_us && stream->text.length) lane->first_us = hg_clock_us();
+    return status;
+}
+
+/* Sends what the lane's new tokens brought: a committed piece, and what may follow it. */
+static hg_status send_growth(hg_request *request, hg_request_lane *lane)
+{
+    hg_stream *stream = &lane->stream;
+    /* A commit that would rest on no source at all waits for the lane's end. */
+    if (request->final && request->settled) {
+        size_t from;
+        hg_status status = hg_stream_settle(stream, request->settled, &from);
+        if (status) return status;
+        send_text(request, lane, HG_EVENT_COMMITTED, hg_buf_text(&stream->commit->text) + from);
+    }
+    send_text(request, lane, HG_EVENT_TENTATIVE, hg_stream_tentative(stream));
+    return HG_OK;
+}
+
+static const char *stop_name(hg_stop stop)
+{
+    switch (stop) {
+    case HG_STOP_EOS: return "eos";
+    case HG_STOP_LENGTH: return "length";
+    case HG_STOP_REPETITION: return "repetition";
+    case HG_STOP_NONE: break;
+    }
+    return "";
+}
+
+static hg_status end_well(hg_request *request, hg_request_lane *lane, hg_stop stop)
+{
+    hg_stream *stream = &lane->stream;
+    hg_status status = hg_stream_finish(stream);
+    if (status) return status;
+    if (request->final && request->stream) {
+        size_t from;
+        status = hg_stream_settle_all(stream, request->body, &from);
+        if (status) return status;
+        send_text(request, lane, HG_EVENT_COMMITTED, hg_buf_text(&stream->commit->text) + from);
+    }
+    send_done(request, lane, "ok", stop_name(stop), HG_CODE_NONE, hg_buf_text(&stream->text));
+    return HG_OK;
+}
+
+static void end_badly(hg_request *request, hg_request_lane *lane, const hg_lane_state *state)
+{
+    hg_code code = HG_CODE_internal;
+    if (state->status == HG_LANE_CANCELLED) code = HG_CODE_shutting_down; /* nobody here asked */
+    if (state->status == HG_LANE_FAILED && state->failure == HG_ERROR_DEVICE) code = HG_CODE_device;
+    hg_log(HG_LOG_WARN, "translate", "language %s: its lane ended as %s (%s)", lane->language,
+           hg_code_name(code), hg_status_name(state->failure));
+    send_done(request, lane, "failed", "", code, hg_buf_text(&lane->stream.text));
+}
+
+static void lane_news(hg_request *request, hg_request_lane *lane)
+{
+    hg_lane_state state = {0};
+    size_t had = lane->stream.raw.length;
+    bool opened = lane->stream.tokenizer != NULL;
+    hg_status status = take_tokens(request, lane, &state);
+    if (!opened) had = lane->state->commit.raw.length;
+    if (!status && state.status == HG_LANE_OK) {
+        status = end_well(request, lane, state.stop);
+    } else if (!status && (state.status == HG_LANE_CANCELLED || state.status == HG_LANE_FAILED)) {
+        end_badly(request, lane, &state);
+    } else if (!status && request->stream && lane->stream.raw.length > had) {
+        status = send_growth(request, lane);
+    }
+    if (status) fail_lane(request, lane);
+}
+
+void hg_request_news(hg_request *request)
+{
+    assert(request->job);
+    /* The job is read first: when it has ended, so have its lanes, and all tokens are there. */
+    hg_job_read(request->job, &request->figures);
+    for (uint32_t i = 0; i < request->lanes; i++) {
+        hg_request_lane *lane = &request->lane[i];
+        if (!lane->done && lane->outcome == HG_OUTCOME_NONE) lane_news(request, lane);
+    }
+    request->job_ended = request->figures.ended;
+    assert(!request->job_ended || request->runtime->outcomes_wait || !request->undone);
+}
+
+void hg_request_end(hg_request *request, const char *status, hg_code code)
+{
+    if (request->job) hg_engine_cancel(request->runtime->engine, request->job, HG_ALL_LANES);
+    for (uint32_t i = 0; i < request->lanes; i++) {
+        hg_request_lane *lane = &request->lane[i];
+        if (lane->done) continue;
+        const char *text = hg_buf_text(&lane->state->commit.text);
+        hg_lane_state state;
+        if (lane->outcome == HG_OUTCOME_NONE) {
+            if (take_tokens(request, lane, &state)) {
+                fail_lane(request, lane);
+                continue;
+            }
+            text = hg_buf_text(&lane->stream.text);
+        }
+        send_done(request, lane, status, "", code, text);
+    }
+}
+
+/* ---- the end of it all ---- */
+
+static void unlink_request(hg_request *request)
+{
+    hg_runtime *runtime = request->runtime;
+    if (request->previous)
+        request->previous->next = request->next;
+    else
+        runtime->requests = request->next;
+    if (request->next) request->next->previous = request->previous;
+}
+
+static void log_batch(hg_request *request, hg_batch_record *record)
+{
+    hg_runtime *runtime = request->runtime;
+    hg_request_record(request, record);
+    record->id = runtime->store ? hg_store_next_batch(runtime->store) : ++runtime->batches;
+    if (runtime->store) hg_store_log_batch(runtime->store, record);
+    hg_log(HG_LOG_DEBUG, "translate", "batch %lld: %u lanes, %u tokens in %.1f ms%s%s",
+           (long long)record->id, record->lanes, record->decode_tokens, record->total_ms,
+           runtime->log_text ? ": " : "", runtime->log_text ? hg_buf_text(&request->text) : "");
+}
+
+bool hg_request_finish(hg_request *request)
+{
+    if (request->undone || (request->job && !request->job_ended)) return false;
+    assert(!request->sentence);
+    hg_batch_record record;
+    log_batch(request, &record);
+    hg_event event = {
+        .type = HG_EVENT_BATCH, .id = request->id, .rev = request->rev, .batch = &record};
+    if (request->conversation) {
+        assert(request->conversation->running > 0);
+        request->conversation->running--;
+    }
+    send(request, &event);
+    unlink_request(request);
+    hg_request_free(request);
+    return true;
+}
+
+void hg_request_abandon_all(hg_runtime *runtime)
+{
+    while (runtime->requests) {
+        hg_request *request = runtime->requests;
+        assert(!request->conversation); /* conversations are freed before their runtime */
+        if (request->job) hg_job_read(request->job, &request->figures);
+        hg_batch_record record;
+        log_batch(request, &record);
+        unlink_request(request);
+        hg_request_free(request);
+    }
+}

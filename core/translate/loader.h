@@ -1,0 +1,27 @@
+/* loader.h: the thread that brings plugins from disk to the engine and into the catalog.
+ *
+ * For each folder of the plugins path, by name: plugin.json and the adapter are read and checked
+ * against the base, template and rules are compiled, the content is recorded in the store as an
+ * enabled generation, and the adapter is given to the engine. When all are on the device, those
+ * that work are handed to the catalog. A plugin that fails is logged and named by
+ * hg_loader_failures; the others go on.
+ */
+#ifndef HG_TRANSLATE_LOADER_H
+#define HG_TRANSLATE_LOADER_H
+
+#include "core/translate/runtime_internal.h"
+
+typedef struct hg_loader hg_loader;
+
+/* Starts the thread. only: comma-separated plugin names, or NULL: all. */
+hg_status hg_loader_start(hg_runtime *runtime, const char *plugins_path, const char *only,
+                          hg_loader **out, hg_error *error) HG_CHECKED;
+/* Asks the thread to end after the plugin it is at, joins it, frees. NULL is allowed. */
+void hg_loader_stop(hg_loader *loader);
+
+/* Whether all plugins are handed over or have failed. Any thread. */
+bool hg_loader_done(hg_loader *loader);
+/* Waits for that; HG_ERROR_FORMAT, with each one's message, when plugins failed. Any thread. */
+hg_status hg_loader_wait(hg_loader *loader, hg_error *error) HG_CHECKED;
+
+#endif

@@ -1,0 +1,177 @@
+/* prepare.c: from an accepted request's texts to one engine job: prompt, forced prefix and length
+ * bound of each lane.
+ *
+ * Bounds. A model has P positions. Half of them may go to the prompt, so that a translation as long
+ * as its source has room; a longer text is refused as a whole. Output is bounded by the request's
+ * max_tokens, or else by four times the prompt and 32, at most HG_LIMIT_TOKENS_DEFAULT (no language
+ * pair needs more, and a lane that runs away ends soon); and by the positions left.
+ */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/log.h"
+#include "core/translate/request.h"
+
+#define OUTPUT_FACTOR 4
+#define OUTPUT_EXTRA  32
+
+/* The prompts of one request while it is put together. */
+typedef struct preparation {
+    hg_prompt_memo memo;
+    hg_tokens prompt[HG_LIMIT_LANES]; /* by lane of the job */
+    hg_lane_request lane[HG_LIMIT_LANES];
+    uint32_t lanes;
+    hg_buf before; /* the source under a plugin's rules.before */
+    char source_name[64];
+} preparation;
+
+static void preparation_free(preparation *work)
+{
+    hg_prompt_memo_free(&work->memo);
+    for (uint32_t i = 0; i < HG_LIMIT_LANES; i++) hg_tokens_free(&work->prompt[i]);
+    hg_buf_free(&work->before);
+}
+
+bool hg_request_lane_holds(const hg_request *request, const hg_request_lane *lane,
+                           const hg_sentence *sentence)
+{
+    const hg_buf *committed = &lane->state->commit.text;
+    const char *text = hg_buf_text(&request->text);
+    if (!committed->length) return true;
+    if (lane->outcome == HG_OUTCOME_EMPTY) return false;
+    if (lane->outcome == HG_OUTCOME_UNCHANGED)
+        return request->text.length >= committed->length &&
+               memcmp(text, committed->data, committed->length) == 0;
+    return hg_sentence_holds(sentence, lane->state, &request->source, text + request->lead,
+                             request->text.length - request->lead);
+}
+
+/* Builds the prompt of a lane into work->prompt[work->lanes]; *invocation is the aLoRA's. */
+static hg_status build_prompt(const hg_request *request, const hg_catalog_entry *entry,
+                              preparation *work, uint32_t *invocation, hg_error *error)
+{
+    const hg_tokenizer *tokenizer = request->runtime->tokenizer;
+    hg_prompt_values values = {.source = hg_buf_text(&request->text) + request->lead,
+                               .source_bytes = request->body,
+                               .source_language = work->source_name,
+                               .target_language = entry->name};
+    if (entry->rules_before) {
+        if (hg_rules_apply(entry->rules_before, values.source, values.source_bytes, &work->before))
+            return hg_fail(error, HG_ERROR_LIMIT, "rules.before: the text grew too long");
+        values.source = hg_buf_text(&work->before);
+        values.source_bytes = work->before.length;
+    }
+    hg_tokens *prompt = &work->prompt[work->lanes];
+    hg_status status =
+        hg_prompt_build(entry->prompt, tokenizer, &values, &work->memo, prompt, error);
+    if (status) return status;
+    return hg_prompt_invocation(prompt, entry->invocation, entry->invocations, invocation, error);
+}
+
+static uint32_t output_bound(const hg_request *request, uint32_t prompt_tokens, uint32_t room)
+{
+    uint32_t bound = request->max_tokens;
+    if (!bound) {
+        bound = OUTPUT_FACTOR * prompt_tokens + OUTPUT_EXTRA;
+        if (bound > HG_LIMIT_TOKENS_DEFAULT) bound = HG_LIMIT_TOKENS_DEFAULT;
+    }
+    return bound < room ? bound : room;
+}
+
+/* Appends what is committed of the lane's language to its prompt, where it holds. */
+static hg_status force_prefix(const hg_request *request, const hg_request_lane *lane,
+                              const hg_sentence *sentence, hg_tokens *prompt)
+{
+    const hg_tokens *committed = &lane->state->commit.token;
+    if (lane->state_is_new || !hg_request_lane_holds(request, lane, sentence)) return HG_OK;
+    for (uint32_t i = 0; i < committed->count; i++) {
+        hg_status status = hg_tokens_append(prompt, committed->id[i]);
+        if (status) return status;
+    }
+    return HG_OK;
+}
+
+static bool prepare_lane(hg_request *request, hg_request_lane *lane, const hg_sentence *sentence,
+                         preparation *work, hg_refusal *refusal)
+{
+    hg_error error = {0};
+    const hg_catalog_entry *entry = lane->entry;
+    const uint32_t positions = request->runtime->model->weights.shape.positions;
+    hg_tokens *prompt = &work->prompt[work->lanes];
+    uint32_t invocation;
+    if (build_prompt(request, entry, work, &invocation, &error)) {
+        hg_log(HG_LOG_ERROR, "translate", "plugin %s: %s", entry->plugin->name, error.message);
+        return hg_refuse(refusal, HG_CODE_internal, 0, "plugin %s: %s", entry->plugin->name,
+                         error.message);
+    }
+    uint32_t own = prompt->count;
+    if (own > positions / 2)
+        return hg_refuse(refusal, HG_CODE_text_too_long, 0,
+                         "text: %u tokens with its prompt for %s; this model reads at most %u (and "
+                         "writes as many): send it sentence by sentence",
+                         own, lane->language, positions / 2);
+    if (force_prefix(request, lane, sentence, prompt))
+        return hg_refuse(refusal, HG_CODE_internal, 0, "no memory for a prompt");
+    if (prompt->count >= positions) {
+        lane->outcome = HG_OUTCOME_FULL;
+        prompt->count = 0; /* the next lane takes its place */
+        return true;
+    }
+    lane->job_lane = work->lanes;
+    work->lane[work->lanes++] = (hg_lane_request){
+        .adapter = entry->adapter_key,
+        .prompt = prompt->id,
+        .prompt_tokens = prompt->count,
+        .invocation = invocation,
+        .stop = entry->stop,
+        .stops = entry->stops,
+        .max_tokens = output_bound(request, own, positions - prompt->count),
+        .temperature = request->temperature,
+        .top_p = request->top_p,
+        .seed = request->seed,
+    };
+    return true;
+}
+
+/* The engine's refusal in the words of the wire. */
+static bool refuse_submit(hg_status status, const hg_error *error, hg_refusal *refusal)
+{
+    switch (status) {
+    case HG_ERROR_STATE: return hg_refuse(refusal, HG_CODE_busy, 100, "%s", error->message);
+    case HG_ERROR_LIMIT: return hg_refuse(refusal, HG_CODE_text_too_long, 0, "%s", error->message);
+    case HG_ERROR_DEVICE: return hg_refuse(refusal, HG_CODE_device, 0, "%s", error->message);
+    default: break;
+    }
+    hg_log(HG_LOG_ERROR, "translate", "job refused: %s", error->message);
+    return hg_refuse(refusal, HG_CODE_internal, 0, "%s", error->message);
+}
+
+static bool prepare(hg_request *request, const hg_sentence *sentence, preparation *work,
+                    hg_refusal *refusal)
+{
+    hg_tag_english_name(&request->source, work->source_name, sizeof work->source_name);
+    for (uint32_t i = 0; i < request->lanes; i++) {
+        hg_request_lane *lane = &request->lane[i];
+        if (lane->outcome == HG_OUTCOME_NONE &&
+            !prepare_lane(request, lane, sentence, work, refusal))
+            return false;
+    }
+    if (!work->lanes) return true;
+    hg_error error = {0};
+    hg_status status = hg_engine_submit(request->runtime->engine, work->lane, work->lanes, request,
+                                        &request->job, &error);
+    return status ? refuse_submit(status, &error, refusal) : true;
+}
+
+bool hg_request_submit(hg_request *request, const hg_sentence *sentence, hg_refusal *refusal)
+{
+    assert(!request->job);
+    preparation *work = calloc(1, sizeof *work);
+    if (!work) return hg_refuse(refusal, HG_CODE_internal, 0, "no memory for a request");
+    work->before = hg_buf_new(HG_LIMIT_FRAME);
+    bool accepted = prepare(request, sentence, work, refusal);
+    preparation_free(work);
+    free(work);
+    return accepted;
+}

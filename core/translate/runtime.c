@@ -1,0 +1,184 @@
+/* runtime.c: puts the parts together, in the order in which each needs the one before, and takes
+ * them apart in the other. */
+#include "core/translate/runtime_internal.h"
+
+#include <assert.h>
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/clock.h"
+#include "core/base/log.h"
+#include "core/translate/device.h"
+#include "core/translate/loader.h"
+#include "core/translate/request.h"
+
+static hg_status check_paths(const hg_runtime_options *options, hg_error *error)
+{
+    if (!options->model_path || !options->plugins_path)
+        return hg_fail(error, HG_ERROR_ARGUMENT, "--model and --plugins must name folders");
+    DIR *folder = opendir(options->plugins_path);
+    if (!folder)
+        return hg_fail(error, HG_ERROR_NOT_FOUND, "--plugins: %s is no folder that can be read",
+                       options->plugins_path);
+    closedir(folder);
+    return HG_OK;
+}
+
+/* Base model and tokenizer, checked against each other. */
+static hg_status open_model(hg_runtime *runtime, const char *path, hg_error *error)
+{
+    hg_status status = hg_model_open(path, &runtime->model, error);
+    if (status) return status;
+    const hg_model *model = runtime->model;
+    status = hg_tokenizer_open(model->tokenizer_path, &runtime->tokenizer, error);
+    if (status) return status;
+    uint32_t have = hg_tokenizer_vocabulary(runtime->tokenizer);
+    uint32_t room = model->weights.shape.vocabulary;
+    if (have > room)
+        return hg_fail(error, HG_ERROR_FORMAT,
+                       "%s: token ids up to %u, but vocab_size of %s/config.json is %u: the "
+                       "tokenizer is another model's",
+                       model->tokenizer_path, have - 1, model->path, room);
+    return HG_OK;
+}
+
+static hg_status open_engine(hg_runtime *runtime, const hg_runtime_options *options,
+                             hg_error *error)
+{
+    hg_engine_options engine = {
+        .device = {.kernel = options->kernel,
+                   .threads = options->threads,
+                   .memory_bytes = options->device_memory_bytes},
+        .weights = &runtime->model->weights,
+        .doorbell = options->doorbell,
+        .doorbell_context = options->doorbell_context,
+    };
+    hg_status status = hg_device_open_engine(options->device, &engine, &runtime->engine, error);
+    if (status) return status;
+    hg_engine_figures figures;
+    hg_engine_read_figures(runtime->engine, &figures);
+    snprintf(runtime->device_name, sizeof runtime->device_name, "%.40s (%.20s)",
+             figures.device.name, figures.device.kernel);
+    return HG_OK;
+}
+
+hg_status hg_runtime_open(const hg_runtime_options *options, hg_runtime **out, hg_error *error)
+{
+    *out = NULL;
+    int64_t start_us = hg_clock_us();
+    hg_status status = check_paths(options, error);
+    if (status) return status;
+    hg_runtime *runtime = calloc(1, sizeof *runtime);
+    if (!runtime) return hg_fail(error, HG_ERROR_MEMORY, "no memory for the runtime");
+    runtime->log_text = options->log_text;
+    runtime->doorbell = options->doorbell;
+    runtime->doorbell_context = options->doorbell_context;
+    status = hg_catalog_init(&runtime->catalog, error);
+    if (status) {
+        free(runtime);
+        return status;
+    }
+    status = open_model(runtime, options->model_path, error);
+    int64_t model_us = hg_clock_us();
+    if (!status) status = open_engine(runtime, options, error);
+    int64_t engine_us = hg_clock_us();
+    if (!status && options->data_path)
+        status = hg_store_open(options->data_path, &runtime->store, error);
+    int64_t store_us = hg_clock_us();
+    if (!status)
+        status =
+            hg_loader_start(runtime, options->plugins_path, options->only, &runtime->loader, error);
+    if (status) {
+        hg_runtime_close(runtime);
+        return status;
+    }
+    hg_log(HG_LOG_INFO, "translate", "%s on %s: model %.0f ms, device %.0f ms, database %.0f ms",
+           runtime->model->name, runtime->device_name, (double)(model_us - start_us) / 1e3,
+           (double)(engine_us - model_us) / 1e3, (double)(store_us - engine_us) / 1e3);
+    *out = runtime;
+    return HG_OK;
+}
+
+void hg_runtime_close(hg_runtime *runtime)
+{
+    if (!runtime) return;
+    hg_loader_stop(runtime->loader);
+    hg_engine_close(runtime->engine);
+    hg_request_abandon_all(runtime);
+    hg_store_close(runtime->store);
+    hg_catalog_free(&runtime->catalog);
+    hg_tokenizer_close(runtime->tokenizer);
+    hg_model_close(runtime->model);
+    free(runtime);
+}
+
+bool hg_runtime_ready(hg_runtime *runtime)
+{
+    if (runtime->ready) return true;
+    runtime->ready = hg_loader_done(runtime->loader);
+    if (runtime->ready) hg_catalog_take(&runtime->catalog);
+    return runtime->ready;
+}
+
+hg_status hg_runtime_wait_ready(hg_runtime *runtime, hg_error *error)
+{
+    hg_status status = hg_loader_wait(runtime->loader, error);
+    bool ready = hg_runtime_ready(runtime);
+    assert(ready);
+    (void)ready;
+    return status;
+}
+
+uint32_t hg_runtime_languages(hg_runtime *runtime, hg_language_view *view, uint32_t room)
+{
+    const hg_catalog *catalog = &runtime->catalog;
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < catalog->entries; i++) {
+        const hg_catalog_entry *entry = catalog->entry[i];
+        const hg_plugin *plugin = entry->plugin;
+        if (plugin->kind != HG_PLUGIN_LANGUAGE) continue;
+        if (count < room) {
+            hg_language_view *v = &view[count];
+            *v = (hg_language_view){
+                .tag = entry->tag,
+                .plugin = plugin->name,
+                .title = plugin->title,
+                .licence = plugin->licence,
+                .attribution = plugin->attribution,
+                .direction = hg_tag_right_to_left(&entry->tag) ? "rtl" : "ltr",
+                .source = entry->source_text,
+                .sources = plugin->source_count,
+                .generation = entry->generation,
+                .rank_max = entry->rank_max,
+                .bytes = plugin->bytes,
+                .adapter_key = entry->adapter_key,
+            };
+            memcpy(v->name, entry->name, sizeof v->name);
+            memcpy(v->native, entry->native, sizeof v->native);
+        }
+        count++;
+    }
+    return count;
+}
+
+const hg_model *hg_runtime_model(const hg_runtime *runtime)
+{
+    return runtime->model;
+}
+
+const hg_tokenizer *hg_runtime_tokenizer(const hg_runtime *runtime)
+{
+    return runtime->tokenizer;
+}
+
+hg_engine *hg_runtime_engine(hg_runtime *runtime)
+{
+    return runtime->engine;
+}
+
+hg_store *hg_runtime_store(hg_runtime *runtime)
+{
+    return runtime->store;
+}

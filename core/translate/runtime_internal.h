@@ -1,0 +1,31 @@
+/* runtime_internal.h: what the files of core/translate share about a runtime. */
+#ifndef HG_TRANSLATE_RUNTIME_INTERNAL_H
+#define HG_TRANSLATE_RUNTIME_INTERNAL_H
+
+#include "core/translate/catalog.h"
+#include "core/translate/runtime.h"
+
+struct hg_request;
+struct hg_loader;
+
+struct hg_runtime {
+    hg_model *model;         /* immutable after open, any thread; so are the next three */
+    hg_tokenizer *tokenizer; /* */
+    hg_engine *engine;
+    hg_store *store; /* NULL without a data folder */
+    char device_name[64];
+    bool log_text;
+    void (*doorbell)(void *context);
+    void *doorbell_context;
+    struct hg_loader *loader;
+
+    /* Owner's thread: */
+    hg_catalog catalog;
+    bool ready;                  /* sticky */
+    struct hg_request *requests; /* all that run, newest first */
+    bool outcomes_wait;          /* some of them have ends that need no engine */
+    bool delivering;             /* inside a sink: no call of translate.h may come from there */
+    int64_t batches;             /* ids given without a store */
+};
+
+#endif

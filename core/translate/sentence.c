@@ -1,0 +1,137 @@
+/* sentence.c: a small set with least-recently-used order, kept by counting uses. */
+#include "core/translate/sentence.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/limits.h"
+#include "core/text/border.h"
+
+void hg_sentence_language_free(hg_sentence_language *language)
+{
+    if (!language) return;
+    hg_commit_free(&language->commit);
+    free(language);
+}
+
+void hg_sentence_free(hg_sentence *sentence)
+{
+    if (!sentence) return;
+    for (uint32_t i = 0; i < sentence->languages; i++)
+        hg_sentence_language_free(sentence->language[i]);
+    hg_buf_free(&sentence->text);
+    free(sentence);
+}
+
+void hg_sentence_set_free(hg_sentence_set *set)
+{
+    for (uint32_t i = 0; i < set->count; i++) hg_sentence_free(set->sentence[i]);
+    *set = (hg_sentence_set){0};
+}
+
+hg_sentence *hg_sentence_find(const hg_sentence_set *set, const char *id)
+{
+    for (uint32_t i = 0; i < set->count; i++)
+        if (strcmp(set->sentence[i]->id, id) == 0) return set->sentence[i];
+    return NULL;
+}
+
+hg_sentence *hg_sentence_new(const char *id)
+{
+    hg_sentence *sentence = calloc(1, sizeof *sentence);
+    if (!sentence) return NULL;
+    int n = snprintf(sentence->id, sizeof sentence->id, "%s", id);
+    assert(n >= 0 && (size_t)n < sizeof sentence->id);
+    (void)n;
+    sentence->text = hg_buf_new(HG_LIMIT_FRAME);
+    return sentence;
+}
+
+void hg_sentence_use(hg_sentence_set *set, hg_sentence *sentence)
+{
+    sentence->used = ++set->uses;
+}
+
+bool hg_sentence_set_add(hg_sentence_set *set, hg_sentence *sentence)
+{
+    uint32_t at = set->count;
+    if (at == HG_LIMIT_SENTENCES) {
+        for (uint32_t i = 0; i < set->count; i++) {
+            const hg_sentence *other = set->sentence[i];
+            if (other->running) continue;
+            if (at == HG_LIMIT_SENTENCES || other->used < set->sentence[at]->used) at = i;
+        }
+        if (at == HG_LIMIT_SENTENCES) return false;
+        hg_sentence_free(set->sentence[at]);
+    } else {
+        set->count++;
+    }
+    set->sentence[at] = sentence;
+    hg_sentence_use(set, sentence);
+    return true;
+}
+
+hg_sentence_language *hg_sentence_language_find(const hg_sentence *sentence, const char *key)
+{
+    for (uint32_t i = 0; i < sentence->languages; i++)
+        if (strcmp(sentence->language[i]->key, key) == 0) return sentence->language[i];
+    return NULL;
+}
+
+hg_sentence_language *hg_sentence_language_new(const hg_sentence *sentence, const char *key)
+{
+    hg_sentence_language *language = calloc(1, sizeof *language);
+    if (!language) return NULL;
+    int n = snprintf(language->key, sizeof language->key, "%s", key);
+    assert(n >= 0 && (size_t)n < sizeof language->key);
+    (void)n;
+    hg_commit_start(&language->commit, sentence->epoch_floor);
+    return language;
+}
+
+void hg_sentence_language_add(hg_sentence *sentence, hg_sentence_language *language)
+{
+    language->rev = sentence->rev;
+    if (sentence->languages < HG_LIMIT_LANES) {
+        sentence->language[sentence->languages++] = language;
+        return;
+    }
+    uint32_t at = 0; /* the longest unasked one leaves */
+    for (uint32_t i = 1; i < sentence->languages; i++)
+        if (sentence->language[i]->rev < sentence->language[at]->rev) at = i;
+    hg_sentence_language *old = sentence->language[at];
+    assert(old->rev < sentence->rev); /* a revision has at most HG_LIMIT_LANES languages */
+    /* Should it be asked for again, its old epoch's commits are forgotten: it begins above. */
+    if (old->commit.epoch >= sentence->epoch_floor) sentence->epoch_floor = old->commit.epoch + 1;
+    hg_sentence_language_free(old);
+    sentence->language[at] = language;
+}
+
+bool hg_sentence_holds(const hg_sentence *sentence, const hg_sentence_language *language,
+                       const hg_tag *source, const char *text, size_t bytes)
+{
+    const hg_commit *commit = &language->commit;
+    size_t rest = commit->source_bytes;
+    if (!commit->text.length) return true;
+    if (strcmp(sentence->source.text, source->text) != 0) return false;
+    if (rest > bytes || rest > sentence->text.length) return false;
+    if (rest && memcmp(sentence->text.data, text, rest) != 0) return false;
+    /* A whole sentence may only be added to: its last word must not become another. */
+    return !commit->source_whole || bytes == rest || hg_border_settled_source(text, bytes) >= rest;
+}
+
+void hg_sentence_revise(hg_sentence *sentence, int64_t rev, const hg_tag *source, hg_buf *text)
+{
+    for (uint32_t i = 0; i < sentence->languages; i++) {
+        hg_sentence_language *language = sentence->language[i];
+        if (!hg_sentence_holds(sentence, language, source, hg_buf_text(text), text->length))
+            hg_commit_restart(&language->commit);
+    }
+    hg_buf_free(&sentence->text);
+    sentence->text = *text;
+    *text = hg_buf_new(text->maximum);
+    sentence->rev = rev;
+    sentence->source = *source;
+}

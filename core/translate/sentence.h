@@ -1,0 +1,72 @@
+/* sentence.h: what a conversation remembers of each sentence id: the last revision, its text, and
+ * what was committed of each language.
+ *
+ * A conversation keeps HG_LIMIT_SENTENCES of them; the least recently used one that does not run
+ * leaves when a new one comes. All of this belongs to the thread of the conversation.
+ */
+#ifndef HG_TRANSLATE_SENTENCE_H
+#define HG_TRANSLATE_SENTENCE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/text/language.h"
+#include "core/translate/commit.h"
+
+#define HG_TARGET_MAX (HG_LIMIT_PLUGIN_NAME + 8) /* "plugin:" and a name, or a tag */
+
+/* One language of a sentence, known by its canonical tag or "plugin:NAME". */
+typedef struct hg_sentence_language {
+    char key[HG_TARGET_MAX];
+    hg_commit commit;
+    int64_t rev; /* the last one that asked for it */
+} hg_sentence_language;
+
+typedef struct hg_sentence {
+    char id[HG_LIMIT_ID * 4 + 1];
+    int64_t rev;          /* the last accepted one */
+    bool ended_final;     /* a final revision came to its end */
+    uint32_t epoch_floor; /* where a language begins that this sentence does not know (any more) */
+    hg_buf text;          /* of the last revision, without leading white space */
+    hg_tag source;        /* its language */
+    uint64_t used;        /* when it was last used, by the set's count */
+    hg_sentence_language *language[HG_LIMIT_LANES]; /* [languages] owned */
+    uint32_t languages;
+    struct hg_request *running; /* the last revision, until its last language ended */
+} hg_sentence;
+
+typedef struct hg_sentence_set {
+    hg_sentence *sentence[HG_LIMIT_SENTENCES]; /* [count] owned */
+    uint32_t count;
+    uint64_t uses;
+} hg_sentence_set;
+
+void hg_sentence_set_free(hg_sentence_set *set);
+hg_sentence *hg_sentence_find(const hg_sentence_set *set, const char *id);
+
+/* Makes a sentence that is in no set yet; NULL without memory. */
+hg_sentence *hg_sentence_new(const char *id);
+void hg_sentence_free(hg_sentence *sentence);
+/* Puts it into the set; the least recently used one that does not run leaves if need be. False,
+ * and nothing changed, when all of them run. */
+bool hg_sentence_set_add(hg_sentence_set *set, hg_sentence *sentence);
+void hg_sentence_use(hg_sentence_set *set, hg_sentence *sentence);
+
+hg_sentence_language *hg_sentence_language_find(const hg_sentence *sentence, const char *key);
+/* Makes a language in its first epoch that is in no sentence yet; NULL without memory. */
+hg_sentence_language *hg_sentence_language_new(const hg_sentence *sentence, const char *key);
+void hg_sentence_language_free(hg_sentence_language *language);
+/* Puts it in; one that the present revision does not ask for leaves if need be. */
+void hg_sentence_language_add(hg_sentence *sentence, hg_sentence_language *language);
+
+/* Whether commits of language hold for the new text [bytes] (without leading white space) in the
+ * language source: nothing that they rest on has changed. */
+bool hg_sentence_holds(const hg_sentence *sentence, const hg_sentence_language *language,
+                       const hg_tag *source, const char *text, size_t bytes);
+
+/* Takes a new revision and the content of text, which is empty then: where commits do not hold, the
+ * next epoch begins. */
+void hg_sentence_revise(hg_sentence *sentence, int64_t rev, const hg_tag *source, hg_buf *text);
+
+#endif
