@@ -12,6 +12,10 @@
     X(FILE_JSON, 64 << 20, "a JSON file (tokenizer.json of Llama-3 has 9 MB)")                     \
     X(SAFETENSORS_HEADER, 100 << 20, "the reference library's own bound")                          \
     X(TENSOR_NAME, 256, "longest tensor name we look up")                                          \
+    X(TENSORS, 1 << 16, "tensors of one file; Llama-3.1-405B in INT4 has 2,900")                   \
+    X(TENSOR_DIMENSIONS, 8, "dimensions of a tensor; ours have two")                               \
+    X(MODEL_SHARDS, 256, "safetensors files of one model; 405B in BF16 has 191")                   \
+    X(MODEL_POSITIONS, 1 << 20, "positions of a model; Llama-3.1 has 131,072")                     \
     X(VOCABULARY, 1 << 20, "tokens of a vocabulary; Llama-3 has 128,256")                          \
     X(TOKEN_BYTES, 1024, "bytes of one token")                                                     \
     X(MERGES, 1 << 22, "merges of a vocabulary; Llama-3 has 280,147")                              \
@@ -19,6 +23,9 @@
     X(MODEL_WIDTH, 1 << 17, "hidden, intermediate size; 405B has 53,248")                          \
     X(MODEL_HEADS, 512, "attention heads of a layer")                                              \
     X(ADAPTER_RANK, 256, "rank of a LoRA pair; larger ones cost more than they bring")             \
+    X(ADAPTER_PATTERNS, 4096, "entries of one list of modules; 405B has 882 modules")              \
+    X(ADAPTER_PATTERN, 1024, "bytes of one pattern of modules")                                    \
+    X(ADAPTER_PATTERN_STEPS, 64, "ICU match steps of one pattern on one module: hostile ones end") \
     X(STOP_TOKENS, 16, "stop tokens of one plugin or model")                                       \
     X(PLUGIN_NAME, 64, "characters of a plugin's name")                                            \
     X(TAG, 64, "characters of a language tag (BCP-47 asks for 35)")                                \
@@ -26,6 +33,8 @@
     X(RULES, 16 << 10, "bytes of one set of transliteration rules")                                \
     X(RULES_TEXT, 1 << 18, "UTF-16 units that transliteration rules may let a text grow to")       \
     X(PLUGIN_SOURCES, 64, "source languages of one plugin")                                        \
+    X(PLUGIN_FILES, 64, "files of one plugin's folder; five have a meaning")                       \
+    X(PLUGIN_TEXT, 1024, "bytes of a plugin's title, licence or attribution")                      \
     /* engine */                                                                                   \
     X(LANES, 32, "lanes of one job: the targets of one sentence")                                  \
     X(JOBS, 64, "jobs in the engine at once, waiting ones counted")                                \

@@ -15,23 +15,28 @@ typedef enum hg_plugin_kind { HG_PLUGIN_LANGUAGE, HG_PLUGIN_TASK } hg_plugin_kin
 typedef struct hg_plugin {
     hg_plugin_kind kind;
     char folder[HG_PATH_MAX];
-    char *name, *title;
-    char *language; /* BCP-47 as written; "" for a task */
-    char **sources; /* [source_count] BCP-47 as written */
+    const char *name, *title;
+    const char *language;       /* BCP-47 as written; "" for a task */
+    const char *const *sources; /* [source_count] BCP-47 as written */
     uint32_t source_count;
-    char *base_name, *base_fingerprint;
-    char *template_text;
-    char **stop; /* [stop_count] contents of special tokens */
+    const char *base_name, *base_fingerprint; /* fingerprint: "sha256:..." or "" */
+    const char *template_text;                /* holds {source} */
+    const char *const *stop;                  /* [stop_count] contents of special tokens */
     uint32_t stop_count;
-    char *rules_before, *rules_after;
-    char *licence, *attribution;
-    char digest[HG_SHA256_HEX]; /* of the names and contents of all the folder's files, sorted */
+    const char *rules_before, *rules_after;
+    const char *licence, *attribution;
+    char digest[HG_SHA256_HEX]; /* of the names and contents of all the folder's files, sorted:
+                                 * what `LC_ALL=C sha256sum * | sha256sum` gives */
     uint64_t bytes;             /* of adapter_model.safetensors */
-    char *training;             /* training.json as text, or "" */
+    const char *training;       /* training.json as text, or "" */
     struct hg_plugin_owned *owned;
 } hg_plugin;
 
 hg_status hg_plugin_open(const char *folder, hg_plugin **out, hg_error *error) HG_CHECKED;
+
+/* plugin.json's text alone: folder, digest, bytes and training stay empty. file is for messages. */
+hg_status hg_plugin_parse(const char *bytes, size_t count, const char *file, hg_plugin **out,
+                          hg_error *error) HG_CHECKED;
 void hg_plugin_close(hg_plugin *plugin);
 
 #endif

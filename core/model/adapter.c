@@ -1,0 +1,174 @@
+/* adapter.c: asks the configuration about every linear layer of the base and takes a pair of
+ * tensors for each that it targets. A missing tensor and one too many are both refused, so what is
+ * loaded is what was trained. */
+#include "core/model/adapter.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/buf.h"
+#include "core/model/lora_config.h"
+#include "core/model/projections.h"
+#include "core/model/tensors.h"
+
+struct hg_adapter_owned {
+    hg_tensors tensors;
+    hg_lora_layer *layer; /* [layers] in the tensors' memory */
+};
+
+/* What the parts of one open share. */
+typedef struct reading {
+    hg_adapter *adapter;
+    const hg_shape *shape;
+    hg_lora_config *config;
+    hg_error *error;
+} reading;
+
+static hg_status read_config(const char *folder, hg_lora_config **out, hg_error *error)
+{
+    char path[HG_PATH_MAX];
+    hg_buf text = hg_buf_new(HG_LIMIT_FILE_JSON);
+    *out = NULL;
+    hg_status status = hg_path_join(path, sizeof path, folder, "adapter_config.json", error);
+    if (!status) status = hg_file_read(path, &text, error);
+    if (!status) status = hg_lora_config_parse(hg_buf_text(&text), text.length, path, out, error);
+    hg_buf_free(&text);
+    return status;
+}
+
+static hg_status take_invocation(const reading *in)
+{
+    hg_adapter *adapter = in->adapter;
+    adapter->invocations = hg_lora_config_invocation(in->config, adapter->invocation);
+    for (uint32_t i = 0; i < adapter->invocations; i++)
+        if ((uint32_t)adapter->invocation[i] >= in->shape->vocabulary)
+            return hg_fail(in->error, HG_ERROR_FORMAT,
+                           "%s: adapter_config.json's field alora_invocation_tokens: token %d is "
+                           "not in the base's vocabulary of %u: the adapter was made for another "
+                           "base model",
+                           adapter->owned->tensors.path, adapter->invocation[i],
+                           in->shape->vocabulary);
+    return HG_OK;
+}
+
+/* One matrix of a pair, [rows, columns]. */
+static hg_status take_matrix(const reading *in, const char *module, char which, uint32_t rows,
+                             uint32_t columns, hg_matrix *out)
+{
+    char name[HG_LIMIT_TENSOR_NAME];
+    hg_tensor tensor;
+    hg_tensors *set = &in->adapter->owned->tensors;
+    snprintf(name, sizeof name, "base_model.model.%s.lora_%c.weight", module, which);
+    const hg_tensor_want want = {
+        .name = name,
+        .types = HG_TENSOR_FLOATS,
+        .dimensions = 2,
+        .shape = {rows, columns},
+        .because = which == 'A' ? "rank by adapter_config.json, inputs of the base's layer"
+                                : "outputs of the base's layer, rank by adapter_config.json"};
+    hg_status status = hg_tensors_take(set, &want, &tensor, in->error);
+    if (!status) status = hg_tensors_check_finite(set, &tensor, in->error);
+    if (status) return status;
+    in->adapter->lora.bytes += tensor.bytes;
+    *out = hg_tensor_matrix(&tensor);
+    return HG_OK;
+}
+
+static hg_status take_pair(const reading *in, uint32_t layer, hg_projection projection)
+{
+    char module[HG_LIMIT_TENSOR_NAME / 2];
+    hg_lora_choice choice;
+    uint32_t rows, columns;
+    hg_lora *pair = &in->adapter->owned->layer[layer].pair[projection];
+    hg_projection_name(layer, projection, module, sizeof module);
+    hg_status status = hg_lora_config_choose(in->config, module, true, &choice, in->error);
+    if (status || !choice.targeted) return status;
+    hg_projection_size(in->shape, projection, &rows, &columns);
+    status = take_matrix(in, module, 'A', choice.rank, columns, &pair->a);
+    if (!status) status = take_matrix(in, module, 'B', rows, choice.rank, &pair->b);
+    pair->rank = choice.rank;
+    pair->scale = choice.scale;
+    if (choice.rank > in->adapter->lora.rank_max) in->adapter->lora.rank_max = choice.rank;
+    return status;
+}
+
+/* LoRA on the embedding or the head is well-formed, but no kernel of ours adds it. */
+static hg_status refuse_tables(const reading *in)
+{
+    static const char *const tables[] = {"model.embed_tokens", "lm_head"};
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+        hg_lora_choice choice;
+        hg_status status = hg_lora_config_choose(in->config, tables[i], false, &choice, in->error);
+        if (status) return status;
+        if (choice.targeted)
+            return hg_fail(in->error, HG_ERROR_UNSUPPORTED,
+                           "%s: adapter_config.json's target_modules name %s; LoRA is supported on "
+                           "the linear layers of blocks only",
+                           in->adapter->owned->tensors.path, tables[i]);
+    }
+    return HG_OK;
+}
+
+static hg_status take_pairs(const reading *in)
+{
+    hg_adapter *adapter = in->adapter;
+    hg_tensors *set = &adapter->owned->tensors;
+    adapter->owned->layer =
+        hg_memory_alloc(&set->memory, in->shape->layers, sizeof *adapter->owned->layer);
+    if (!adapter->owned->layer)
+        return hg_fail(in->error, HG_ERROR_MEMORY, "%s: no memory", set->path);
+    hg_status status = refuse_tables(in);
+    for (uint32_t l = 0; !status && l < in->shape->layers; l++)
+        for (int p = 0; !status && p < HG_PROJECTIONS; p++)
+            status = take_pair(in, l, (hg_projection)p);
+    if (!status && !adapter->lora.rank_max)
+        status = hg_fail(in->error, HG_ERROR_FORMAT,
+                         "%s: adapter_config.json's target_modules name no linear layer of the "
+                         "base",
+                         set->path);
+    if (!status)
+        status = hg_tensors_check_all_taken(
+            set, "adapter_config.json does not target it, or the base has no such layer",
+            in->error);
+    adapter->lora.layer = adapter->owned->layer;
+    adapter->lora.layers = in->shape->layers;
+    return status;
+}
+
+hg_status hg_adapter_open(const char *folder, const hg_shape *shape, hg_adapter **out,
+                          hg_error *error)
+{
+    char path[HG_PATH_MAX];
+    *out = NULL;
+    hg_adapter *adapter = calloc(1, sizeof *adapter);
+    struct hg_adapter_owned *owned = calloc(1, sizeof *owned);
+    if (!adapter || !owned) {
+        free(adapter);
+        free(owned);
+        return hg_fail(error, HG_ERROR_MEMORY, "%s: no memory", folder);
+    }
+    adapter->owned = owned;
+    reading in = {.adapter = adapter, .shape = shape, .error = error};
+    hg_status status = read_config(folder, &in.config, error);
+    if (!status)
+        status = hg_path_join(path, sizeof path, folder, "adapter_model.safetensors", error);
+    if (!status) status = hg_tensors_open(path, &owned->tensors, error);
+    if (!status) status = take_invocation(&in);
+    if (!status) status = take_pairs(&in);
+    hg_lora_config_free(in.config);
+    if (status)
+        hg_adapter_close(adapter);
+    else
+        *out = adapter;
+    return status;
+}
+
+void hg_adapter_close(hg_adapter *adapter)
+{
+    if (!adapter) return;
+    hg_tensors_close(&adapter->owned->tensors);
+    free(adapter->owned);
+    free(adapter);
+}

@@ -1,0 +1,231 @@
+/* model.c: opens the files of a folder in order config, weights, tokenizer, and takes every tensor
+ * that the architecture has. What is left over in the weights is refused: a bias, a scale or an
+ * expert that was not applied would give wrong text without a word. */
+#include "core/model/model.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "core/base/buf.h"
+#include "core/model/config.h"
+#include "core/model/packed.h"
+#include "core/model/projections.h"
+#include "core/model/tensors.h"
+
+struct hg_model_owned {
+    hg_tensors tensors;
+    hg_model_config config;
+    hg_layer *layer; /* [layers] in the tensors' memory */
+};
+
+static hg_status no_memory(const hg_model *model, hg_error *error)
+{
+    return hg_fail(error, HG_ERROR_MEMORY, "%s: no memory for the model", model->path);
+}
+
+/* A GGUF file begins with its own name; others are none of ours. */
+static hg_status check_folder(const char *path, hg_error *error)
+{
+    struct stat st;
+    char magic[4] = "";
+    if (stat(path, &st) != 0)
+        return hg_fail(error, HG_ERROR_NOT_FOUND, "%s: no such model folder", path);
+    if (S_ISDIR(st.st_mode)) return HG_OK;
+    FILE *file = fopen(path, "rbe");
+    bool gguf = file && fread(magic, 1, 4, file) == 4 && memcmp(magic, "GGUF", 4) == 0;
+    if (file) fclose(file);
+    return hg_fail(error, HG_ERROR_UNSUPPORTED,
+                   "%s: is a %s; expected a folder in Hugging Face layout (config.json, "
+                   "tokenizer.json, model.safetensors)",
+                   path, gguf ? "GGUF file, which is not read" : "file");
+}
+
+static hg_status name_model(hg_model *model, const char *path, hg_error *error)
+{
+    char *real = realpath(path, NULL);
+    const char *name = real ? strrchr(real, '/') + 1 : path;
+    snprintf(model->name, sizeof model->name, "%s", name);
+    free(real);
+    if (snprintf(model->path, sizeof model->path, "%s", path) >= (int)sizeof model->path)
+        return hg_fail(error, HG_ERROR_LIMIT, "%s: path too long", path);
+    return HG_OK;
+}
+
+typedef hg_status parse_text(const char *bytes, size_t count, const char *file,
+                             hg_model_config *config, hg_error *error);
+
+static hg_status parse_file(const char *path, parse_text *parse, hg_model_config *config,
+                            hg_error *error)
+{
+    hg_buf text = hg_buf_new(HG_LIMIT_FILE_JSON);
+    hg_status status = hg_file_read(path, &text, error);
+    if (!status) status = parse(hg_buf_text(&text), text.length, path, config, error);
+    hg_buf_free(&text);
+    return status;
+}
+
+static hg_status read_configs(hg_model *model, hg_error *error)
+{
+    char path[HG_PATH_MAX];
+    hg_model_config *config = &model->owned->config;
+    hg_status status = hg_path_join(path, sizeof path, model->path, "config.json", error);
+    if (!status) status = parse_file(path, hg_model_config_parse, config, error);
+    if (!status)
+        status = hg_path_join(path, sizeof path, model->path, "generation_config.json", error);
+    if (!status && hg_file_exists(path))
+        status = parse_file(path, hg_generation_config_parse, config, error);
+    if (!status)
+        status = hg_path_join(model->tokenizer_path, sizeof model->tokenizer_path, model->path,
+                              "tokenizer.json", error);
+    if (!status && !hg_file_exists(model->tokenizer_path))
+        status = hg_fail(error, HG_ERROR_NOT_FOUND, "%s: no such file", model->tokenizer_path);
+    if (status) return status;
+    model->bos = config->bos;
+    model->stops = config->stops;
+    memcpy(model->stop, config->stop, sizeof model->stop);
+    snprintf(model->weights_form, sizeof model->weights_form, "compressed-tensors INT%u group %u%s",
+             config->quantization.bits, config->quantization.group,
+             config->quantization.symmetric ? "" : " with offset");
+    return HG_OK;
+}
+
+/* [hidden] as F32. */
+static hg_status take_norm(hg_model *model, const char *name, const float **out, hg_error *error)
+{
+    hg_tensor tensor;
+    hg_tensors *set = &model->owned->tensors;
+    const hg_tensor_want want = {.name = name,
+                                 .types = HG_TENSOR_FLOATS,
+                                 .dimensions = 1,
+                                 .shape = {model->weights.shape.hidden},
+                                 .because = "hidden_size of config.json"};
+    hg_status status = hg_tensors_take(set, &want, &tensor, error);
+    if (!status) status = hg_tensors_check_finite(set, &tensor, error);
+    if (status) return status;
+    *out = hg_tensors_to_f32(set, &tensor);
+    model->parameters += model->weights.shape.hidden;
+    return *out ? HG_OK : no_memory(model, error);
+}
+
+/* [vocabulary, hidden] in the file's type. */
+static hg_status take_table(hg_model *model, const char *name, hg_matrix *out, hg_error *error)
+{
+    hg_tensor tensor;
+    hg_tensors *set = &model->owned->tensors;
+    const hg_shape *shape = &model->weights.shape;
+    const hg_tensor_want want = {.name = name,
+                                 .types = HG_TENSOR_FLOATS,
+                                 .dimensions = 2,
+                                 .shape = {shape->vocabulary, shape->hidden},
+                                 .because = "vocab_size, hidden_size of config.json"};
+    hg_status status = hg_tensors_take(set, &want, &tensor, error);
+    if (!status) status = hg_tensors_check_finite(set, &tensor, error);
+    if (status) return status;
+    *out = hg_tensor_matrix(&tensor);
+    return HG_OK;
+}
+
+/* Tied models may still carry the head; it must then be the embedding, or one of them is wrong. */
+static hg_status take_head(hg_model *model, hg_error *error)
+{
+    static const char name[] = "lm_head.weight";
+    hg_weights *w = &model->weights;
+    const uint64_t elements = (uint64_t)w->shape.vocabulary * w->shape.hidden;
+    const size_t bytes = elements * (w->embedding.type == HG_F32 ? 4 : 2);
+    hg_matrix head = w->embedding;
+    hg_status status = HG_OK;
+    if (!model->owned->config.tied || hg_tensors_have(&model->owned->tensors, name))
+        status = take_table(model, name, &head, error);
+    if (status) return status;
+    if (model->owned->config.tied &&
+        (head.type != w->embedding.type || memcmp(head.data, w->embedding.data, bytes) != 0))
+        return hg_fail(error, HG_ERROR_FORMAT,
+                       "%s: tensor %s differs from model.embed_tokens.weight, but config.json says "
+                       "tie_word_embeddings",
+                       model->owned->tensors.path, name);
+    w->head = model->owned->config.tied ? w->embedding : head;
+    model->parameters += elements * (model->owned->config.tied ? 1 : 2);
+    return HG_OK;
+}
+
+static hg_status take_layer(hg_model *model, uint32_t index, hg_error *error)
+{
+    char name[HG_LIMIT_TENSOR_NAME];
+    hg_tensors *set = &model->owned->tensors;
+    hg_layer *layer = &model->owned->layer[index];
+    snprintf(name, sizeof name, "model.layers.%u.input_layernorm.weight", index);
+    hg_status status = take_norm(model, name, &layer->attention_norm, error);
+    snprintf(name, sizeof name, "model.layers.%u.post_attention_layernorm.weight", index);
+    if (!status) status = take_norm(model, name, &layer->mlp_norm, error);
+    for (int p = 0; !status && p < HG_PROJECTIONS; p++) {
+        hg_packed_want want = {.module = name, .quantization = model->owned->config.quantization};
+        hg_projection_name(index, (hg_projection)p, name, sizeof name);
+        hg_projection_size(&model->weights.shape, (hg_projection)p, &want.rows, &want.columns);
+        status = hg_packed_take(set, &want, &layer->linear[p], error);
+        model->parameters += (uint64_t)want.rows * want.columns;
+    }
+    /* Old checkpoints carry RoPE's frequencies, which config.json gives too. */
+    snprintf(name, sizeof name, "model.layers.%u.self_attn.rotary_emb.inv_freq", index);
+    hg_tensors_pass_over(set, name);
+    return status;
+}
+
+static hg_status take_weights(hg_model *model, hg_error *error)
+{
+    struct hg_model_owned *owned = model->owned;
+    hg_weights *w = &model->weights;
+    w->shape = owned->config.shape;
+    hg_status status = hg_tensors_open_model(model->path, &owned->tensors, error);
+    if (status) return status;
+    hg_memory *memory = &owned->tensors.memory;
+    float *rope = hg_memory_alloc(memory, w->shape.head_dim / 2, sizeof *rope);
+    owned->layer = hg_memory_alloc(memory, w->shape.layers, sizeof *owned->layer);
+    if (!rope || !owned->layer) return no_memory(model, error);
+    hg_rope_frequencies(&owned->config.rope, w->shape.head_dim, rope);
+    w->rope_frequency = rope;
+    w->layer = owned->layer;
+    status = take_table(model, "model.embed_tokens.weight", &w->embedding, error);
+    if (!status) status = take_norm(model, "model.norm.weight", &w->final_norm, error);
+    if (!status) status = take_head(model, error);
+    for (uint32_t i = 0; !status && i < w->shape.layers; i++) status = take_layer(model, i, error);
+    if (!status)
+        status = hg_tensors_check_all_taken(&owned->tensors,
+                                            "LlamaForCausalLM as config.json describes it has no "
+                                            "such tensor",
+                                            error);
+    model->file_bytes = hg_tensors_bytes(&owned->tensors);
+    return status ? status : hg_tensors_fingerprint(&owned->tensors, model->fingerprint, error);
+}
+
+hg_status hg_model_open(const char *path, hg_model **out, hg_error *error)
+{
+    *out = NULL;
+    hg_model *model = calloc(1, sizeof *model);
+    struct hg_model_owned *owned = calloc(1, sizeof *owned);
+    if (!model || !owned) {
+        free(model);
+        free(owned);
+        return hg_fail(error, HG_ERROR_MEMORY, "%s: no memory", path);
+    }
+    model->owned = owned;
+    hg_status status = check_folder(path, error);
+    if (!status) status = name_model(model, path, error);
+    if (!status) status = read_configs(model, error);
+    if (!status) status = take_weights(model, error);
+    if (status)
+        hg_model_close(model);
+    else
+        *out = model;
+    return status;
+}
+
+void hg_model_close(hg_model *model)
+{
+    if (!model) return;
+    hg_tensors_close(&model->owned->tensors);
+    free(model->owned);
+    free(model);
+}
