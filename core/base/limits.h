@@ -60,6 +60,19 @@
     X(SESSION_JOBS, 8, "jobs of one session in the engine; a further translate gets `busy`")       \
     X(OUT_QUEUE, 1 << 20, "bytes waiting for one slow reader before it is closed with 4008")       \
     X(HTTP_BODY, 1 << 20, "bytes of a request body")                                               \
+    X(JSON_DEPTH, 16, "brackets inside brackets of a message; the protocol needs 4")               \
+    X(DEADLINE_MS, 600000, "ms a request may give itself")                                         \
+    X(TEMPERATURE, 2, "sampling temperature; above it text is noise")                              \
+    X(TOKENS, 2048, "output tokens of a lane that a request may ask for")                          \
+    X(EVENT, 512 << 10, "bytes of one event: the longest text, escaped, and its fields")           \
+    X(SEND_BUFFER, 256 << 10, "bytes the kernel keeps for one reader; bounds what it costs")       \
+    X(DESCRIPTORS, 2512, "open files: the sessions, other connections, what the program needs")    \
+    X(WRITE_BURST, 64, "frames sent to one client before the others get their turn")               \
+    X(PING_S, 20, "s without a sign of life before a client is pinged")                            \
+    X(HANGUP_S, 30, "s without a sign of life before it is given up")                              \
+    X(CLOSE_S, 5, "s that a closing client has to read what waits and the close frame")            \
+    X(STOP_MS, 1000, "ms from the wish to stop to the end of the loop")                            \
+    X(WEB_FILE, 8 << 20, "bytes of one file of the page")                                          \
     X(LOG_LINE, 2048, "bytes of one log line")                                                     \
     /* db */                                                                                       \
     X(DB_QUEUE, 4096, "rows waiting for the writer; further ones are dropped and counted")         \

@@ -1,0 +1,304 @@
+/* server.c: the event loop: context, listening socket, protocols, regular work, the end.
+ *
+ * libwebsockets' loop is the service thread. Other threads (engine, loader) ring the doorbell,
+ * which is lws_cancel_service: the loop wakes, polls the translator and has the events queued
+ * within the same turn. A tick does what nobody rings for.
+ */
+#include "core/service/server.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "core/base/clock.h"
+#include "core/base/log.h"
+#include "core/base/version.h"
+#include "core/service/message.h"
+
+#define BUSY_TICK_US  20000   /* while something runs or loads: deadlines, new languages */
+#define IDLE_TICK_US  1000000 /* otherwise */
+#define LANGUAGES_MAX HG_LIMIT_ADAPTER_SLOTS
+
+hg_service *hg_service_of(struct lws *wsi)
+{
+    return lws_context_user(lws_get_context(wsi));
+}
+
+const char *hg_service_url(const hg_service *service)
+{
+    return service->url;
+}
+
+/* ---- the loop's work ---- */
+
+/* Prints the catalog anew; tells everybody when it is not what they were told before. */
+static void refresh_languages(hg_service *service)
+{
+    hg_language_view view[LANGUAGES_MAX];
+    hg_buf fresh = hg_buf_new(HG_LIMIT_EVENT);
+    uint32_t count = hg_runtime_languages(service->shared.runtime, view, LANGUAGES_MAX);
+    if (count > LANGUAGES_MAX) count = LANGUAGES_MAX;
+    hg_buf *told = &service->shared.languages;
+    if (hg_languages_print(view, count, &fresh)) {
+        hg_log(HG_LOG_ERROR, "service", "the list of languages could not be printed");
+        hg_buf_free(&fresh);
+        return;
+    }
+    service->shared.metrics.languages = count;
+    if (strcmp(hg_buf_text(told), hg_buf_text(&fresh)) == 0) {
+        hg_buf_free(&fresh);
+        return;
+    }
+    hg_buf_free(told);
+    *told = fresh;
+    hg_session *session;
+    TAILQ_FOREACH(session, &service->sessions, link) hg_session_languages_changed(session);
+}
+
+void hg_service_poll(hg_service *service)
+{
+    hg_translator_poll(service->shared.runtime, 0);
+    if (!service->ready) {
+        service->ready = hg_runtime_ready(service->shared.runtime);
+        refresh_languages(service);
+        if (service->ready)
+            hg_log(HG_LOG_INFO, "service", "ready, %d languages",
+                   (int)service->shared.metrics.languages);
+    }
+    if (!service->shared.ended) return;
+    service->shared.ended = false;
+    hg_session *session;
+    TAILQ_FOREACH(session, &service->sessions, link)
+    {
+        if (session->close_code) hg_session_quiet(session);
+    }
+}
+
+static bool something_runs(const hg_service *service)
+{
+    const hg_session *session;
+    TAILQ_FOREACH(session, &service->sessions, link)
+    {
+        if (session->conversation && hg_conversation_running(session->conversation)) return true;
+    }
+    return false;
+}
+
+static void tick(lws_sorted_usec_list_t *sul)
+{
+    hg_service *service = lws_container_of(sul, hg_service, tick);
+    hg_service_poll(service);
+    bool busy = !service->ready || service->stopping || something_runs(service);
+    if (!busy) refresh_languages(service);
+    lws_sul_schedule(service->context, 0, sul, tick, busy ? BUSY_TICK_US : IDLE_TICK_US);
+}
+
+void hg_service_read_gauges(hg_service *service)
+{
+    hg_metrics *m = &service->shared.metrics;
+    hg_engine_figures figures;
+    hg_engine_read_figures(hg_runtime_engine(service->shared.runtime), &figures);
+    hg_store *store = hg_runtime_store(service->shared.runtime);
+    m->ready = service->ready;
+    m->steps = figures.steps;
+    m->step_rows = figures.rows;
+    m->step_seconds = (double)figures.step_us / 1e6;
+    m->prefill_tokens = figures.prefill_tokens;
+    m->shared_tokens = figures.shared_tokens;
+    m->decode_tokens = figures.decode_tokens;
+    m->pages = figures.pages;
+    m->pages_free = figures.pages_free;
+    m->pages_cached = figures.pages_cached;
+    m->jobs_running = figures.jobs;
+    m->lanes_running = figures.lanes;
+    m->adapters = figures.adapters_ready;
+    m->adapters_bytes = figures.memory.adapters_bytes;
+    m->weights_bytes = figures.memory.weights_bytes;
+    m->kv_bytes = figures.memory.pages_bytes;
+    m->workspace_bytes = figures.memory.workspace_bytes;
+    m->batch_rows_dropped = store ? hg_store_dropped_batches(store) : 0;
+}
+
+/* ---- opening ---- */
+
+/* libwebsockets' own lines, without their newline. Its errors are mostly a client's. */
+static void log_lws(int level, const char *line)
+{
+    hg_log_level mapped = level == LLL_ERR ? HG_LOG_WARN : HG_LOG_DEBUG;
+    hg_log(mapped, "lws", "%.*s", (int)strcspn(line, "\n"), line);
+}
+
+/* libwebsockets makes tables for as many files as the process may open: on some machines more than
+ * a billion, on others too few for our sessions. */
+static void bound_descriptors(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit)) return;
+    limit.rlim_cur = HG_LIMIT_DESCRIPTORS;
+    if (limit.rlim_cur > limit.rlim_max) limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit))
+        hg_log(HG_LOG_WARN, "service", "the number of open files could not be set: %s",
+               strerror(errno));
+}
+
+static void fill_protocols(hg_service *service)
+{
+    service->protocols[0] = (struct lws_protocols){.name = "http",
+                                                   .callback = hg_http_callback,
+                                                   .per_session_data_size = hg_http_user_bytes()};
+    service->protocols[1] = (struct lws_protocols){.name = HG_SUBPROTOCOL,
+                                                   .callback = hg_ws_callback,
+                                                   .per_session_data_size = hg_ws_user_bytes()};
+}
+
+static hg_status open_socket(hg_service *service, hg_error *error)
+{
+    static const lws_retry_bo_t keepalive = {.secs_since_valid_ping = HG_LIMIT_PING_S,
+                                             .secs_since_valid_hangup = HG_LIMIT_HANGUP_S};
+    struct lws_context_creation_info info = {
+        .port = service->address.port,
+        .iface = service->address.host,
+        .protocols = service->protocols,
+        .options = LWS_SERVER_OPTION_EXPLICIT_VHOSTS | LWS_SERVER_OPTION_FAIL_UPON_UNABLE_TO_BIND,
+        .retry_and_idle_policy = &keepalive,
+        .server_string = "hydraglot",
+        .vhost_name = "hydraglot",
+        .gid = (gid_t)-1,
+        .uid = (uid_t)-1,
+        .user = service,
+    };
+    if (!service->address.v6) info.options |= LWS_SERVER_OPTION_DISABLE_IPV6;
+    lws_set_log_level(LLL_ERR | LLL_WARN, log_lws);
+    bound_descriptors();
+    service->context = lws_create_context(&info);
+    if (!service->context)
+        return hg_fail(error, HG_ERROR_IO, "libwebsockets could not make its context");
+    service->vhost = lws_create_vhost(service->context, &info);
+    if (!service->vhost)
+        return hg_fail(error, HG_ERROR_IO,
+                       "--listen %s:%u: cannot listen there; does another program?",
+                       service->address.host, service->address.port);
+    service->address.port = (uint16_t)lws_get_vhost_listen_port(service->vhost);
+    hg_address_url(&service->address, service->url, sizeof service->url);
+    return HG_OK;
+}
+
+static void ring(void *context)
+{
+    hg_service *service = context;
+    lws_cancel_service(service->context);
+}
+
+static hg_status open_runtime(hg_service *service, const hg_runtime_options *options,
+                              hg_error *error)
+{
+    hg_runtime_options mine = *options;
+    mine.doorbell = ring;
+    mine.doorbell_context = service;
+    hg_status status = hg_runtime_open(&mine, &service->shared.runtime, error);
+    if (status) return status;
+    hg_engine_figures figures;
+    hg_engine_read_figures(hg_runtime_engine(service->shared.runtime), &figures);
+    service->device = figures.device;
+    hg_metrics *m = &service->shared.metrics;
+    m->version = HG_VERSION;
+    m->model = hg_runtime_model(service->shared.runtime)->name;
+    m->device = service->device.name;
+    m->kernel = service->device.kernel;
+    hg_log(HG_LOG_INFO, "service", "%s on %s (%s)", m->model, m->device, m->kernel);
+    return HG_OK;
+}
+
+hg_status hg_service_open(const hg_service_options *options, hg_service **out, hg_error *error)
+{
+    hg_service *service = calloc(1, sizeof *service);
+    if (!service) return hg_fail(error, HG_ERROR_MEMORY, "no memory for the service");
+    TAILQ_INIT(&service->sessions);
+    service->shared.languages = hg_buf_new(HG_LIMIT_EVENT);
+    service->shared.event = hg_buf_new(HG_LIMIT_EVENT);
+    service->shared.wake = hg_ws_wake;
+    fill_protocols(service);
+    hg_status status = hg_address_parse(options->listen, &service->address, error);
+    if (status) goto out;
+    status =
+        hg_path_join(service->web_path, sizeof service->web_path, options->web_path, "", error);
+    if (status) goto out;
+    status = open_socket(service, error);
+    if (status) goto out;
+    status = open_runtime(service, &options->runtime, error);
+    if (status) goto out;
+    refresh_languages(service);
+    *out = service;
+    service = NULL;
+out:
+    hg_service_close(service);
+    return status;
+}
+
+/* ---- running and ending ---- */
+
+/* 1001 to everybody. Conversations end now; their lanes are cancelled and logged. */
+static void begin_stop(hg_service *service)
+{
+    hg_log(HG_LOG_INFO, "service", "stopping, %d sessions open",
+           (int)service->shared.metrics.sessions);
+    service->stopping = true;
+    hg_session *session;
+    TAILQ_FOREACH(session, &service->sessions, link)
+    {
+        hg_session_end(session, HG_CLOSE_GOING_AWAY);
+        hg_session_quiet(session);
+    }
+    service->shared.ended = false;
+    lws_sul_schedule(service->context, 0, &service->tick, tick, BUSY_TICK_US);
+}
+
+static bool still_busy(hg_service *service)
+{
+    hg_engine_figures figures;
+    hg_engine_read_figures(hg_runtime_engine(service->shared.runtime), &figures);
+    return !TAILQ_EMPTY(&service->sessions) || figures.jobs > 0;
+}
+
+hg_status hg_service_run(hg_service *service, hg_error *error)
+{
+    lws_sul_schedule(service->context, 0, &service->tick, tick, 1);
+    while (!atomic_load(&service->stop))
+        if (lws_service(service->context, 0) < 0)
+            return hg_fail(error, HG_ERROR_IO, "the event loop of libwebsockets failed");
+    begin_stop(service);
+    int64_t deadline_us = hg_clock_us() + HG_LIMIT_STOP_MS * 1000;
+    while (still_busy(service) && hg_clock_us() < deadline_us)
+        if (lws_service(service->context, 0) < 0) break;
+    hg_translator_poll(service->shared.runtime, 0); /* so that the last batches are logged */
+    return HG_OK;
+}
+
+void hg_service_stop(hg_service *service)
+{
+    atomic_store(&service->stop, true);
+    lws_cancel_service(service->context);
+}
+
+/* The runtime goes before the context: its threads ring the context's doorbell. */
+void hg_service_close(hg_service *service)
+{
+    if (!service) return;
+    hg_session *session;
+    TAILQ_FOREACH(session, &service->sessions, link)
+    {
+        hg_session_end(session, HG_CLOSE_GOING_AWAY);
+        hg_session_quiet(session);
+    }
+    if (service->shared.runtime) hg_runtime_close(service->shared.runtime);
+    if (service->context) {
+        lws_sul_cancel(&service->tick);
+        lws_context_destroy(service->context); /* closes and frees the sessions */
+    }
+    assert(TAILQ_EMPTY(&service->sessions));
+    hg_buf_free(&service->shared.languages);
+    hg_buf_free(&service->shared.event);
+    free(service);
+}

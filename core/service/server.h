@@ -1,0 +1,53 @@
+/* server.h: what the files of the server share. Private to core/service; service thread only, but
+ * for `stop`. */
+#ifndef HG_SERVICE_SERVER_H
+#define HG_SERVICE_SERVER_H
+
+#include <libwebsockets.h>
+#include <stdatomic.h>
+
+#include "core/base/file.h"
+#include "core/service/address.h"
+#include "core/service/service.h"
+#include "core/service/session.h"
+
+#define HG_SUBPROTOCOL "hydraglot.v1"
+#define HG_LIVE_PATH   "/v1/live"
+
+struct hg_service {
+    hg_address address; /* with the real port */
+    char url[HG_HOST_MAX + 32];
+    char web_path[HG_PATH_MAX];
+    struct lws_context *context;
+    struct lws_vhost *vhost;
+    struct lws_protocols protocols[3];
+    lws_sorted_usec_list_t tick; /* regular work: deadlines, the catalog */
+    hg_session_shared shared;
+    TAILQ_HEAD(, hg_session) sessions;
+    atomic_bool stop; /* set by any thread or a signal handler */
+    bool stopping;    /* seen by the loop: no new sessions */
+    bool ready;       /* hg_runtime_ready was true */
+    hg_device_info device;
+};
+
+/* Of lws_protocols: HTTP and the decision on upgrades; the websocket. */
+int hg_http_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
+                     size_t count);
+int hg_ws_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
+                   size_t count);
+size_t hg_http_user_bytes(void);
+size_t hg_ws_user_bytes(void);
+
+/* Asks libwebsockets for a call when the session's socket takes more. */
+void hg_ws_wake(hg_session *session);
+
+/* Delivers what the engine has and what changed in the catalog. */
+void hg_service_poll(hg_service *service);
+
+/* The service that a connection belongs to. */
+hg_service *hg_service_of(struct lws *wsi);
+
+/* Reads the gauges of shared.metrics. */
+void hg_service_read_gauges(hg_service *service);
+
+#endif

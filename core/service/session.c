@@ -1,0 +1,243 @@
+/* session.c: see session.h. */
+#include "core/service/session.h"
+
+#include <assert.h>
+#include <openssl/rand.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/log.h"
+#include "core/service/message.h"
+
+/* bytes random bytes as hex into out [2 * bytes + 1]. */
+static bool random_hex(char *out, size_t bytes)
+{
+    unsigned char random[32];
+    assert(bytes <= sizeof random);
+    if (RAND_bytes(random, (int)bytes) != 1) return false;
+    for (size_t i = 0; i < bytes; i++) snprintf(out + 2 * i, 3, "%02x", random[i]);
+    return true;
+}
+
+void hg_session_end(hg_session *session, uint16_t close_code)
+{
+    assert(close_code >= 1000);
+    if (session->close_code) return;
+    session->close_code = close_code;
+    session->shared->ended = true;
+    if (close_code == HG_CLOSE_TOO_SLOW) {
+        session->shared->metrics.slow_readers++;
+        hg_out_queue_clear(&session->queue);
+    }
+    session->shared->wake(session);
+}
+
+/* Queues what stands in shared->event; status is how printing went. */
+static void send_event(hg_session *session, hg_status status, const char *key)
+{
+    hg_session_shared *shared = session->shared;
+    uint64_t dropped = session->queue.dropped;
+    if (!status)
+        status = hg_out_queue_push(&session->queue, shared->event.data, shared->event.length, key);
+    shared->metrics.snapshots_dropped += session->queue.dropped - dropped;
+    if (!status) {
+        shared->wake(session);
+        return;
+    }
+    bool slow = status == HG_ERROR_LIMIT && session->queue.bytes > 0;
+    hg_log(HG_LOG_INFO, "service", "session %s: %s", session->name,
+           slow ? "reads too slowly, closed" : "an event could not be queued, closed");
+    hg_session_end(session, slow ? HG_CLOSE_TOO_SLOW : HG_CLOSE_INTERNAL);
+}
+
+/* The next seq, and an empty buffer for the event that bears it. */
+static uint64_t begin_event(hg_session *session)
+{
+    hg_buf_clear(&session->shared->event);
+    return ++session->seq;
+}
+
+static void take_event(const hg_event *event, void *context)
+{
+    hg_session *session = context;
+    hg_metrics_count(&session->shared->metrics, event);
+    if (session->close_code) return;
+    char key[HG_LIMIT_ID * 4 + HG_LIMIT_PLUGIN_NAME * 4 + 32];
+    bool snapshot = event->type == HG_EVENT_TENTATIVE;
+    if (snapshot) {
+        int count = snprintf(key, sizeof key, "%s\n%s", event->id, event->language);
+        assert(count > 0 && (size_t)count < sizeof key);
+        (void)count;
+    }
+    uint64_t seq = begin_event(session);
+    hg_status status = hg_event_print(event, seq, &session->shared->event);
+    send_event(session, status, snapshot ? key : NULL);
+}
+
+static void send_refusal(hg_session *session, const hg_refusal *refusal, const char *id,
+                         int64_t rev)
+{
+    if (session->close_code) return;
+    session->shared->metrics.errors[refusal->code]++;
+    uint64_t seq = begin_event(session);
+    hg_status status = hg_error_print(refusal, id, rev, seq, &session->shared->event);
+    send_event(session, status, NULL);
+}
+
+static void send_ready(hg_session *session)
+{
+    hg_ready ready = {
+        .session = session->name,
+        .key = session->key,
+        .model = session->shared->metrics.model,
+        .device = session->shared->metrics.device,
+        .languages = hg_buf_text(&session->shared->languages),
+    };
+    uint64_t seq = begin_event(session);
+    send_event(session, hg_ready_print(&ready, seq, &session->shared->event), NULL);
+}
+
+void hg_session_languages_changed(hg_session *session)
+{
+    if (session->close_code) return;
+    uint64_t seq = begin_event(session);
+    const char *languages = hg_buf_text(&session->shared->languages);
+    hg_status status = hg_languages_changed_print(languages, seq, &session->shared->event);
+    send_event(session, status, NULL);
+}
+
+hg_status hg_session_new(hg_session_shared *shared, void *connection, hg_session **out,
+                         hg_error *error)
+{
+    hg_session *session = calloc(1, sizeof *session);
+    if (!session) return hg_fail(error, HG_ERROR_MEMORY, "no memory for a session");
+    session->shared = shared;
+    session->connection = connection;
+    session->incoming = hg_buf_new(HG_LIMIT_FRAME);
+    strcpy(session->source, "auto");
+    hg_out_queue_init(&session->queue, HG_LIMIT_OUT_QUEUE);
+    hg_status status = HG_OK;
+    if (!random_hex(session->name, 16) || !random_hex(session->key, 32))
+        status = hg_fail(error, HG_ERROR_STATE, "no random bytes for a session's name");
+    if (!status)
+        status = hg_conversation_new(shared->runtime, session->name, take_event, session,
+                                     &session->conversation, error);
+    if (status) {
+        hg_session_free(session);
+        return status;
+    }
+    shared->metrics.sessions_total++;
+    send_ready(session);
+    *out = session;
+    return HG_OK;
+}
+
+void hg_session_quiet(hg_session *session)
+{
+    if (session->conversation) hg_conversation_free(session->conversation);
+    session->conversation = NULL;
+}
+
+static void forget_targets(hg_session *session)
+{
+    for (uint32_t i = 0; i < session->targets; i++) free(session->target[i]);
+    session->targets = 0;
+}
+
+void hg_session_free(hg_session *session)
+{
+    if (!session) return;
+    hg_session_quiet(session);
+    hg_out_queue_clear(&session->queue);
+    hg_buf_free(&session->incoming);
+    forget_targets(session);
+    free(session);
+}
+
+static bool handle_translate(hg_session *session, const hg_message *message, int64_t received_us,
+                             hg_refusal *refusal)
+{
+    bool own = message->targets > 0;
+    uint32_t targets = own ? message->targets : session->targets;
+    if (!targets)
+        return hg_refuse(refusal, HG_CODE_bad_field,
+                         "targets is missing, and no session.update has set a default");
+    hg_translate_request request = {
+        .id = message->id,
+        .rev = message->rev,
+        .text = message->text,
+        .target = own ? message->target : (const char *const *)session->target,
+        .targets = targets,
+        .source = message->source ? message->source : session->source,
+        .final = message->final,
+        .stream = message->stream,
+        .deadline_ms = (uint32_t)message->deadline_ms,
+        .max_tokens = (uint32_t)message->max_tokens,
+        .temperature = (float)message->temperature,
+        .top_p = (float)message->top_p,
+        .seed = (uint64_t)message->seed,
+        .received_us = received_us,
+    };
+    if (!hg_conversation_translate(session->conversation, &request, refusal)) return false;
+    session->shared->metrics.requests++;
+    return true;
+}
+
+static bool handle_update(hg_session *session, const hg_message *message, hg_refusal *refusal)
+{
+    char *copy[HG_LIMIT_LANES];
+    for (uint32_t i = 0; i < message->targets; i++) {
+        copy[i] = strdup(message->target[i]);
+        if (copy[i]) continue;
+        while (i > 0) free(copy[--i]);
+        return hg_refuse(refusal, HG_CODE_internal, "no memory for the session's targets");
+    }
+    if (message->targets) {
+        forget_targets(session);
+        memcpy(session->target, copy, message->targets * sizeof *copy);
+        session->targets = message->targets;
+    }
+    /* The table bounds it in characters; a tag is ASCII, so more bytes than that are none. */
+    if (message->source && strlen(message->source) >= sizeof session->source)
+        return hg_refuse(refusal, HG_CODE_bad_field, "source is not a language tag");
+    if (message->source) strcpy(session->source, message->source);
+    return true;
+}
+
+static void handle_ping(hg_session *session, const hg_message *message)
+{
+    hg_buf_clear(&session->shared->event);
+    send_event(session, hg_pong_print(message->t, &session->shared->event), NULL);
+}
+
+static bool handle(hg_session *session, const hg_message *message, int64_t received_us,
+                   hg_refusal *refusal)
+{
+    switch (message->type) {
+    case HG_MESSAGE_TRANSLATE: return handle_translate(session, message, received_us, refusal);
+    case HG_MESSAGE_CANCEL:
+        /* What has just ended cannot be cancelled; that is no fault of the client. */
+        (void)hg_conversation_cancel(session->conversation, message->id);
+        return true;
+    case HG_MESSAGE_SESSION_UPDATE: return handle_update(session, message, refusal);
+    case HG_MESSAGE_RESUME:
+        return hg_refuse(refusal, HG_CODE_resume_gone,
+                         "this server keeps nothing of lost sessions; go on with this one");
+    case HG_MESSAGE_PING: handle_ping(session, message); return true;
+    }
+    assert(!"a message without handler");
+    return true;
+}
+
+void hg_session_receive(hg_session *session, const char *bytes, size_t count, int64_t received_us)
+{
+    if (session->close_code) return;
+    assert(session->conversation);
+    hg_message message;
+    hg_refusal refusal = {0};
+    bool good = hg_message_parse(bytes, count, &message, &refusal) &&
+                handle(session, &message, received_us, &refusal);
+    if (!good) send_refusal(session, &refusal, message.id, message.rev);
+    hg_message_free(&message);
+}

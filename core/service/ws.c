@@ -1,0 +1,150 @@
+/* ws.c: the websocket of /v1/live: bytes to whole text frames for the session, its queue to the
+ * socket. http.c has decided on the upgrade before anything here is called. */
+#include "core/service/server.h"
+
+#include <assert.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "core/base/clock.h"
+#include "core/base/log.h"
+#include "core/text/utf8.h"
+
+static_assert(HG_OUT_HEADROOM >= LWS_PRE, "room for the frame's header");
+
+/* libwebsockets keeps one of these for each connection, zeroed. */
+typedef struct connection {
+    hg_session *session; /* NULL when there are too many */
+    bool closed;         /* a close frame was asked for; what still comes in is ignored */
+} connection;
+
+size_t hg_ws_user_bytes(void)
+{
+    return sizeof(connection);
+}
+
+void hg_ws_wake(hg_session *session)
+{
+    struct lws *wsi = session->connection;
+    lws_callback_on_writable(wsi);
+    /* A reader that takes nothing would never let its close frame out. */
+    if (session->close_code) lws_set_timeout(wsi, PENDING_TIMEOUT_USER_OK, HG_LIMIT_CLOSE_S);
+}
+
+/* The callback that returns this ends the connection with a close frame of that code. */
+static int close_with(struct lws *wsi, connection *c, int code)
+{
+    c->closed = true;
+    lws_close_reason(wsi, (enum lws_close_status)code, NULL, 0);
+    return -1;
+}
+
+static int established(struct lws *wsi, connection *c)
+{
+    hg_service *service = hg_service_of(wsi);
+    hg_error error;
+    int bytes = HG_LIMIT_SEND_BUFFER;
+    if (setsockopt(lws_get_socket_fd(wsi), SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes))
+        hg_log(HG_LOG_WARN, "service", "the send buffer of a socket could not be bounded");
+    /* The close frame must wait for the next writeable: here it would not be sent. */
+    if (service->shared.metrics.sessions >= HG_LIMIT_SESSIONS || service->stopping) {
+        service->shared.metrics.sessions_refused++;
+        lws_callback_on_writable(wsi);
+        return 0;
+    }
+    if (hg_session_new(&service->shared, wsi, &c->session, &error)) {
+        hg_log(HG_LOG_ERROR, "service", "%s", error.message);
+        return -1;
+    }
+    TAILQ_INSERT_TAIL(&service->sessions, c->session, link);
+    service->shared.metrics.sessions++;
+    return 0;
+}
+
+static void closed(struct lws *wsi, connection *c)
+{
+    hg_service *service = hg_service_of(wsi);
+    if (!c->session) return;
+    TAILQ_REMOVE(&service->sessions, c->session, link);
+    assert(service->shared.metrics.sessions > 0);
+    service->shared.metrics.sessions--;
+    hg_session_free(c->session);
+    c->session = NULL;
+}
+
+/* A whole message is there. */
+static int finish_message(struct lws *wsi, connection *c)
+{
+    hg_session *session = c->session;
+    hg_metrics *metrics = &session->shared->metrics;
+    const char *bytes = hg_buf_text(&session->incoming);
+    size_t count = session->incoming.length;
+    metrics->frames_in++;
+    metrics->bytes_in += count;
+    session->receiving = false;
+    if (hg_utf8_valid(bytes, count) != count) return close_with(wsi, c, HG_CLOSE_NOT_UTF8);
+    hg_session_receive(session, bytes, count, session->received_us);
+    hg_buf_clear(&session->incoming);
+    hg_service_poll(hg_service_of(wsi)); /* ends without a lane are there at once */
+    return 0;
+}
+
+static int receive(struct lws *wsi, connection *c, const void *in, size_t count)
+{
+    hg_session *session = c->session;
+    if (c->closed || !session || session->close_code) return 0;
+    if (lws_frame_is_binary(wsi)) return close_with(wsi, c, HG_CLOSE_BINARY);
+    if (!session->receiving) {
+        session->received_us = hg_clock_us();
+        session->receiving = true;
+    }
+    hg_status status = hg_buf_append(&session->incoming, in, count);
+    if (status == HG_ERROR_LIMIT) return close_with(wsi, c, HG_CLOSE_TOO_LARGE);
+    if (status) return close_with(wsi, c, HG_CLOSE_INTERNAL);
+    if (!lws_is_final_fragment(wsi) || lws_remaining_packet_payload(wsi)) return 0;
+    return finish_message(wsi, c);
+}
+
+/* Sends the oldest message; false when the connection is gone. */
+static bool send_first(struct lws *wsi, hg_session *session)
+{
+    hg_out_message *message = hg_out_queue_first(&session->queue);
+    unsigned char *bytes = (unsigned char *)message->bytes + HG_OUT_HEADROOM;
+    int sent = lws_write(wsi, bytes, message->count, LWS_WRITE_TEXT);
+    if (sent < 0 || (size_t)sent < message->count) return false;
+    session->shared->metrics.frames_out++;
+    session->shared->metrics.bytes_out += message->count;
+    hg_out_queue_pop(&session->queue);
+    return true;
+}
+
+/* Sends as much as the socket takes. One frame is always allowed; before each further one
+ * libwebsockets is asked, because what the socket refuses would pile up inside of it. */
+static int writeable(struct lws *wsi, connection *c)
+{
+    hg_session *session = c->session;
+    if (!session) return close_with(wsi, c, HG_CLOSE_TOO_MANY);
+    if (c->closed) return 0;
+    for (int i = 0; i < HG_LIMIT_WRITE_BURST && hg_out_queue_first(&session->queue); i++) {
+        if (i > 0 && lws_send_pipe_choked(wsi)) break;
+        if (!send_first(wsi, session)) return -1;
+    }
+    if (hg_out_queue_first(&session->queue))
+        lws_callback_on_writable(wsi);
+    else if (session->close_code)
+        return close_with(wsi, c, session->close_code);
+    return 0;
+}
+
+int hg_ws_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
+                   size_t count)
+{
+    connection *c = user;
+    switch (reason) {
+    case LWS_CALLBACK_ESTABLISHED: return established(wsi, c);
+    case LWS_CALLBACK_RECEIVE: return receive(wsi, c, in, count);
+    case LWS_CALLBACK_SERVER_WRITEABLE: return writeable(wsi, c);
+    case LWS_CALLBACK_CLOSED: closed(wsi, c); return 0;
+    default: return 0;
+    }
+}
