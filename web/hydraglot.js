@@ -1,0 +1,401 @@
+/* hydraglot.js: the client of hydraglot.v1 (docs/PROTOCOL.md), alone in one file for any app.
+ *
+ *   import { Hydraglot } from './hydraglot.js';
+ *   const client = new Hydraglot({ url: 'wss://host/v1/live' });
+ *   client.on('update', ({ translation }) => show(translation.language, translation.text));
+ *   const sentence = client.translate('Where is the', { targets: ['de', 'ja'] });
+ *   sentence.revise('Where is the station?', { final: true });
+ *   const { translations } = await sentence.finished;
+ *
+ * A *sentence* is one id of the protocol; each revision of its text gets the next rev. A lost
+ * connection is opened again after a growing, random pause, and what was not answered yet is sent
+ * once more. Nothing that arrives for an old revision replaces what a newer one brought.
+ */
+
+const SUBPROTOCOL = 'hydraglot.v1';
+const BACKOFF_MS = { first: 250, most: 10000, crowded: 5000 };
+const IDLE_MS = 20000; /* quiet for so long: ask whether the service is still there */
+const PONG_MS = 5000; /* no word after asking: the connection is dead */
+const STEADY_MS = 5000; /* a connection that stood so long begins its backoff anew */
+const RETRIES = 5; /* of one revision that the service was too busy for */
+const SENTENCES = 64; /* remembered at once, as many as the service does */
+const CLOSE = { token: 1008, crowded: 4009 };
+
+/**
+ * One language of one sentence. `text` is `committed` (never taken back) and then `tentative`.
+ * @typedef {object} Translation
+ * @property {string} language the tag as it was asked for
+ * @property {number} rev the revision whose text this is
+ * @property {number} epoch rises when the person's own edit takes committed words back
+ * @property {string} committed
+ * @property {string} tentative
+ * @property {string} text
+ * @property {'running'|'ok'|'failed'|'cancelled'} status of the newest revision
+ * @property {string} [code] why it failed
+ * @property {number} [first_ms]
+ * @property {number} [total_ms]
+ * @property {number} [tokens]
+ * @property {string} [stop]
+ */
+
+/**
+ * @typedef {object} TranslateOptions
+ * @property {string[]} [targets] BCP-47 tags or `plugin:NAME`; a revision keeps the last ones
+ * @property {boolean} [final] the sentence is complete; its next edit needs a new sentence
+ * @property {string} [source] BCP-47 tag or `auto`
+ * @property {object} [options] passed on as it is: stream, deadline_ms, temperature, ...
+ * @property {{text: string, speaker?: string}[]} [context]
+ */
+
+/** The length that the protocol means: Unicode code points, not UTF-16 units. */
+export const codePoints = (text) => [...text].length;
+
+/* Half a surrogate pair cannot be written in UTF-8; the replacement character stands for it. */
+const wellFormed = (text) => text.replace(/\p{Surrogate}/gu, '\uFFFD');
+
+const newTranslation = (language) => ({
+  language, rev: 0, epoch: 0, committed: '', tentative: '', status: 'running', renewed: false,
+  get text() { return this.committed + this.tentative; },
+});
+
+/** One sentence and its revisions; made by `Hydraglot.translate`. */
+export class Sentence {
+  #client;
+  #settle;
+
+  constructor(client, id) {
+    this.#client = client;
+    this.id = id;
+    this.rev = 0;
+    this.text = '';
+    this.final = false;
+    this.settled = true; /* the newest revision has its batch.done, or was refused */
+    this.request = { targets: [], source: client.source };
+    this.retries = 0;
+    this.retry = 0; /* the timer of the next one */
+    /** @type {Map<string, Translation>} */
+    this.languages = new Map();
+  }
+
+  /** The whole text again, longer or changed. @param {TranslateOptions} [options] */
+  revise(text, options = {}) {
+    if (this.final) throw new Error(`sentence ${this.id} is final; an edit needs a new one`);
+    const { final = false, ...request } = options;
+    this.text = wellFormed(text);
+    this.final = final;
+    this.retries = 0;
+    Object.assign(this.request, request);
+    const before = this.languages;
+    this.languages = new Map(this.request.targets.map((tag) => [tag,
+      before.get(tag) ?? newTranslation(tag)]));
+    if (this.settled) {
+      /** Resolves, and never rejects, when the newest revision has ended in every language. */
+      this.finished = new Promise((resolve) => { this.#settle = resolve; });
+    }
+    this.settled = false;
+    this.#client.submit(this);
+    return this;
+  }
+
+  cancel() { this.#client.cancel(this); }
+
+  /** For the client: ends the wait for `finished`. */
+  settle(result) {
+    this.settled = true;
+    this.#settle({ sentence: this, translations: Object.fromEntries(this.languages), ...result });
+  }
+}
+
+/**
+ * Events (`on(type, detail => ...)`, or addEventListener with `event.detail`):
+ * - `state` {state: 'connecting'|'ready'|'waiting'|'denied'|'closed', attempt, retry_ms, code}
+ * - `languages` {languages, model, limits}: at each session's start, and when they change
+ * - `update` {sentence, translation}: its text or status changed
+ * - `done` {sentence, translation}: the newest revision ended in this language
+ * - `batch` {sentence, batch}: it ended in all of them
+ * - `error` {code, message, retry, sentence?}
+ */
+export class Hydraglot extends EventTarget {
+  #options;
+  #socket = null;
+  #sentences = new Map();
+  #serial = 0;
+  #attempt = 0;
+  #openedAt = 0;
+  #retryTimer = 0;
+  #quietTimer = 0;
+  #wake = () => { if (globalThis.document?.visibilityState !== 'hidden') this.wake(); };
+
+  /**
+   * @param {object} [options]
+   * @param {string} [options.url] of /v1/live; default: on the server this module came from
+   * @param {string} [options.token]
+   * @param {string} [options.source] default source language, else `auto`
+   * @param {(url: string, protocols: string[]) => WebSocket} [options.socket] how to open one
+   */
+  constructor(options = {}) {
+    super();
+    const url = new URL(options.url ?? 'v1/live', import.meta.url);
+    url.protocol = url.protocol.replace('http', 'ws');
+    this.#options = { socket: (...args) => new WebSocket(...args), ...options, url: url.href };
+    this.source = options.source ?? 'auto';
+    this.state = 'closed';
+    this.languages = [];
+    this.model = null;
+    this.limits = null;
+  }
+
+  /** Listens; returns the function that stops listening. */
+  on(type, listener) {
+    const wrapped = (event) => listener(event.detail);
+    this.addEventListener(type, wrapped);
+    return () => this.removeEventListener(type, wrapped);
+  }
+
+  connect() {
+    if (this.state !== 'closed' && this.state !== 'denied') return;
+    globalThis.addEventListener?.('online', this.#wake);
+    globalThis.addEventListener?.('pageshow', this.#wake);
+    globalThis.document?.addEventListener('visibilitychange', this.#wake);
+    this.#attempt = 0;
+    this.#open();
+  }
+
+  close() {
+    globalThis.removeEventListener?.('online', this.#wake);
+    globalThis.removeEventListener?.('pageshow', this.#wake);
+    globalThis.document?.removeEventListener('visibilitychange', this.#wake);
+    this.#drop(1000);
+    this.#setState('closed');
+  }
+
+  /** The page is seen again, or the network is back: do not sit out the pause. */
+  wake() {
+    if (this.state === 'waiting') this.#open();
+    else if (this.state === 'ready') this.#ask();
+  }
+
+  /** A new sentence. Before the connection stands it waits. @param {TranslateOptions} options */
+  translate(text, options) {
+    this.#serial += 1;
+    const sentence = new Sentence(this, `s${this.#serial}`);
+    for (const old of this.#sentences.values()) {
+      if (this.#sentences.size < SENTENCES) break;
+      this.cancel(old);
+      this.#sentences.delete(old.id);
+    }
+    this.#sentences.set(sentence.id, sentence);
+    return sentence.revise(text, options);
+  }
+
+  /** Ends what still runs of a sentence. */
+  cancel(sentence) {
+    if (sentence.settled) return;
+    if (sentence.retry || !this.#post({ type: 'cancel', id: sentence.id })) {
+      this.#end(sentence, 'cancelled');
+    }
+  }
+
+  /** For Sentence: sends the newest text under the next rev. */
+  submit(sentence) {
+    clearTimeout(sentence.retry);
+    sentence.retry = 0;
+    sentence.rev += 1;
+    for (const translation of sentence.languages.values()) {
+      translation.status = 'running';
+      delete translation.code;
+    }
+    if (this.state !== 'ready') return;
+    if (sentence.session !== this.#socket) {
+      /* A new session begins at epoch 0 with nothing committed; the text stays until more comes. */
+      for (const translation of sentence.languages.values()) translation.renewed = true;
+      sentence.session = this.#socket;
+    }
+    const { id, rev, text, final, request } = sentence;
+    if (this.limits?.max_text && codePoints(text) > this.limits.max_text) {
+      const message = `the text has more than ${this.limits.max_text} characters`;
+      queueMicrotask(() => this.#refused({ code: 'text_too_long', message, id, rev }));
+      return;
+    }
+    this.#post({ type: 'translate', id, rev, text, final, ...request });
+  }
+
+  #emit(type, detail) { this.dispatchEvent(new CustomEvent(type, { detail })); }
+
+  #setState(state, detail = {}) {
+    this.state = state;
+    this.#emit('state', { state, attempt: this.#attempt, ...detail });
+  }
+
+  #post(message) {
+    if (this.state !== 'ready') return false;
+    this.#socket.send(JSON.stringify(message));
+    return true;
+  }
+
+  #open() {
+    this.#drop();
+    const protocols = [SUBPROTOCOL];
+    if (this.#options.token) protocols.push(`hydraglot.token.${this.#options.token}`);
+    const socket = this.#options.socket(this.#options.url, protocols);
+    this.#socket = socket;
+    /* A socket that was given up keeps its listeners but is no longer heard. */
+    socket.onmessage = ({ data }) => { if (socket === this.#socket) this.#hear(data); };
+    socket.onclose = ({ code }) => { if (socket === this.#socket) this.#lost(code); };
+    this.#setState('connecting');
+    this.#quietTimer = setTimeout(() => this.#lost(), IDLE_MS);
+  }
+
+  #drop(code) {
+    clearTimeout(this.#retryTimer);
+    clearTimeout(this.#quietTimer);
+    const socket = this.#socket;
+    this.#socket = null;
+    socket?.close(code);
+  }
+
+  #lost(code) {
+    const steady = this.state === 'ready' && Date.now() - this.#openedAt > STEADY_MS;
+    this.#drop();
+    if (code === CLOSE.token) {
+      this.#setState('denied', { code });
+      return;
+    }
+    if (steady) this.#attempt = 0;
+    const pause = Math.min(BACKOFF_MS.most, BACKOFF_MS.first * 2 ** this.#attempt);
+    const retry_ms = Math.max(code === CLOSE.crowded ? BACKOFF_MS.crowded : 0,
+      pause * (0.5 + Math.random() / 2));
+    this.#attempt += 1;
+    this.#retryTimer = setTimeout(() => this.#open(), retry_ms);
+    this.#setState('waiting', { code, retry_ms });
+  }
+
+  /* After a quiet while, and after any wake: a ping, and then a short patience. */
+  #ask() {
+    clearTimeout(this.#quietTimer);
+    this.#post({ type: 'ping', t: Date.now() });
+    this.#quietTimer = setTimeout(() => this.#lost(), PONG_MS);
+  }
+
+  #hear(data) {
+    clearTimeout(this.#quietTimer);
+    this.#quietTimer = setTimeout(() => this.#ask(), IDLE_MS);
+    let event;
+    try {
+      event = JSON.parse(data);
+    } catch {
+      this.#emit('error', { code: 'bad_json', message: 'the service sent no JSON', retry: false });
+      return;
+    }
+    switch (event.type) {
+      case 'session.ready': this.#ready(event); break;
+      case 'languages.changed': this.#learn(event); break;
+      case 'translation.committed':
+      case 'translation.tentative': this.#grow(event); break;
+      case 'translation.done': this.#done(event); break;
+      case 'batch.done': this.#batch(event); break;
+      case 'error': this.#refused(event); break;
+      default: /* a newer service may say more than this client knows */
+    }
+  }
+
+  #learn({ languages = this.languages, model = this.model, limits = this.limits }) {
+    Object.assign(this, { languages, model, limits });
+    this.#emit('languages', { languages, model, limits });
+  }
+
+  #ready(event) {
+    this.#openedAt = Date.now();
+    this.#setState('ready');
+    this.#learn(event);
+    for (const sentence of [...this.#sentences.values()]) {
+      if (!sentence.settled) this.submit(sentence);
+    }
+  }
+
+  /* The translation that an event speaks of, its epoch brought up to date; null for one that is
+   * unknown or late. */
+  #find(event) {
+    const sentence = this.#sentences.get(event.id);
+    const translation = sentence?.languages.get(event.language);
+    if (!translation || event.rev < translation.rev) return null;
+    if (translation.renewed || event.epoch > translation.epoch) {
+      Object.assign(translation,
+        { renewed: false, epoch: event.epoch, committed: '', tentative: '' });
+    } else if (event.epoch < translation.epoch) return null;
+    return { sentence, translation };
+  }
+
+  #grow(event) {
+    const found = this.#find(event);
+    if (!found) return;
+    const { translation } = found;
+    translation.rev = event.rev;
+    if (event.type === 'translation.tentative') translation.tentative = event.text;
+    else {
+      const known = translation.tentative.startsWith(event.text);
+      translation.committed += event.text;
+      translation.tentative = known ? translation.tentative.slice(event.text.length) : '';
+    }
+    this.#emit('update', found);
+  }
+
+  #done(event) {
+    /* Superseded: the newer revision's text is on its way, and the old text may stand till then. */
+    if (event.status === 'superseded') return;
+    const newest = event.rev === this.#sentences.get(event.id)?.rev;
+    if (event.status !== 'ok' && !newest) return;
+    const found = this.#find(event);
+    if (!found) return;
+    const { sentence, translation } = found;
+    translation.rev = event.rev;
+    if (event.status === 'ok') {
+      if (sentence.final && newest) translation.committed = event.text;
+      translation.tentative = event.text.slice(translation.committed.length);
+    }
+    if (newest) {
+      const { status, code, first_ms, total_ms, tokens, stop, via, source } = event;
+      Object.assign(translation, { status, code, first_ms, total_ms, tokens, stop, via, source });
+    }
+    this.#emit('update', found);
+    if (newest) this.#emit('done', found);
+  }
+
+  #batch(batch) {
+    const sentence = this.#sentences.get(batch.id);
+    if (!sentence || batch.rev !== sentence.rev) return;
+    sentence.batch = batch;
+    this.#emit('batch', { sentence, batch });
+    const all = [...sentence.languages.values()];
+    /* What a stopping service could not do is left open for the next one. */
+    if (all.some(({ code }) => code === 'shutting_down')) return;
+    if (sentence.final) this.#sentences.delete(sentence.id);
+    sentence.settle({ batch });
+  }
+
+  #refused(error) {
+    const sentence = this.#sentences.get(error.id);
+    if (sentence && error.rev === sentence.rev && !sentence.settled) {
+      if (error.retry && sentence.retries < RETRIES) {
+        const pause = error.retry_after_ms ?? BACKOFF_MS.first * 2 ** sentence.retries;
+        sentence.retries += 1;
+        sentence.retry = setTimeout(() => this.submit(sentence), pause);
+        return;
+      }
+      this.#end(sentence, 'failed', error);
+    }
+    this.#emit('error', { ...error, sentence });
+  }
+
+  /* Ends a revision that the service will say nothing about. */
+  #end(sentence, status, error) {
+    clearTimeout(sentence.retry);
+    sentence.retry = 0;
+    for (const translation of sentence.languages.values()) {
+      Object.assign(translation, { status, code: error?.code });
+      this.#emit('update', { sentence, translation });
+    }
+    if (sentence.final) this.#sentences.delete(sentence.id);
+    sentence.settle({ error });
+  }
+}

@@ -1,0 +1,104 @@
+/* page.js: what stands around the cards: connection, batch line, model line, theme, examples. */
+import { duration } from './cards.js';
+import { remember } from './languages.js';
+
+const BANNER_MS = 2500; /* down for so long before the page says it loudly */
+
+/* Short and everyday: what the bundled model, 22 million parameters small, does well. */
+export const EXAMPLES = [
+  'Can you help me?',
+  'She is reading a book.',
+  "I'm looking for my keys.",
+  'Where can I buy a ticket?',
+  'The children are playing in the garden.',
+];
+
+const byId = (id) => document.getElementById(id);
+const number = new Intl.NumberFormat('en', { maximumFractionDigits: 0 });
+
+const CONNECTION = {
+  connecting: 'Connecting',
+  ready: 'Connected',
+  waiting: 'Reconnecting',
+  denied: 'Signed out',
+  closed: 'Not connected',
+};
+
+/** The quiet dot, and a banner once the service has been away for a while. */
+export class Connection {
+  #timer = 0;
+
+  constructor(retry) { byId('banner-button').addEventListener('click', retry); }
+
+  show({ state }) {
+    const down = state === 'waiting' || (state === 'connecting' && this.#timer !== 0);
+    byId('connection').dataset.state = down ? 'waiting' : state;
+    byId('connection-words').textContent = down ? CONNECTION.waiting : CONNECTION[state];
+    if (state === 'ready') this.#banner(null);
+    else if (state === 'denied') this.#banner('The service no longer accepts this page. Load it again.');
+    else if (state === 'waiting') {
+      this.#timer ||= setTimeout(() => {
+        this.#banner('The service is not answering. Your text is safe, and the page keeps trying.');
+      }, BANNER_MS);
+    }
+  }
+
+  #banner(words) {
+    if (!words) {
+      clearTimeout(this.#timer);
+      this.#timer = 0;
+    }
+    byId('banner').hidden = !words;
+    byId('banner-words').textContent = words ?? '';
+  }
+}
+
+function figure(value, words) {
+  const span = document.createElement('span');
+  const strong = document.createElement('b');
+  strong.textContent = value;
+  span.append(strong, ` ${words}`);
+  return span;
+}
+
+/** @param {object | null} batch of batch.done */
+export function showBatch(batch) {
+  if (!batch) {
+    byId('batch').replaceChildren();
+    return;
+  }
+  const { lanes, total_ms, tokens_per_s, shared_tokens } = batch;
+  byId('batch').replaceChildren(
+    figure(number.format(lanes), lanes === 1 ? 'language' : 'languages'),
+    figure(...duration(total_ms).split('\u202F')),
+    figure(number.format(tokens_per_s), 'tokens/s'),
+    figure(number.format(shared_tokens), 'shared tokens saved'),
+  );
+}
+
+/** @param {object} model of session.ready */
+export function showModel(model) {
+  const { name, device, licence, notice } = model ?? {};
+  const what = device ? `${name} on ${device}` : name;
+  byId('model').textContent = [what, licence, notice].filter(Boolean).join(' · ');
+}
+
+export function examples(put) {
+  byId('examples').replaceChildren(...EXAMPLES.map((text) => {
+    const chip = document.createElement('button');
+    chip.type = 'button';
+    chip.className = 'chip';
+    chip.textContent = text;
+    chip.addEventListener('click', () => put(text));
+    return chip;
+  }));
+}
+
+export function themes() {
+  byId('theme').addEventListener('click', () => {
+    const { dataset } = document.documentElement;
+    const system = matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light';
+    dataset.theme = (dataset.theme ?? system) === 'dark' ? 'light' : 'dark';
+    remember('hydraglot.theme', dataset.theme);
+  });
+}
