@@ -79,18 +79,44 @@ static void serve(hg_catalog *catalog, hg_catalog_entry *entry)
     catalog->entries++;
 }
 
+static uint32_t count_takers(const hg_catalog *catalog, const hg_tag *source)
+{
+    uint32_t takers = 0;
+    for (uint32_t i = 0; i < catalog->entries; i++)
+        takers += hg_catalog_takes_source(catalog->entry[i], source);
+    return takers;
+}
+
+static void find_common_source(hg_catalog *catalog)
+{
+    uint32_t most = 0;
+    for (uint32_t i = 0; i < catalog->entries; i++) {
+        const hg_catalog_entry *entry = catalog->entry[i];
+        for (uint32_t j = 0; j < entry->plugin->source_count; j++) {
+            const hg_tag *source = &entry->source[j];
+            uint32_t takers = count_takers(catalog, source);
+            bool first = strcmp(source->text, catalog->common_source.text) < 0;
+            if (takers < most || (takers == most && !first)) continue;
+            most = takers;
+            catalog->common_source = *source;
+        }
+    }
+}
+
 void hg_catalog_take(hg_catalog *catalog)
 {
     pthread_mutex_lock(&catalog->lock);
     hg_catalog_entry *entry = catalog->handed;
     catalog->handed = NULL;
     pthread_mutex_unlock(&catalog->lock);
+    bool changed = entry != NULL;
     while (entry) {
         hg_catalog_entry *next = entry->next;
         entry->next = NULL;
         serve(catalog, entry);
         entry = next;
     }
+    if (changed) find_common_source(catalog);
 }
 
 hg_catalog_entry *hg_catalog_by_plugin(const hg_catalog *catalog, const char *name)
@@ -100,6 +126,8 @@ hg_catalog_entry *hg_catalog_by_plugin(const hg_catalog *catalog, const char *na
     return NULL;
 }
 
+/* Comparing tags asks ICU for likely subtags, some microseconds each time: what is asked mostly is
+ * a tag of the catalog, and then equal strings decide. */
 hg_catalog_entry *hg_catalog_by_language(const hg_catalog *catalog, const hg_tag *tag)
 {
     hg_catalog_entry *best = NULL;
@@ -107,38 +135,29 @@ hg_catalog_entry *hg_catalog_by_language(const hg_catalog *catalog, const hg_tag
     for (uint32_t i = 0; i < catalog->entries; i++) {
         hg_catalog_entry *entry = catalog->entry[i];
         if (entry->plugin->kind != HG_PLUGIN_LANGUAGE) continue;
-        hg_tag_match match = hg_tag_compare(tag, &entry->tag);
-        if (match == HG_TAG_DIFFERENT) continue;
-        int rank = 1 + 2 * (match == HG_TAG_EQUAL) + entry->is_default;
-        if (rank <= best_rank) continue;
-        best = entry;
-        best_rank = rank;
+        bool equal = strcmp(tag->text, entry->tag.text) == 0;
+        if (equal && entry->is_default) return entry;
+        int rank = (equal ? 3 : 1) + entry->is_default;
+        if (rank > best_rank && (equal || hg_tag_compare(tag, &entry->tag) != HG_TAG_DIFFERENT)) {
+            best = entry;
+            best_rank = rank;
+        }
     }
     return best;
 }
 
 bool hg_catalog_takes_source(const hg_catalog_entry *entry, const hg_tag *source)
 {
-    for (uint32_t i = 0; i < entry->plugin->source_count; i++)
+    const uint32_t count = entry->plugin->source_count;
+    for (uint32_t i = 0; i < count; i++)
+        if (strcmp(source->text, entry->source[i].text) == 0) return true;
+    for (uint32_t i = 0; i < count; i++)
         if (hg_tag_compare(source, &entry->source[i]) != HG_TAG_DIFFERENT) return true;
     return false;
 }
 
-hg_status hg_catalog_common_source(const hg_catalog *catalog, hg_tag *out, hg_error *error)
+const hg_tag *hg_catalog_common_source(const hg_catalog *catalog)
 {
-    uint32_t most = 0;
-    for (uint32_t i = 0; i < catalog->entries; i++) {
-        const hg_catalog_entry *entry = catalog->entry[i];
-        for (uint32_t j = 0; j < entry->plugin->source_count; j++) {
-            const hg_tag *source = &entry->source[j];
-            uint32_t takers = 0;
-            for (uint32_t k = 0; k < catalog->entries; k++)
-                takers += hg_catalog_takes_source(catalog->entry[k], source);
-            if (takers < most || (takers == most && strcmp(source->text, out->text) >= 0)) continue;
-            most = takers;
-            *out = *source;
-        }
-    }
-    if (!most) return hg_fail(error, HG_ERROR_NOT_FOUND, "no plugin takes any source language");
-    return HG_OK;
+    static const hg_tag undetermined = {.text = "und"};
+    return *catalog->common_source.text ? &catalog->common_source : &undetermined;
 }

@@ -45,6 +45,7 @@ void hg_catalog_entry_release(hg_catalog_entry *entry);
 typedef struct hg_catalog {
     hg_catalog_entry *entry[HG_LIMIT_ADAPTER_SLOTS]; /* by English name; owner's thread */
     uint32_t entries;
+    hg_tag common_source; /* see hg_catalog_common_source; "" without entries */
     pthread_mutex_t lock;
     hg_catalog_entry *handed; /* lock */
 } hg_catalog;
@@ -67,8 +68,7 @@ hg_catalog_entry *hg_catalog_by_language(const hg_catalog *catalog, const hg_tag
 bool hg_catalog_takes_source(const hg_catalog_entry *entry, const hg_tag *source);
 
 /* What "auto" stands for as long as nothing detects languages: the source that most entries take,
- * of equal ones the first by tag. HG_ERROR_NOT_FOUND when there is no entry. */
-hg_status hg_catalog_common_source(const hg_catalog *catalog, hg_tag *out,
-                                   hg_error *error) HG_CHECKED;
+ * of equal ones the first by tag. "und" while there is no entry. */
+const hg_tag *hg_catalog_common_source(const hg_catalog *catalog);
 
 #endif

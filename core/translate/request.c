@@ -85,10 +85,8 @@ static bool check_rev(const hg_translate_request *asked, const hg_sentence *sent
 static bool set_source(hg_request *request, const char *source, hg_refusal *refusal)
 {
     hg_error error = {0};
-    const hg_catalog *catalog = &request->runtime->catalog;
     if (!source || !*source || strcmp(source, "auto") == 0) {
-        if (!hg_catalog_common_source(catalog, &request->source, &error)) return true;
-        request->source = (hg_tag){.text = "und"}; /* no plugin: no target will be known either */
+        request->source = *hg_catalog_common_source(&request->runtime->catalog);
         return true;
     }
     if (!hg_tag_parse(source, &request->source, &error)) return true;
