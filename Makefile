@@ -28,6 +28,12 @@ $(BUILD)/kernels/cpu/avx512%.o: CFLAGS += -mavx512f -mavx512bw -mavx512vl -mavx5
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -MMD -MP -c $< -o $@
+# The schema becomes a C string, which db/migrate.c includes.
+$(BUILD)/db/schema.sql.inc: db/schema.sql
+	@mkdir -p $(@D)
+	sed 's/\\/\\\\/g; s/"/\\"/g; s/.*/"&\\n"/' $< > $@
+$(BUILD)/db/migrate.o: $(BUILD)/db/schema.sql.inc
+$(BUILD)/db/migrate.o: CFLAGS += -I$(BUILD)
 $(LIB): $(LIB_OBJ)
 	@rm -f $@
 	ar rcs $@ $^

@@ -17,12 +17,13 @@
 
 typedef struct hg_store hg_store;
 
-/* Creates or migrates folder/hydraglot.db; HG_ERROR_DATABASE, naming it, when it is newer than
- * this program, damaged or locked by another. */
+/* Creates or migrates folder/hydraglot.db and keeps the folder for this process. HG_ERROR_DATABASE,
+ * naming the file, when it is newer than this program, damaged or not ours; HG_ERROR_STATE, naming
+ * the other's process, when another hydraglot has the folder. */
 hg_status hg_store_open(const char *folder, hg_store **out, hg_error *error) HG_CHECKED;
 /* Opens for reading only (the command line beside a running service). */
 hg_status hg_store_open_read(const char *folder, hg_store **out, hg_error *error) HG_CHECKED;
-/* Commits what waits. */
+/* Commits what waits. NULL is allowed. */
 void hg_store_close(hg_store *store);
 
 /* ---- plugins ---- */
@@ -33,12 +34,14 @@ typedef struct hg_plugin_record {
     uint64_t bytes;
     const char *name, *kind, *language, *digest, *sources /* JSON array */, *licence, *state,
         *report /* JSON */, *folder;
+    const char *title; /* for people; NULL: none */
     bool is_default, enabled;
 } hg_plugin_record;
 
 /* Records a plugin's content as a new generation unless its digest is already the newest one; a
- * new plugin with state "enabled" becomes the default of its language when there is none. Fills
- * the ids of *record. One transaction. */
+ * new plugin with state "enabled" becomes the default of its language when there is none, and a new
+ * generation with it is what the plugin serves from now on. Fills ids, generation, is_default and
+ * enabled of *record from what is stored then. One transaction, on the disk when it returns. */
 hg_status hg_store_put_plugin(hg_store *store, hg_plugin_record *record,
                               hg_error *error) HG_CHECKED;
 
@@ -51,8 +54,8 @@ hg_status hg_store_each_plugin(hg_store *store,
 /* ---- batches ---- */
 typedef struct hg_lane_record {
     char language[HG_LIMIT_TAG];
-    char status[16], stop[16];
-    int64_t plugin_id; /* 0: none (unknown language, unchanged) */
+    char status[16], stop[16]; /* as in PROTOCOL.md; another status is not recorded */
+    int64_t plugin_id;         /* 0: none (unknown language, unchanged) */
     uint32_t generation, tokens, drafted, accepted;
     double first_ms, total_ms;
 } hg_lane_record;
@@ -68,8 +71,9 @@ typedef struct hg_batch_record {
 
 /* A fresh batch id, unique for the life of the database. */
 int64_t hg_store_next_batch(hg_store *store);
-/* Copies the record into the queue; never waits. */
+/* Copies the record into the queue; never waits for the disk. */
 void hg_store_log_batch(hg_store *store, const hg_batch_record *batch);
+/* Batches that were not recorded: the queue was full, or the database failed. */
 uint64_t hg_store_dropped_batches(hg_store *store);
 
 /* The newest count batches, newest first. Their lanes come along. */

@@ -75,8 +75,10 @@
     X(WEB_FILE, 8 << 20, "bytes of one file of the page")                                          \
     X(LOG_LINE, 2048, "bytes of one log line")                                                     \
     /* db */                                                                                       \
-    X(DB_QUEUE, 4096, "rows waiting for the writer; further ones are dropped and counted")         \
+    X(DB_QUEUE, 4096, "batches waiting for the writer; further ones are dropped and counted")      \
     X(DB_COMMIT_MS, 100, "ms between two commits of batch rows: well below the 250 promised")      \
+    X(DB_RETRY_MS, 1000, "ms until the writer tries again after the database failed")              \
+    X(DB_BUSY_MS, 2000, "ms to wait for another program's lock on the database")                   \
     X(DB_BATCH_ROWS, 1000000, "batch rows kept; older ones leave")
 
 enum hg_limit {
