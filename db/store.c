@@ -65,9 +65,7 @@ hg_status hg_db_connect(const char *path, int flags, sqlite3 **out, hg_error *er
     hg_status status = code ? hg_db_fail(path, db, code, "open", error) : HG_OK;
     /* Patience for a reader of the command line or a backup that holds a lock for a moment. */
     if (!status) sqlite3_busy_timeout(db, HG_LIMIT_DB_BUSY_MS);
-    if (!status)
-        status =
-            hg_db_exec(path, db, "PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF", error);
+    if (!status) status = hg_db_exec(path, db, "PRAGMA foreign_keys = ON", error);
     if (!status && !(flags & SQLITE_OPEN_READONLY))
         status = hg_db_exec(path, db, "PRAGMA journal_mode = WAL", error);
     if (status) {
