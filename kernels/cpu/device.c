@@ -1,0 +1,386 @@
+/* device.c: the CPU device: families, memory, slots and checks; the arithmetic is the family's.
+ *
+ * Memory is four kinds of arena: the packed model, the KV pool and the workspace, mapped once by
+ * load_model, and one arena for each adapter. All functions belong to one thread, the caller's.
+ */
+#include "kernels/cpu/cpu.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels/cpu/family.h"
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
+/* Best first. */
+static const hg_family *const families[] = {
+    &hg_family_reference,
+};
+#define FAMILIES (sizeof families / sizeof families[0])
+
+static const char *names[FAMILIES + 1]; /* of those that run here; written once */
+
+static void list_names(void)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < FAMILIES; i++)
+        if (families[i]->runs_here()) names[n++] = families[i]->name;
+}
+
+const char *const *hg_cpu_kernels(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    int failed = pthread_once(&once, list_names);
+    assert(!failed);
+    (void)failed;
+    return names;
+}
+
+static hg_status find_family(const char *name, const hg_family **out, hg_error *error)
+{
+    char list[128] = "";
+    for (size_t i = 0; i < FAMILIES; i++) {
+        if (!families[i]->runs_here()) continue;
+        *out = families[i];
+        if (!name || strcmp(name, families[i]->name) == 0) return HG_OK;
+        size_t used = strlen(list);
+        snprintf(list + used, sizeof list - used, "%s%s", used ? ", " : "", families[i]->name);
+    }
+    return hg_fail(error, HG_ERROR_ARGUMENT,
+                   "--kernel %s: this processor does not run it; it has: %s", name, list);
+}
+
+static uint32_t usable_cores(void)
+{
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set)) return 1;
+    int n = CPU_COUNT(&set);
+    return n < 1 ? 1 : n > HG_LIMIT_WORKERS ? HG_LIMIT_WORKERS : (uint32_t)n;
+}
+
+static void cpu_close(hg_device *d)
+{
+    if (!d) return;
+    for (uint32_t i = 0; d->slot && i < d->plan.adapter_slots; i++)
+        hg_arena_unmap(&d->slot[i].memory);
+    hg_arena_unmap(&d->model);
+    hg_arena_unmap(&d->pages);
+    hg_arena_unmap(&d->workspace);
+    hg_workers_close(d->workers);
+    free(d->slot);
+    free(d->state);
+    free(d);
+}
+
+static hg_status cpu_open(const hg_device_options *options, hg_device **out, hg_error *error)
+{
+    *out = NULL;
+    const hg_family *family = NULL;
+    hg_status status = find_family(options->kernel, &family, error);
+    if (status) return status;
+    if (options->threads > HG_LIMIT_WORKERS)
+        return hg_fail(error, HG_ERROR_LIMIT, "--threads %u: at most %d", options->threads,
+                       HG_LIMIT_WORKERS);
+    hg_device *d = calloc(1, sizeof *d);
+    if (!d) return hg_fail(error, HG_ERROR_MEMORY, "no memory for the CPU device");
+    d->family = family;
+    d->memory_bytes = options->memory_bytes;
+    status =
+        hg_workers_open(options->threads ? options->threads : usable_cores(), &d->workers, error);
+    if (status) {
+        cpu_close(d);
+        return status;
+    }
+    *out = d;
+    return HG_OK;
+}
+
+/* The processor's own name, or "" where it has none to tell. */
+static void read_cpu_name(char name[49])
+{
+    memset(name, 0, 49);
+#if defined(__x86_64__)
+    unsigned highest, b, c, e, word[4];
+    if (!__get_cpuid(0x80000000u, &highest, &b, &c, &e) || highest < 0x80000004u) return;
+    for (unsigned leaf = 0; leaf < 3; leaf++) {
+        __get_cpuid(0x80000002u + leaf, &word[0], &word[1], &word[2], &word[3]);
+        memcpy(name + 16 * leaf, word, sizeof word);
+    }
+    size_t n = strlen(name);
+    while (n && name[n - 1] == ' ') name[--n] = '\0';
+#endif
+}
+
+static void cpu_describe(const hg_device *d, hg_device_info *out)
+{
+    char cpu[49];
+    read_cpu_name(cpu);
+    memset(out, 0, sizeof *out);
+    snprintf(out->name, sizeof out->name, "cpu: %s", cpu[0] ? cpu : "unnamed processor");
+    snprintf(out->kernel, sizeof out->kernel, "%s", d->family->name);
+    out->threads = hg_workers_threads(d->workers);
+    out->page_bytes = d->page_bytes;
+}
+
+static void cpu_memory(const hg_device *d, hg_device_memory *out)
+{
+    *out = (hg_device_memory){.weights_bytes = d->model.size,
+                              .pages_bytes = d->pages.size,
+                              .workspace_bytes = d->workspace.size};
+    for (uint32_t i = 0; d->slot && i < d->plan.adapter_slots; i++)
+        out->adapters_bytes += d->slot[i].memory.size;
+}
+
+static size_t memory_held(const hg_device *d)
+{
+    hg_device_memory m;
+    cpu_memory(d, &m);
+    return m.weights_bytes + m.pages_bytes + m.adapters_bytes + m.workspace_bytes;
+}
+
+static hg_status check_bound(const hg_device *d, size_t more, const char *what, hg_error *error)
+{
+    size_t need = memory_held(d) + more;
+    if (!d->memory_bytes || need <= d->memory_bytes) return HG_OK;
+    return hg_fail(error, HG_ERROR_LIMIT,
+                   "--device-memory %zu: %s needs %zu bytes in all; allow more or use less",
+                   d->memory_bytes, what, need);
+}
+
+/* Counts, checks the bound, and maps the three arenas of the model. */
+static hg_status map_memory(hg_device *d, hg_error *error)
+{
+    const hg_family *f = d->family;
+    hg_arena model = {0}, workspace = {0}, pages = {0};
+    d->page_bytes = f->page_bytes(&d->weights.shape);
+    f->layout_model(d, &model);
+    f->layout_workspace(d, &workspace);
+    pages.used = d->page_bytes * d->plan.pages;
+    hg_status status = check_bound(d, model.used + workspace.used + pages.used, "the model", error);
+    if (!status) status = hg_arena_map(&model, "the packed weights", error);
+    d->model = model;
+    if (!status) status = hg_arena_map(&workspace, "the workspace", error);
+    d->workspace = workspace;
+    if (!status) status = hg_arena_map(&pages, "the KV pool", error);
+    d->pages = pages;
+    return status;
+}
+
+static hg_status cpu_load_model(hg_device *d, const hg_weights *weights, const hg_device_plan *plan,
+                                hg_error *error)
+{
+    assert(plan->pages && plan->lane_pages && plan->step_rows && plan->step_lanes);
+    assert(plan->adapter_slots < HG_NO_SLOT && weights->shape.heads % weights->shape.kv_heads == 0);
+    if (d->loaded) return hg_fail(error, HG_ERROR_STATE, "the CPU device already holds a model");
+    const hg_family *f = d->family;
+    hg_status status = f->check ? f->check(weights, error) : HG_OK;
+    if (status) return status;
+    d->weights = *weights;
+    d->plan = *plan;
+    d->slot = calloc(plan->adapter_slots ? plan->adapter_slots : 1, sizeof *d->slot);
+    d->state = calloc(1, f->state_bytes);
+    status = d->slot && d->state ? map_memory(d, error)
+                                 : hg_fail(error, HG_ERROR_MEMORY, "no memory for the model");
+    if (status) {
+        hg_arena_unmap(&d->model);
+        hg_arena_unmap(&d->workspace);
+        hg_arena_unmap(&d->pages);
+        free(d->slot);
+        free(d->state);
+        d->slot = NULL;
+        d->state = NULL;
+        d->page_bytes = 0;
+        return status;
+    }
+    f->layout_model(d, &d->model);
+    f->layout_workspace(d, &d->workspace);
+    f->pack_model(d);
+    d->loaded = true;
+    return HG_OK;
+}
+
+/* The slot, checked to be in the state that a call needs. */
+static hg_status find_slot(hg_device *d, uint16_t index, hg_slot_state state, hg_slot **out,
+                           hg_error *error)
+{
+    static const char *const word[] = {"empty", "loading", "ready"};
+    if (!d->loaded) return hg_fail(error, HG_ERROR_STATE, "adapter slot: no model is loaded");
+    if (index >= d->plan.adapter_slots)
+        return hg_fail(error, HG_ERROR_ARGUMENT, "adapter slot %u: there are %u", index,
+                       d->plan.adapter_slots);
+    *out = &d->slot[index];
+    if ((*out)->state == state) return HG_OK;
+    return hg_fail(error, HG_ERROR_STATE, "adapter slot %u is %s, not %s", index,
+                   word[(*out)->state], word[state]);
+}
+
+static const hg_matrix *piece_matrix(const hg_slot *slot, const hg_lora_piece *p)
+{
+    const hg_lora *lora = &slot->weights->layer[p->layer].pair[p->projection];
+    return p->side ? &lora->b : &lora->a;
+}
+
+/* Moves to the first piece, from this one on, that exists; false at the end. */
+static bool settle_piece(const hg_slot *slot, hg_lora_piece *p)
+{
+    for (; p->layer < slot->weights->layers; p->layer++, p->projection = 0) {
+        for (; p->projection < HG_PROJECTIONS; p->projection++, p->side = 0) {
+            if (!slot->weights->layer[p->layer].pair[p->projection].rank) continue;
+            for (; p->side < 2; p->side++, p->row = 0)
+                if (p->row < piece_matrix(slot, p)->rows) return true;
+        }
+    }
+    return false;
+}
+
+static hg_status cpu_put_adapter_begin(hg_device *d, uint16_t index, const hg_lora_weights *weights,
+                                       hg_error *error)
+{
+    hg_slot *slot = NULL;
+    hg_status status = find_slot(d, index, HG_SLOT_EMPTY, &slot, error);
+    if (status) return status;
+    assert(weights->layers == d->weights.shape.layers);
+    assert(weights->rank_max <= HG_LIMIT_ADAPTER_RANK);
+    slot->weights = weights;
+    hg_arena arena = {0};
+    d->family->layout_adapter(d, slot, &arena);
+    status = check_bound(d, arena.used, "another adapter", error);
+    if (!status) status = hg_arena_map(&arena, "an adapter", error);
+    if (status) {
+        *slot = (hg_slot){0};
+        return status;
+    }
+    slot->memory = arena;
+    d->family->layout_adapter(d, slot, &slot->memory);
+    slot->next = (hg_lora_piece){0};
+    slot->state = HG_SLOT_LOADING;
+    return HG_OK;
+}
+
+static hg_status cpu_put_adapter_step(hg_device *d, uint16_t index, size_t bytes, bool *done,
+                                      hg_error *error)
+{
+    hg_slot *slot = NULL;
+    hg_status status = find_slot(d, index, HG_SLOT_LOADING, &slot, error);
+    if (status) return status;
+    size_t read = 0;
+    bool more = settle_piece(slot, &slot->next);
+    while (more && read < bytes) {
+        const hg_matrix *m = piece_matrix(slot, &slot->next);
+        uint32_t rows = m->rows - slot->next.row;
+        if (rows > HG_BLOCK) rows = HG_BLOCK;
+        d->family->pack_lora(d, slot, &slot->next);
+        read += (size_t)rows * m->columns * (m->type == HG_F32 ? 4 : 2);
+        slot->next.row += HG_BLOCK;
+        more = settle_piece(slot, &slot->next);
+    }
+    *done = !more;
+    return HG_OK;
+}
+
+static hg_status cpu_put_adapter_commit(hg_device *d, uint16_t index, hg_error *error)
+{
+    hg_slot *slot = NULL;
+    hg_status status = find_slot(d, index, HG_SLOT_LOADING, &slot, error);
+    if (status) return status;
+    if (settle_piece(slot, &slot->next))
+        return hg_fail(error, HG_ERROR_STATE, "adapter slot %u: commit before the last piece",
+                       index);
+    slot->weights = NULL;
+    slot->state = HG_SLOT_READY;
+    return HG_OK;
+}
+
+static void cpu_drop_adapter(hg_device *d, uint16_t index)
+{
+    assert(d->loaded && index < d->plan.adapter_slots);
+    hg_arena_unmap(&d->slot[index].memory);
+    d->slot[index] = (hg_slot){0};
+}
+
+static hg_status cpu_copy_page(hg_device *d, uint32_t from, uint32_t to, uint32_t tokens,
+                               hg_error *error)
+{
+    if (from >= d->plan.pages || to >= d->plan.pages || tokens > HG_LIMIT_PAGE_TOKENS)
+        return hg_fail(error, HG_ERROR_ARGUMENT,
+                       "copy of %u tokens from KV page %u to %u: there are %u pages of %d", tokens,
+                       from, to, d->plan.pages, HG_LIMIT_PAGE_TOKENS);
+    if (from != to && tokens) d->family->copy_page(d, from, to, tokens);
+    return HG_OK;
+}
+
+/* What could make a family write or read outside its memory. */
+static const char *find_fault(const hg_device *d, const hg_step *step, uint32_t i)
+{
+    const hg_row *row = &step->row[i];
+    if (row->token < 0 || (uint32_t)row->token >= d->weights.shape.vocabulary) return "token";
+    if (row->lane >= step->lanes) return "lane";
+    if (row->position / HG_LIMIT_PAGE_TOKENS >= d->plan.lane_pages) return "position";
+    if (row->slot != HG_NO_SLOT &&
+        (row->slot >= d->plan.adapter_slots || d->slot[row->slot].state != HG_SLOT_READY))
+        return "adapter slot";
+    bool follows = i && row[-1].lane == row->lane;
+    if (follows) return row->position == row[-1].position + 1 ? NULL : "position";
+    /* The lane's later rows reach further; their own pages are looked at with the last one. */
+    return NULL;
+}
+
+static bool pages_exist(const hg_device *d, const hg_step *step, const hg_row *row)
+{
+    const uint32_t *page = step->page + (size_t)row->lane * d->plan.lane_pages;
+    for (uint32_t i = 0; i <= row->position / HG_LIMIT_PAGE_TOKENS; i++)
+        if (page[i] >= d->plan.pages) return false;
+    return true;
+}
+
+static hg_status check_step(const hg_device *d, const hg_step *step, hg_error *error)
+{
+    if (!d->loaded) return hg_fail(error, HG_ERROR_STATE, "forward: no model is loaded");
+    if (!step->rows || step->rows > d->plan.step_rows || step->lanes > d->plan.step_lanes)
+        return hg_fail(error, HG_ERROR_ARGUMENT, "forward: %u rows of %u lanes, planned %u of %u",
+                       step->rows, step->lanes, d->plan.step_rows, d->plan.step_lanes);
+    for (uint32_t i = 0; i < step->rows; i++) {
+        const char *fault = find_fault(d, step, i);
+        const hg_row *row = &step->row[i];
+        bool last = i + 1 == step->rows || row[1].lane != row->lane;
+        if (!fault && last && !pages_exist(d, step, row)) fault = "page";
+        if (fault)
+            return hg_fail(error, HG_ERROR_ARGUMENT,
+                           "forward: row %u (token %d, position %u, lane %u, slot %u): wrong %s", i,
+                           row->token, row->position, row->lane, row->slot, fault);
+    }
+    return HG_OK;
+}
+
+static hg_status cpu_forward(hg_device *d, const hg_step *step, hg_result *result, hg_error *error)
+{
+    hg_status status = check_step(d, step, error);
+    if (!status) d->family->forward(d, step, result);
+    return status;
+}
+
+const hg_device_api *hg_cpu_device(void)
+{
+    static const hg_device_api api = {
+        .version = HG_DEVICE_VERSION,
+        .name = "cpu",
+        .open = cpu_open,
+        .close = cpu_close,
+        .describe = cpu_describe,
+        .memory = cpu_memory,
+        .load_model = cpu_load_model,
+        .put_adapter_begin = cpu_put_adapter_begin,
+        .put_adapter_step = cpu_put_adapter_step,
+        .put_adapter_commit = cpu_put_adapter_commit,
+        .drop_adapter = cpu_drop_adapter,
+        .copy_page = cpu_copy_page,
+        .forward = cpu_forward,
+    };
+    return &api;
+}
