@@ -38,6 +38,7 @@
     /* engine */                                                                                   \
     X(LANES, 32, "lanes of one job: the targets of one sentence")                                  \
     X(JOBS, 64, "jobs in the engine at once, waiting ones counted")                                \
+    X(LANE_TOKENS, 4096, "positions of one lane, prompt and output; fewer when the model has fewer")\
     X(STEP_LANES, 64, "lanes that run in one step")                                                \
     X(STEP_ROWS, 256, "rows of one step: decode rows first, prefill fills the rest")               \
     X(PAGE_TOKENS, 16, "tokens of one KV page")                                                    \
@@ -53,6 +54,8 @@
     X(LANE_TEXT, 256 << 10, "bytes of one lane's text: all positions of a model, long tokens")     \
     X(ID, 64, "characters of a sentence id")                                                       \
     X(REPETITION, 4, "times a phrase may follow itself before a lane is stopped")                  \
+    X(REPETITION_PHRASE, 64, "tokens of the longest phrase whose repetition is looked for")        \
+    X(REPETITION_SPAN, 24, "repeated tokens before a lane is stopped: a row of zeros is a number") \
     /* service */                                                                                  \
     X(SESSIONS, 2000, "websocket sessions at once")                                                \
     X(FRAME, 64 << 10, "bytes of one websocket frame from a client")                               \

@@ -1,0 +1,119 @@
+/* state.h: what the engine's files share. Private to core/engine.
+ *
+ *   engine.c    opening, closing, submitting, cancelling, news: called from any thread
+ *   adapters.c  the table of adapters: both sides
+ *   thread.c    the engine thread's loop and the reading of results
+ *   admit.c     room for a job: pages, prefixes, forks; and giving it back
+ *   schedule.c  the rows of the next step
+ *
+ * Locks: engine->lock guards what says so below; a job's own lock may be taken inside it, never
+ * the other way round. No lock is held over a call of the device, the doorbell or release(owner).
+ */
+#ifndef HG_ENGINE_STATE_H
+#define HG_ENGINE_STATE_H
+
+#include <pthread.h>
+
+#include "core/engine/engine.h"
+#include "core/engine/job.h"
+#include "core/engine/pages.h"
+#include "core/engine/prefix.h"
+#include "core/engine/sample.h"
+
+/* An adapter's place. Its index is the device's slot number. All fields: engine lock. */
+typedef struct hg_slot {
+    uint64_t key;
+    hg_adapter_state state;
+    uint64_t order; /* of adding: uploads go one after the other */
+    bool begun;     /* the device holds something in this slot */
+    bool resident;  /* rows may name it */
+    uint32_t lanes; /* submitted and not ended */
+    const hg_lora_weights *weights;
+    void (*release)(void *owner); /* NULL once called */
+    void *owner;
+    hg_error failure;
+} hg_slot;
+
+typedef struct hg_job_list {
+    hg_job *job[HG_LIMIT_JOBS]; /* [count] in the order of submitting */
+    uint32_t count;
+} hg_job_list;
+
+struct hg_engine {
+    /* Fixed from open. */
+    hg_engine_options options;
+    hg_device_plan plan;
+    uint32_t vocabulary, lane_tokens; /* most positions of a lane */
+    pthread_t thread;
+
+    pthread_mutex_t lock;
+    pthread_cond_t work;    /* the thread has something to do: posted rose */
+    pthread_cond_t changed; /* an adapter's state, or opened */
+    pthread_cond_t news_up; /* news came */
+    /* The engine lock guards: */
+    bool opened;          /* the thread tried to open the device; lost says how it went */
+    bool posted, closing; /* for the thread */
+    bool cancels;         /* some job->cancel has risen */
+    hg_error lost;        /* the device failed: status is not HG_OK, nothing runs any more */
+    hg_job_list inbox;    /* submitted, each with the engine's reference */
+    uint32_t jobs;        /* in the engine, inbox included */
+    hg_job *news_first, *news_last; /* each with a reference */
+    hg_slot slot[HG_LIMIT_ADAPTER_SLOTS];
+    uint64_t slot_order;
+    hg_engine_figures figures;
+
+    /* The engine thread's own: */
+    hg_device *device;
+    hg_pages pages;
+    hg_prefixes prefixes;
+    hg_job_list waiting, running;
+    uint32_t running_lanes;
+    hg_row *row;                             /* [plan.step_rows] */
+    uint32_t *table;                         /* [plan.step_lanes, plan.lane_pages] */
+    hg_lane *step_lane[HG_LIMIT_STEP_LANES]; /* the lanes of the step, by its lane numbers */
+    int32_t *token;                          /* [plan.step_rows] arg-max of each wanted row */
+    float *logits;                           /* [plan.step_lanes, vocabulary] */
+    hg_candidate *candidate;                 /* [vocabulary] */
+    hg_engine_figures counts;                /* the growing ones, copied into figures */
+};
+
+/* ---- adapters.c ---- */
+
+/* Counts a lane on its adapter, so that the adapter stays until the lane has ended. When the
+ * adapter takes no new lanes the lane ends FAILED. Engine lock held; the job is not posted yet. */
+void hg_slot_take(hg_engine *engine, hg_lane *lane);
+void hg_slot_give(hg_engine *engine, hg_lane *lane); /* engine thread; takes the lock */
+
+typedef enum hg_slot_ready { HG_SLOT_READY, HG_SLOT_WAIT, HG_SLOT_NEVER } hg_slot_ready;
+/* Whether rows may name the lane's slot; *failure says why not ever. Engine lock held. */
+hg_slot_ready hg_slot_check(const hg_engine *engine, const hg_lane *lane, hg_status *failure);
+
+/* Something is to be uploaded or freed. Engine lock held. */
+bool hg_slots_busy(const hg_engine *engine);
+/* Uploads a piece and frees what has left. Engine thread, no lock held. */
+void hg_slots_work(hg_engine *engine);
+/* Gives all owners back; the device is about to close, or is lost. Engine thread, no lock held. */
+void hg_slots_abandon(hg_engine *engine);
+
+/* ---- admit.c: engine thread ---- */
+
+/* Admits waiting jobs in order while there is room. */
+void hg_admit(hg_engine *engine);
+/* Gives back all that an ended lane holds; its followers fork or find another leader. */
+void hg_retire(hg_engine *engine, hg_lane *lane);
+/* A follower takes over what its leader has computed of their common part. */
+void hg_fork(hg_engine *engine, hg_lane *lane);
+
+/* ---- schedule.c: engine thread ---- */
+
+/* Builds the next step in engine->row, table and step_lane. */
+hg_step hg_schedule(hg_engine *engine);
+
+/* ---- thread.c ---- */
+
+void *hg_engine_thread(void *engine);
+/* The device said HG_ERROR_DEVICE: nothing may be asked of it but close. Engine thread. */
+void hg_engine_lose(hg_engine *engine, const hg_error *error);
+bool hg_engine_is_lost(hg_engine *engine); /* engine thread: no lock needed, it alone writes */
+
+#endif
