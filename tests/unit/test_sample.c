@@ -49,7 +49,7 @@ static void top_p_keeps_the_likeliest(void **state)
     draw(1, 0.5f, share);
     assert_true(share[3] == 0 && fabs(share[1] - 0.5) < 0.02 && fabs(share[4] - 0.5) < 0.02);
     draw(1, 0.01f, share);
-    assert_true(share[1] == 1); /* of two equals the lower id */
+    assert_true(share[1] > 0.999 && share[4] == 0); /* of two equals the lower id */
 }
 
 static void cold_is_greedy(void **state)
@@ -57,7 +57,7 @@ static void cold_is_greedy(void **state)
     (void)state;
     double share[VOCABULARY];
     draw(0.01f, 0.3f, share);
-    assert_true(share[1] == 1);
+    assert_true(share[1] > 0.999 && share[4] == 0);
 }
 
 static void seed_and_position_decide(void **state)
