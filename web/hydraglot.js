@@ -341,9 +341,8 @@ export class Hydraglot extends EventTarget {
   }
 
   #done(event) {
-    /* Superseded: the newer revision's text is on its way, and the old text may stand till then. */
-    if (event.status === 'superseded') return;
     const newest = event.rev === this.#sentences.get(event.id)?.rev;
+    /* Superseded, say: the newer revision's text is on its way, and the old text stands till then. */
     if (event.status !== 'ok' && !newest) return;
     const found = this.#find(event);
     if (!found) return;
