@@ -31,7 +31,7 @@
     X(TAG, 64, "characters of a language tag (BCP-47 asks for 35)")                                \
     X(TEMPLATE, 4096, "bytes of a prompt template")                                                \
     X(RULES, 16 << 10, "bytes of one set of transliteration rules")                                \
-    X(RULES_TEXT, 1 << 18, "UTF-16 units that transliteration rules may let a text grow to")       \
+    X(RULES_TEXT, 1 << 15, "UTF-16 units that transliteration rules may let a text grow to")       \
     X(PLUGIN_SOURCES, 64, "source languages of one plugin")                                        \
     X(PLUGIN_FILES, 64, "files of one plugin's folder; five have a meaning")                       \
     X(PLUGIN_TEXT, 1024, "bytes of a plugin's title, licence or attribution")                      \

@@ -84,7 +84,8 @@ hg_tag_match hg_tag_compare(const hg_tag *asked, const hg_tag *offered)
 static void display_name(const hg_tag *tag, const char *in, char *out, size_t size)
 {
     UErrorCode icu = U_ZERO_ERROR;
-    UDisplayContext contexts[] = {UDISPCTX_DIALECT_NAMES, UDISPCTX_CAPITALIZATION_FOR_STANDALONE,
+    UDisplayContext contexts[] = {UDISPCTX_DIALECT_NAMES,
+                                  UDISPCTX_CAPITALIZATION_FOR_BEGINNING_OF_SENTENCE,
                                   UDISPCTX_LENGTH_SHORT};
     char locale[ULOC_FULLNAME_CAPACITY], bytes[3 * NAME_UNITS + 1] = "";
     UChar wide[NAME_UNITS];

@@ -209,10 +209,33 @@ static hg_status is_settled(hg_rules *rules, const char *text, size_t count, con
     return status;
 }
 
+/* ICU's case mappings look ahead and yet consume all of an open text: a sigma is final until a
+ * letter follows, a Turkish I dotless until a dot follows. So the two are tried. */
+static hg_status is_unmoved(hg_rules *rules, const char *text, size_t count, const hg_buf *result,
+                            bool *settled)
+{
+    static const char *const probes[] = {"A", "\xCC\x87" /* U+0307 */};
+    hg_buf longer = hg_buf_new(count + 2), out = hg_buf_new(result->maximum + 64);
+    hg_status status = HG_OK;
+    for (size_t i = 0; i < sizeof probes / sizeof *probes && *settled && !status; i++) {
+        hg_buf_clear(&longer);
+        status = hg_buf_append(&longer, text, count);
+        if (!status) status = hg_buf_append_text(&longer, probes[i]);
+        if (!status) status = hg_rules_apply(rules, longer.data, longer.length, &out);
+        *settled = !status && out.length >= result->length &&
+                   memcmp(hg_buf_text(&out), hg_buf_text(result), result->length) == 0;
+    }
+    hg_buf_free(&longer);
+    hg_buf_free(&out);
+    return status;
+}
+
 hg_status hg_rules_apply_open(hg_rules *rules, const char *text, size_t count, hg_buf *out,
                               bool *settled)
 {
     *settled = false;
     hg_status status = hg_rules_apply(rules, text, count, out);
-    return status ? status : is_settled(rules, text, count, out, settled);
+    if (!status) status = is_settled(rules, text, count, out, settled);
+    if (!status && *settled) status = is_unmoved(rules, text, count, out, settled);
+    return status;
 }
