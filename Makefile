@@ -1,29 +1,72 @@
-# hydraglot. `make help` lists the targets.
+# hydraglot: `make run` and `make check` do everything from a bare machine; `make help` lists more.
 SHELL := /bin/bash
-CC ?= gcc
+ifeq ($(origin CC),default)
+CC := gcc
+endif
 CLANG ?= clang
 BUILD ?= build
+JOBS ?= $(shell nproc)
+PYTHON := /usr/bin/python3
+NVCC ?= $(shell command -v nvcc)
+FUZZ_SECONDS ?= 5
+
 PKGS := libwebsockets sqlite3 icu-i18n icu-uc jansson openssl libarchive
 WARN := -Wall -Wextra -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes \
         -Wwrite-strings -Wvla -Wno-missing-field-initializers -Werror
-BASE := -std=c11 -D_GNU_SOURCE -I. -pthread $(WARN)
 OPT ?= -O3 -g
 SANITIZE ?=
-CFLAGS = $(BASE) $(OPT) $(SANITIZE) $(shell pkg-config --cflags $(PKGS))
-LDLIBS = $(shell pkg-config --libs $(PKGS)) -ldl -lm -pthread
+CFLAGS = -std=c11 -D_GNU_SOURCE -I. -pthread $(WARN) $(OPT) $(SANITIZE) $(PKG_CFLAGS)
+PKG_CFLAGS = $(eval PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS)))$(PKG_CFLAGS)
+PKG_LIBS = $(eval PKG_LIBS := $(shell pkg-config --libs $(PKGS)))$(PKG_LIBS)
+LDLIBS = $(PKG_LIBS) -ldl -lm -pthread
 
-LIB_SRC := $(filter-out core/cli/main.c,$(wildcard core/*/*.c)) $(wildcard kernels/cpu/*.c) $(wildcard db/*.c)
-LIB_OBJ := $(LIB_SRC:%.c=$(BUILD)/%.o)
+LIB_SRC := $(filter-out core/cli/main.c,$(wildcard core/*/*.c)) $(wildcard kernels/cpu/*.c db/*.c)
 LIB := $(BUILD)/libhydraglot.a
 BIN := $(BUILD)/hydraglot
-UNIT := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c tests/golden/test_*.c))
+programs = $(patsubst %.c,$(BUILD)/%,$(wildcard $(1)))
+UNIT := $(call programs,tests/unit/test_*.c)
+GOLDEN := $(call programs,tests/golden/test_*.c)
+BENCH := $(call programs,tests/bench/bench_*.c)
+FUZZ := $(call programs,tests/fuzz/fuzz_*.c)
+# What has threads of its own, for ThreadSanitizer.
+THREADED := $(call programs,$(addprefix tests/unit/test_,$(addsuffix .c,workers engine* store runtime conversation)))
+# Runs each program of a list; the first failure ends it.
+run_all = @set -e; for t in $(1); do echo "== $$t"; $(2) $$t; done
 
-.PHONY: all help unit clean
-all: $(BIN) ## build the binary
+.PHONY: all run check check-long deps deps-check lint unit golden e2e quick-golden asan tsan tsan-run \
+        fuzz fuzz-run fuzz-build bench cuda clean help
+all: $(BIN) ## build the program
+	@if [ -n "$(NVCC)" ]; then $(MAKE) --no-print-directory cuda; fi
 
+run: deps ## install what is missing, build, start the service
+	@$(MAKE) --no-print-directory -j$(JOBS) all
+	$(BIN) serve
+
+check: deps-check ## install what the tests need and pass them all
+	@$(MAKE) --no-print-directory -j$(JOBS) all
+	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory -j$(JOBS) unit
+	@$(MAKE) --no-print-directory -j$(JOBS) golden
+	@$(MAKE) --no-print-directory e2e
+	@$(MAKE) --no-print-directory asan
+	@$(MAKE) --no-print-directory tsan
+	@$(MAKE) --no-print-directory fuzz
+	@echo "make check: all passed"
+
+check-long: check ## what takes longer: whole counts, ten minutes of fuzzing for each target
+	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=600
+	HYDRAGLOT_LONG=1 $(PYTHON) -m pytest -q tests/e2e
+
+deps: ## install what building needs, and only that
+	@.ci/deps build
+deps-check: ## install what the tests need
+	@.ci/deps build test
+
+# ---- compiling -----------------------------------------------------------------------------------
 # Kernel families are compiled for their instruction set; the choice is made at run time.
 $(BUILD)/kernels/cpu/avx2%.o: CFLAGS += -mavx2 -mfma -mf16c
-$(BUILD)/kernels/cpu/avx512%.o: CFLAGS += -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mavx2 -mfma -mf16c
+$(BUILD)/kernels/cpu/avx512%.o: CFLAGS += -mavx512f -mavx512bw -mavx512vl -mavx512dq \
+        -mavx512vnni -mavx2 -mfma -mf16c
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
@@ -34,20 +77,59 @@ $(BUILD)/db/schema.sql.inc: db/schema.sql
 	sed 's/\\/\\\\/g; s/"/\\"/g; s/.*/"&\\n"/' $< > $@
 $(BUILD)/db/migrate.o: $(BUILD)/db/schema.sql.inc
 $(BUILD)/db/migrate.o: CFLAGS += -I$(BUILD)
-$(LIB): $(LIB_OBJ)
+$(LIB): $(LIB_SRC:%.c=$(BUILD)/%.o)
 	@rm -f $@
 	ar rcs $@ $^
 $(BIN): $(BUILD)/core/cli/main.o $(LIB)
 	$(CC) $(CFLAGS) $^ -o $@ $(LDLIBS)
+$(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(LIB)
+	$(CC) $(CFLAGS) -fsanitize=fuzzer $^ -o $@ $(LDLIBS)
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(LIB)
 	$(CC) $(CFLAGS) $^ -o $@ -lcmocka $(LDLIBS)
 
-unit: $(UNIT) ## build and run the unit and golden tests
-	@set -e; for t in $(UNIT); do echo "== $$t"; $$t; done
+# ---- tests ---------------------------------------------------------------------------------------
+unit: $(UNIT) ## the unit tests
+	$(call run_all,$^)
+golden: $(GOLDEN) ## tokens, logits and translations against what others computed
+	$(call run_all,$^)
+e2e: $(BIN) ## the whole program: command line, foreign websocket clients, a real browser
+	$(PYTHON) -m pytest -q tests/e2e
 
+asan: ## the unit tests under AddressSanitizer and UBSan
+	@$(MAKE) --no-print-directory -j$(JOBS) unit BUILD=build/asan OPT='-O1 -g' \
+	    SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer'
+tsan: ## what has threads, under ThreadSanitizer
+	@$(MAKE) --no-print-directory -j$(JOBS) tsan-run BUILD=build/tsan OPT='-O1 -g' SANITIZE='-fsanitize=thread'
+# Without address randomisation: some kernels' layouts are more than ThreadSanitizer knows.
+tsan-run: $(THREADED)
+	$(call run_all,$^,setarch -R)
+
+fuzz: ## every parser of outside input, FUZZ_SECONDS each, under sanitizers
+	@$(MAKE) --no-print-directory -j$(JOBS) fuzz-build BUILD=build/fuzz CC=$(CLANG) OPT='-O1 -g' \
+	    SANITIZE='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all'
+	@$(MAKE) --no-print-directory fuzz-run BUILD=build/fuzz
+fuzz-build: $(FUZZ)
+fuzz-run:
+	@set -e; for f in $(FUZZ); do \
+	    name=$$(basename $$f); seeds=tests/fuzz/corpus/$${name#fuzz_}; \
+	    found=$(BUILD)/corpus/$${name#fuzz_}; mkdir -p $$found; echo "== $$name"; \
+	    $$f -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=4096 -verbosity=0 \
+	        -print_final_stats=1 -artifact_prefix=$$found/ $$found $$seeds; done
+
+lint: ## warnings as errors in gcc and clang, clang-tidy, format, sizes
+	@$(PYTHON) tests/lint/lint.py --jobs $(JOBS)
+
+bench: $(BIN) $(BENCH) ## tokens per second, step time, sharing, start-up, memory
+	$(BIN) bench
+	$(call run_all,$(BENCH))
+
+# ---- CUDA: built where nvcc is; the program runs without it ---------------------------------------
+cuda: ## build libhydraglot_cuda.so
+	@if [ -z "$(NVCC)" ]; then echo "make cuda: nvcc was not found; install the CUDA toolkit"; exit 1; fi
+
+clean: ## remove what was built
+	rm -rf build
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
-clean: ## remove what was built
-	rm -rf $(BUILD)
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
