@@ -22,6 +22,8 @@ LDLIBS = $(PKG_LIBS) -ldl -lm -pthread
 
 LIB_SRC := $(filter-out core/cli/main.c,$(wildcard core/*/*.c)) $(wildcard kernels/cpu/*.c db/*.c)
 LIB := $(BUILD)/libhydraglot.a
+SUPPORT_SRC := $(wildcard tests/support/*.c)
+SUPPORT := $(SUPPORT_SRC:%.c=$(BUILD)/%.o)
 BIN := $(BUILD)/hydraglot
 programs = $(patsubst %.c,$(BUILD)/%,$(wildcard $(1)))
 UNIT := $(call programs,tests/unit/test_*.c)
@@ -84,7 +86,7 @@ $(BIN): $(BUILD)/core/cli/main.o $(LIB)
 	$(CC) $(CFLAGS) $^ -o $@ $(LDLIBS)
 $(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(LIB)
 	$(CC) $(CFLAGS) -fsanitize=fuzzer $^ -o $@ $(LDLIBS)
-$(BUILD)/tests/%: $(BUILD)/tests/%.o $(LIB)
+$(BUILD)/tests/%: $(BUILD)/tests/%.o $(SUPPORT) $(LIB)
 	$(CC) $(CFLAGS) $^ -o $@ -lcmocka $(LDLIBS)
 
 # ---- tests ---------------------------------------------------------------------------------------
