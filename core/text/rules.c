@@ -152,6 +152,8 @@ hg_status hg_rules_open(const char *rules, hg_rules **out, hg_error *error)
         return hg_fail(error, HG_ERROR_MEMORY, "rules: no memory to compile them");
     }
     u_strFromUTF8(wide, (int32_t)bytes + 1, &count, rules, (int32_t)bytes, &icu);
+    /* ICU 72 leaks the passes it has compiled when a later "::ID" is unknown: some kilobytes for
+     * each such upload, which only an administrator can make. */
     made->transliterator = utrans_openU(id, -1, UTRANS_FORWARD, wide, count, &place, &icu);
     free(wide);
     if (U_SUCCESS(icu)) {

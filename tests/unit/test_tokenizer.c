@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 #include <jansson.h>
+#include <pthread.h>
 
 #include "core/base/limits.h"
 #include "core/text/tokenizer_internal.h"
@@ -129,6 +130,35 @@ static void test_long_words(void **state)
     hg_tokens_free(&tokens);
     hg_tokenizer_close(t);
     free(text);
+}
+
+/* Encodes many times and compares; runs in several threads at once. */
+static void *encode_often(void *tokenizer)
+{
+    static const int32_t expected[] = {259, 260, 78, 81, 75, 67};
+    bool same = true;
+    for (int i = 0; i < 2000 && same; i++) {
+        hg_tokens got = {0};
+        same = !hg_tokenizer_encode(tokenizer, "hello world", 11, &got, NULL) && got.count == 6 &&
+               memcmp(got.id, expected, sizeof expected) == 0;
+        hg_tokens_free(&got);
+    }
+    return same ? tokenizer : NULL;
+}
+
+static void test_threads(void **state)
+{
+    (void)state;
+    hg_tokenizer *t = open_tokenizer(LLAMA3);
+    pthread_t threads[4];
+    void *result;
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, encode_often, t), 0);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(pthread_join(threads[i], &result), 0);
+        assert_ptr_equal(result, t);
+    }
+    hg_tokenizer_close(t);
 }
 
 /* ---- special tokens ---- */
@@ -415,12 +445,19 @@ static void test_runaway_pattern(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_encode),       cmocka_unit_test(test_appends),
-        cmocka_unit_test(test_invalid_text), cmocka_unit_test(test_long_words),
-        cmocka_unit_test(test_special),      cmocka_unit_test(test_decode),
-        cmocka_unit_test(test_refused),      cmocka_unit_test(test_missing_byte),
-        cmocka_unit_test(test_harmless),     cmocka_unit_test(test_special_stays_text),
-        cmocka_unit_test(test_bad_json),     cmocka_unit_test(test_runaway_pattern),
+        cmocka_unit_test(test_encode),
+        cmocka_unit_test(test_appends),
+        cmocka_unit_test(test_invalid_text),
+        cmocka_unit_test(test_long_words),
+        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_special),
+        cmocka_unit_test(test_decode),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_missing_byte),
+        cmocka_unit_test(test_harmless),
+        cmocka_unit_test(test_special_stays_text),
+        cmocka_unit_test(test_bad_json),
+        cmocka_unit_test(test_runaway_pattern),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
