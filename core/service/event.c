@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 
-#include "core/service/json.h"
+#include "core/service/json_out.h"
 
 typedef enum kind {
     KIND_TEXT,
@@ -84,40 +84,41 @@ static const struct {
     [HG_EVENT_BATCH] = {"batch.done", batch_identity},
 };
 
-static void print_member(hg_json *json, const member *m, const void *base)
+static void print_member(hg_json_out *json, const member *m, const void *base)
 {
     const void *at = (const char *)base + m->offset;
     const char *text = m->kind <= KIND_WORD ? *(const char *const *)at : NULL;
     switch (m->kind) {
-    case KIND_TEXT: hg_json_text(json, m->name, text ? text : ""); return;
+    case KIND_TEXT: hg_json_put_text(json, m->name, text ? text : ""); return;
     case KIND_WORD:
-        if (text && *text) hg_json_text(json, m->name, text);
+        if (text && *text) hg_json_put_text(json, m->name, text);
         return;
-    case KIND_REV: hg_json_integer(json, m->name, *(const int64_t *)at); return;
-    case KIND_COUNT: hg_json_integer(json, m->name, *(const uint32_t *)at); return;
-    case KIND_NUMBER: hg_json_number(json, m->name, *(const double *)at); return;
+    case KIND_REV: hg_json_put_integer(json, m->name, *(const int64_t *)at); return;
+    case KIND_COUNT: hg_json_put_integer(json, m->name, *(const uint32_t *)at); return;
+    case KIND_NUMBER: hg_json_put_number(json, m->name, *(const double *)at); return;
     case KIND_CODE:
-        if (*(const hg_code *)at) hg_json_text(json, m->name, hg_code_name(*(const hg_code *)at));
+        if (*(const hg_code *)at)
+            hg_json_put_text(json, m->name, hg_code_name(*(const hg_code *)at));
         return;
     }
 }
 
-static void print_members(hg_json *json, const member *members, const void *base)
+static void print_members(hg_json_out *json, const member *members, const void *base)
 {
     for (const member *m = members; m->name; m++) print_member(json, m, base);
 }
 
 /* Opens the object that every event is; seq 0: it has none. */
-static hg_json begin_event(const char *type, uint64_t seq, hg_buf *out)
+static hg_json_out begin_event(const char *type, uint64_t seq, hg_buf *out)
 {
-    hg_json json = hg_json_new(out);
+    hg_json_out json = hg_json_out_new(out);
     hg_json_begin_object(&json, NULL);
-    hg_json_text(&json, "type", type);
-    if (seq) hg_json_integer(&json, "seq", (int64_t)seq);
+    hg_json_put_text(&json, "type", type);
+    if (seq) hg_json_put_integer(&json, "seq", (int64_t)seq);
     return json;
 }
 
-static hg_status end_event(hg_json *json)
+static hg_status end_event(hg_json_out *json)
 {
     hg_json_end_object(json);
     return json->status;
@@ -126,7 +127,7 @@ static hg_status end_event(hg_json *json)
 hg_status hg_event_print(const hg_event *event, uint64_t seq, hg_buf *out)
 {
     assert((size_t)event->type < sizeof events / sizeof *events);
-    hg_json json = begin_event(events[event->type].type, seq, out);
+    hg_json_out json = begin_event(events[event->type].type, seq, out);
     print_members(&json, events[event->type].members, event);
     if (event->type == HG_EVENT_BATCH) print_members(&json, batch_members, event->batch);
     return end_event(&json);
@@ -136,23 +137,24 @@ hg_status hg_error_print(const hg_refusal *refusal, const char *id, int64_t rev,
                          hg_buf *out)
 {
     assert(refusal->code != HG_CODE_NONE);
-    hg_json json = begin_event("error", seq, out);
-    hg_json_text(&json, "code", hg_code_name(refusal->code));
-    hg_json_text(&json, "message", refusal->message);
-    if (id) hg_json_text(&json, "id", id);
-    if (rev >= 0) hg_json_integer(&json, "rev", rev);
-    hg_json_bool(&json, "retry", hg_code_retry(refusal->code));
-    if (refusal->retry_after_ms) hg_json_integer(&json, "retry_after_ms", refusal->retry_after_ms);
+    hg_json_out json = begin_event("error", seq, out);
+    hg_json_put_text(&json, "code", hg_code_name(refusal->code));
+    hg_json_put_text(&json, "message", refusal->message);
+    if (id) hg_json_put_text(&json, "id", id);
+    if (rev >= 0) hg_json_put_integer(&json, "rev", rev);
+    hg_json_put_bool(&json, "retry", hg_code_retry(refusal->code));
+    if (refusal->retry_after_ms)
+        hg_json_put_integer(&json, "retry_after_ms", refusal->retry_after_ms);
     return end_event(&json);
 }
 
 hg_status hg_pong_print(const json_t *t, hg_buf *out)
 {
-    hg_json json = begin_event("pong", 0, out);
+    hg_json_out json = begin_event("pong", 0, out);
     if (t) {
         char *echo = json_dumps(t, JSON_COMPACT | JSON_ENCODE_ANY);
         if (!echo) return HG_ERROR_MEMORY;
-        hg_json_raw(&json, "t", echo);
+        hg_json_put_raw(&json, "t", echo);
         free(echo);
     }
     return end_event(&json);
@@ -160,19 +162,20 @@ hg_status hg_pong_print(const json_t *t, hg_buf *out)
 
 hg_status hg_languages_print(const hg_language_view *view, uint32_t count, hg_buf *out)
 {
-    hg_json json = hg_json_new(out);
+    hg_json_out json = hg_json_out_new(out);
     hg_json_begin_array(&json, NULL);
     for (uint32_t i = 0; i < count; i++) {
         hg_json_begin_object(&json, NULL);
-        hg_json_text(&json, "tag", view[i].tag.text);
-        hg_json_text(&json, "name", view[i].name);
-        hg_json_text(&json, "native", view[i].native);
-        hg_json_text(&json, "direction", view[i].direction);
+        hg_json_put_text(&json, "tag", view[i].tag.text);
+        hg_json_put_text(&json, "name", view[i].name);
+        hg_json_put_text(&json, "native", view[i].native);
+        hg_json_put_text(&json, "direction", view[i].direction);
         hg_json_begin_array(&json, "sources");
-        for (uint32_t s = 0; s < view[i].sources; s++) hg_json_text(&json, NULL, view[i].source[s]);
+        for (uint32_t s = 0; s < view[i].sources; s++)
+            hg_json_put_text(&json, NULL, view[i].source[s]);
         hg_json_end_array(&json);
-        hg_json_text(&json, "plugin", view[i].plugin);
-        hg_json_integer(&json, "generation", view[i].generation);
+        hg_json_put_text(&json, "plugin", view[i].plugin);
+        hg_json_put_integer(&json, "generation", view[i].generation);
         hg_json_end_object(&json);
     }
     hg_json_end_array(&json);
@@ -181,29 +184,29 @@ hg_status hg_languages_print(const hg_language_view *view, uint32_t count, hg_bu
 
 hg_status hg_languages_changed_print(const char *languages, uint64_t seq, hg_buf *out)
 {
-    hg_json json = begin_event("languages.changed", seq, out);
-    hg_json_raw(&json, "languages", languages);
+    hg_json_out json = begin_event("languages.changed", seq, out);
+    hg_json_put_raw(&json, "languages", languages);
     return end_event(&json);
 }
 
 hg_status hg_ready_print(const hg_ready *ready, uint64_t seq, hg_buf *out)
 {
-    hg_json json = begin_event("session.ready", seq, out);
-    hg_json_text(&json, "session", ready->session);
-    hg_json_text(&json, "key", ready->key);
+    hg_json_out json = begin_event("session.ready", seq, out);
+    hg_json_put_text(&json, "session", ready->session);
+    hg_json_put_text(&json, "key", ready->key);
     hg_json_begin_object(&json, "model");
-    hg_json_text(&json, "name", ready->model);
-    hg_json_text(&json, "device", ready->device);
+    hg_json_put_text(&json, "name", ready->model);
+    hg_json_put_text(&json, "device", ready->device);
     hg_json_end_object(&json);
-    hg_json_raw(&json, "languages", ready->languages);
+    hg_json_put_raw(&json, "languages", ready->languages);
     hg_json_begin_object(&json, "limits");
-    hg_json_integer(&json, "max_text", HG_LIMIT_TEXT);
-    hg_json_integer(&json, "max_targets", HG_LIMIT_LANES);
-    hg_json_integer(&json, "max_frame", HG_LIMIT_FRAME);
+    hg_json_put_integer(&json, "max_text", HG_LIMIT_TEXT);
+    hg_json_put_integer(&json, "max_targets", HG_LIMIT_LANES);
+    hg_json_put_integer(&json, "max_frame", HG_LIMIT_FRAME);
     /* No rate, no replay: nothing limits the lanes of a minute yet and no session can resume. */
-    hg_json_integer(&json, "lanes_per_minute", 0);
-    hg_json_integer(&json, "replay_bytes", 0);
-    hg_json_integer(&json, "resume_grace_ms", 0);
+    hg_json_put_integer(&json, "lanes_per_minute", 0);
+    hg_json_put_integer(&json, "replay_bytes", 0);
+    hg_json_put_integer(&json, "resume_grace_ms", 0);
     hg_json_end_object(&json);
     return end_event(&json);
 }

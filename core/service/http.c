@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "core/base/log.h"
-#include "core/service/json.h"
+#include "core/service/json_out.h"
 #include "core/service/static.h"
 
 #define HEADERS_MAX 1024 /* bytes of an answer's headers */

@@ -1,5 +1,5 @@
-/* json.c: see json.h. */
-#include "core/service/json.h"
+/* json_out.c: see json_out.h. */
+#include "core/service/json_out.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -7,12 +7,12 @@
 #include <stdio.h>
 #include <string.h>
 
-hg_json hg_json_new(hg_buf *out)
+hg_json_out hg_json_out_new(hg_buf *out)
 {
-    return (hg_json){.out = out};
+    return (hg_json_out){.out = out};
 }
 
-static void put(hg_json *json, const char *bytes, size_t count)
+static void put(hg_json_out *json, const char *bytes, size_t count)
 {
     if (!json->status) json->status = hg_buf_append(json->out, bytes, count);
 }
@@ -33,7 +33,7 @@ static const char *escape(unsigned char c, char *room, size_t size)
     }
 }
 
-static void put_string(hg_json *json, const char *text)
+static void put_string(hg_json_out *json, const char *text)
 {
     char room[8];
     put(json, "\"", 1);
@@ -50,7 +50,7 @@ static void put_string(hg_json *json, const char *text)
 }
 
 /* The comma and the name that stand before a value. */
-static void put_name(hg_json *json, const char *name)
+static void put_name(hg_json_out *json, const char *name)
 {
     if (json->comma) put(json, ",", 1);
     json->comma = true;
@@ -59,54 +59,54 @@ static void put_name(hg_json *json, const char *name)
     put(json, ":", 1);
 }
 
-static void begin(hg_json *json, const char *name, const char *bracket)
+static void begin(hg_json_out *json, const char *name, const char *bracket)
 {
     put_name(json, name);
     put(json, bracket, 1);
     json->comma = false;
 }
 
-static void end(hg_json *json, const char *bracket)
+static void end(hg_json_out *json, const char *bracket)
 {
     put(json, bracket, 1);
     json->comma = true;
 }
 
-void hg_json_begin_object(hg_json *json, const char *name)
+void hg_json_begin_object(hg_json_out *json, const char *name)
 {
     begin(json, name, "{");
 }
 
-void hg_json_end_object(hg_json *json)
+void hg_json_end_object(hg_json_out *json)
 {
     end(json, "}");
 }
 
-void hg_json_begin_array(hg_json *json, const char *name)
+void hg_json_begin_array(hg_json_out *json, const char *name)
 {
     begin(json, name, "[");
 }
 
-void hg_json_end_array(hg_json *json)
+void hg_json_end_array(hg_json_out *json)
 {
     end(json, "]");
 }
 
-void hg_json_text(hg_json *json, const char *name, const char *text)
+void hg_json_put_text(hg_json_out *json, const char *name, const char *text)
 {
     assert(text);
     put_name(json, name);
     put_string(json, text);
 }
 
-void hg_json_integer(hg_json *json, const char *name, int64_t value)
+void hg_json_put_integer(hg_json_out *json, const char *name, int64_t value)
 {
     char digits[24];
     snprintf(digits, sizeof digits, "%" PRId64, value);
-    hg_json_raw(json, name, digits);
+    hg_json_put_raw(json, name, digits);
 }
 
-void hg_json_number(hg_json *json, const char *name, double value)
+void hg_json_put_number(hg_json_out *json, const char *name, double value)
 {
     char digits[40];
     if (!isfinite(value) || fabs(value) > 1e15) value = 0;
@@ -115,15 +115,15 @@ void hg_json_number(hg_json *json, const char *name, double value)
     while (digits[count - 1] == '0') count--;
     if (digits[count - 1] == '.') count--;
     digits[count] = '\0';
-    hg_json_raw(json, name, strcmp(digits, "-0") == 0 ? "0" : digits);
+    hg_json_put_raw(json, name, strcmp(digits, "-0") == 0 ? "0" : digits);
 }
 
-void hg_json_bool(hg_json *json, const char *name, bool value)
+void hg_json_put_bool(hg_json_out *json, const char *name, bool value)
 {
-    hg_json_raw(json, name, value ? "true" : "false");
+    hg_json_put_raw(json, name, value ? "true" : "false");
 }
 
-void hg_json_raw(hg_json *json, const char *name, const char *value)
+void hg_json_put_raw(hg_json_out *json, const char *name, const char *value)
 {
     put_name(json, name);
     put(json, value, strlen(value));
