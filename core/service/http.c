@@ -54,10 +54,36 @@ static int add_header(struct lws *wsi, const char *name, const char *value, unsi
                                        (const unsigned char *)value, (int)strlen(value), at, end);
 }
 
+static const char *reason(unsigned status)
+{
+    switch (status) {
+    case 200: return "OK";
+    case 304: return "Not Modified";
+    case 400: return "Bad Request";
+    case 403: return "Forbidden";
+    case 404: return "Not Found";
+    case 405: return "Method Not Allowed";
+    case 426: return "Upgrade Required";
+    case 503: return "Service Unavailable";
+    default: return "Internal Server Error";
+    }
+}
+
+/* libwebsockets' own would say HTTP/1.0 when an upgrade is refused (it has not read the version by
+ * then), which clients of websockets do not take for an answer. */
+static int add_status(unsigned status, unsigned char **at, unsigned char *end)
+{
+    int room = (int)(end - *at);
+    int count = snprintf((char *)*at, (size_t)room, "HTTP/1.1 %u %s\r\n", status, reason(status));
+    if (count < 0 || count >= room) return 1;
+    *at += count;
+    return 0;
+}
+
 /* Writes the headers of an answer at *at; 0, or not when they do not fit. */
 static int add_headers(struct lws *wsi, const answer *a, unsigned char **at, unsigned char *end)
 {
-    if (lws_add_http_header_status(wsi, a->status, at, end)) return 1;
+    if (add_status(a->status, at, end)) return 1;
     for (size_t i = 0; i < sizeof fixed_headers / sizeof *fixed_headers; i++)
         if (add_header(wsi, fixed_headers[i].name, fixed_headers[i].value, at, end)) return 1;
     if (a->etag && add_header(wsi, "etag:", a->etag, at, end)) return 1;

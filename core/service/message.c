@@ -95,7 +95,7 @@ static const struct {
 
 #define MESSAGES (sizeof messages / sizeof *messages)
 
-bool hg_refuse(hg_refusal *refusal, hg_code code, const char *format, ...)
+bool hg_message_refuse(hg_refusal *refusal, hg_code code, const char *format, ...)
 {
     assert(code != HG_CODE_NONE);
     *refusal = (hg_refusal){.code = code};
@@ -110,14 +110,14 @@ bool hg_refuse(hg_refusal *refusal, hg_code code, const char *format, ...)
 static bool refuse_bounds(const field *f, double value, const char *unit, hg_refusal *refusal)
 {
     hg_code code = value > f->high && f->over ? f->over : HG_CODE_bad_field;
-    return hg_refuse(refusal, code, "%s has %.15g%s, expected %.15g to %.15g", f->name, value, unit,
-                     f->low, f->high);
+    return hg_message_refuse(refusal, code, "%s has %.15g%s, expected %.15g to %.15g", f->name,
+                             value, unit, f->low, f->high);
 }
 
 static bool read_string(const field *f, const json_t *value, hg_message *out, hg_refusal *refusal)
 {
     if (!json_is_string(value))
-        return hg_refuse(refusal, HG_CODE_bad_field, "%s must be a string", f->name);
+        return hg_message_refuse(refusal, HG_CODE_bad_field, "%s must be a string", f->name);
     const char *text = json_string_value(value);
     size_t length = hg_utf8_length(text, json_string_length(value));
     if ((double)length < f->low || (double)length > f->high)
@@ -129,7 +129,7 @@ static bool read_string(const field *f, const json_t *value, hg_message *out, hg
 static bool read_integer(const field *f, const json_t *value, hg_message *out, hg_refusal *refusal)
 {
     if (!json_is_integer(value))
-        return hg_refuse(refusal, HG_CODE_bad_field, "%s must be an integer", f->name);
+        return hg_message_refuse(refusal, HG_CODE_bad_field, "%s must be an integer", f->name);
     int64_t number = json_integer_value(value);
     if ((double)number < f->low || (double)number > f->high)
         return refuse_bounds(f, (double)number, "", refusal);
@@ -140,7 +140,7 @@ static bool read_integer(const field *f, const json_t *value, hg_message *out, h
 static bool read_number(const field *f, const json_t *value, hg_message *out, hg_refusal *refusal)
 {
     if (!json_is_number(value))
-        return hg_refuse(refusal, HG_CODE_bad_field, "%s must be a number", f->name);
+        return hg_message_refuse(refusal, HG_CODE_bad_field, "%s must be a number", f->name);
     double number = json_number_value(value);
     if (number < f->low || number > f->high) return refuse_bounds(f, number, "", refusal);
     *(double *)((char *)out + f->offset) = number;
@@ -150,7 +150,7 @@ static bool read_number(const field *f, const json_t *value, hg_message *out, hg
 static bool read_bool(const field *f, const json_t *value, hg_message *out, hg_refusal *refusal)
 {
     if (!json_is_boolean(value))
-        return hg_refuse(refusal, HG_CODE_bad_field, "%s must be true or false", f->name);
+        return hg_message_refuse(refusal, HG_CODE_bad_field, "%s must be true or false", f->name);
     *(bool *)((char *)out + f->offset) = json_is_true(value);
     return true;
 }
@@ -158,19 +158,21 @@ static bool read_bool(const field *f, const json_t *value, hg_message *out, hg_r
 static bool read_targets(const field *f, const json_t *value, hg_message *out, hg_refusal *refusal)
 {
     if (!json_is_array(value))
-        return hg_refuse(refusal, HG_CODE_bad_field, "%s must be an array of strings", f->name);
+        return hg_message_refuse(refusal, HG_CODE_bad_field, "%s must be an array of strings",
+                                 f->name);
     size_t count = json_array_size(value);
     if ((double)count < f->low || (double)count > f->high)
         return refuse_bounds(f, (double)count, " entries", refusal);
     for (size_t i = 0; i < count; i++) {
         const json_t *entry = json_array_get(value, i);
         if (!json_is_string(entry))
-            return hg_refuse(refusal, HG_CODE_bad_field, "%s[%zu] must be a string", f->name, i);
+            return hg_message_refuse(refusal, HG_CODE_bad_field, "%s[%zu] must be a string",
+                                     f->name, i);
         size_t length = hg_utf8_length(json_string_value(entry), json_string_length(entry));
         if (length == 0 || length > TARGET_MAX)
-            return hg_refuse(refusal, HG_CODE_bad_field,
-                             "%s[%zu] has %zu characters, expected 1 to %d", f->name, i, length,
-                             TARGET_MAX);
+            return hg_message_refuse(refusal, HG_CODE_bad_field,
+                                     "%s[%zu] has %zu characters, expected 1 to %d", f->name, i,
+                                     length, TARGET_MAX);
         out->target[i] = json_string_value(entry);
     }
     out->targets = (uint32_t)count;
@@ -182,7 +184,8 @@ static bool read_unserved(const field *f, const json_t *value, hg_refusal *refus
 {
     if (json_is_array(value) && json_array_size(value) == 0) return true;
     if (json_is_object(value) && json_object_size(value) == 0) return true;
-    return hg_refuse(refusal, HG_CODE_bad_field, "%s is not served by this version", f->name);
+    return hg_message_refuse(refusal, HG_CODE_bad_field, "%s is not served by this version",
+                             f->name);
 }
 
 static bool read_fields(const field *fields, const json_t *object, hg_message *out,
@@ -199,7 +202,7 @@ static bool read_field(const field *f, json_t *value, hg_message *out, hg_refusa
     case KIND_ANY: *(json_t **)((char *)out + f->offset) = value; return true;
     case KIND_OBJECT:
         if (!json_is_object(value))
-            return hg_refuse(refusal, HG_CODE_bad_field, "%s must be an object", f->name);
+            return hg_message_refuse(refusal, HG_CODE_bad_field, "%s must be an object", f->name);
         return read_fields(f->inner, value, out, refusal);
     case KIND_UNSERVED: return read_unserved(f, value, refusal);
     }
@@ -215,7 +218,7 @@ static bool read_fields(const field *fields, const json_t *object, hg_message *o
         json_t *value = json_object_get(object, f->name);
         bool absent = !value || (json_is_null(value) && f->kind != KIND_ANY);
         if (absent && f->required)
-            return hg_refuse(refusal, HG_CODE_bad_field, "%s is missing", f->name);
+            return hg_message_refuse(refusal, HG_CODE_bad_field, "%s is missing", f->name);
         if (!absent && !read_field(f, value, out, refusal)) return false;
     }
     return true;
@@ -256,7 +259,8 @@ static bool nested_too_deep(const char *bytes, size_t count)
 static bool load_json(const char *bytes, size_t count, hg_message *out, hg_refusal *refusal)
 {
     if (nested_too_deep(bytes, count))
-        return hg_refuse(refusal, HG_CODE_bad_json, "nested deeper than %d", HG_LIMIT_JSON_DEPTH);
+        return hg_message_refuse(refusal, HG_CODE_bad_json, "nested deeper than %d",
+                                 HG_LIMIT_JSON_DEPTH);
     json_error_t problem;
     out->root = json_loadb(bytes, count, JSON_REJECT_DUPLICATES, &problem);
     if (!out->root) {
@@ -264,20 +268,20 @@ static bool load_json(const char *bytes, size_t count, hg_message *out, hg_refus
         char *quote = strstr(problem.text, " near ");
         if (quote) *quote = '\0';
         if (strstr(problem.text, "uplicate")) strcpy(problem.text, "a member stands twice");
-        return hg_refuse(refusal, HG_CODE_bad_json, "not JSON at byte %d: %s", problem.position,
-                         problem.text);
+        return hg_message_refuse(refusal, HG_CODE_bad_json, "not JSON at byte %d: %s",
+                                 problem.position, problem.text);
     }
     if (!json_is_object(out->root))
-        return hg_refuse(refusal, HG_CODE_bad_json, "the frame is not one JSON object");
+        return hg_message_refuse(refusal, HG_CODE_bad_json, "the frame is not one JSON object");
     return true;
 }
 
 static bool find_type(hg_message *out, hg_refusal *refusal)
 {
     const json_t *type = json_object_get(out->root, "type");
-    if (!type) return hg_refuse(refusal, HG_CODE_bad_field, "type is missing");
+    if (!type) return hg_message_refuse(refusal, HG_CODE_bad_field, "type is missing");
     if (!json_is_string(type))
-        return hg_refuse(refusal, HG_CODE_bad_field, "type must be a string");
+        return hg_message_refuse(refusal, HG_CODE_bad_field, "type must be a string");
     for (size_t i = 0; i < MESSAGES; i++) {
         if (strcmp(json_string_value(type), messages[i].type) != 0) continue;
         out->type = (hg_message_type)i;
@@ -289,7 +293,7 @@ static bool find_type(hg_message *out, hg_refusal *refusal)
         used += (size_t)snprintf(known + used, sizeof known - used, "%s%s", i ? ", " : "",
                                  messages[i].type);
     assert(used < sizeof known);
-    return hg_refuse(refusal, HG_CODE_unknown_type, "type is none of %s", known);
+    return hg_message_refuse(refusal, HG_CODE_unknown_type, "type is none of %s", known);
 }
 
 bool hg_message_parse(const char *bytes, size_t count, hg_message *out, hg_refusal *refusal)

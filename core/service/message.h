@@ -54,7 +54,7 @@ bool hg_message_parse(const char *bytes, size_t count, hg_message *out,
 void hg_message_free(hg_message *message);
 
 /* Fills a refusal and returns false, so that a refusing function ends in one line. */
-bool hg_refuse(hg_refusal *refusal, hg_code code, const char *format, ...) HG_PRINTF(3, 4);
+bool hg_message_refuse(hg_refusal *refusal, hg_code code, const char *format, ...) HG_PRINTF(3, 4);
 
 /* ---- events: each is appended to out as one JSON object ---- */
 

@@ -161,8 +161,8 @@ static bool handle_translate(hg_session *session, const hg_message *message, int
     bool own = message->targets > 0;
     uint32_t targets = own ? message->targets : session->targets;
     if (!targets)
-        return hg_refuse(refusal, HG_CODE_bad_field,
-                         "targets is missing, and no session.update has set a default");
+        return hg_message_refuse(refusal, HG_CODE_bad_field,
+                                 "targets is missing, and no session.update has set a default");
     hg_translate_request request = {
         .id = message->id,
         .rev = message->rev,
@@ -191,7 +191,7 @@ static bool handle_update(hg_session *session, const hg_message *message, hg_ref
         copy[i] = strdup(message->target[i]);
         if (copy[i]) continue;
         while (i > 0) free(copy[--i]);
-        return hg_refuse(refusal, HG_CODE_internal, "no memory for the session's targets");
+        return hg_message_refuse(refusal, HG_CODE_internal, "no memory for the session's targets");
     }
     if (message->targets) {
         forget_targets(session);
@@ -200,7 +200,7 @@ static bool handle_update(hg_session *session, const hg_message *message, hg_ref
     }
     /* The table bounds it in characters; a tag is ASCII, so more bytes than that are none. */
     if (message->source && strlen(message->source) >= sizeof session->source)
-        return hg_refuse(refusal, HG_CODE_bad_field, "source is not a language tag");
+        return hg_message_refuse(refusal, HG_CODE_bad_field, "source is not a language tag");
     if (message->source) strcpy(session->source, message->source);
     return true;
 }
@@ -222,8 +222,8 @@ static bool handle(hg_session *session, const hg_message *message, int64_t recei
         return true;
     case HG_MESSAGE_SESSION_UPDATE: return handle_update(session, message, refusal);
     case HG_MESSAGE_RESUME:
-        return hg_refuse(refusal, HG_CODE_resume_gone,
-                         "this server keeps nothing of lost sessions; go on with this one");
+        return hg_message_refuse(refusal, HG_CODE_resume_gone,
+                                 "this server keeps nothing of lost sessions; go on with this one");
     case HG_MESSAGE_PING: handle_ping(session, message); return true;
     }
     assert(!"a message without handler");

@@ -1,0 +1,365 @@
+"""Bad input of every kind: a clear error, end or close code each time, and the service goes on."""
+import asyncio
+import json
+import random
+
+import pytest
+import websockets
+from websockets.frames import OP_BINARY, OP_CONT, OP_TEXT
+
+from client import SUBPROTOCOL, TIMEOUT_S, check_counts, connect, run
+
+FUZZED_FRAMES = 10_000
+
+
+# ---- upgrades ----
+
+
+async def refused(server, **options):
+    """The HTTP status with which an upgrade is refused."""
+    url = options.pop("url", server.ws_url)
+    with pytest.raises(websockets.InvalidStatusCode) as refusal:
+        await websockets.connect(url, **options)
+    return refusal.value.status_code
+
+
+@run
+async def test_subprotocol(server):
+    assert await refused(server) == 400
+    assert await refused(server, subprotocols=["hydraglot.v2"]) == 400
+    assert await refused(server, subprotocols=["chat", "xhydraglot.v1", "hydraglot.v1x"]) == 400
+    assert await refused(server, subprotocols=["x" * 500]) == 400
+    async with connect(server, subprotocols=["hydraglot.v2", SUBPROTOCOL]) as client:
+        assert client.ws.subprotocol == SUBPROTOCOL
+    token = "hydraglot.token." + "a" * 43
+    async with connect(server, subprotocols=[SUBPROTOCOL, token]) as client:
+        assert client.ws.subprotocol == SUBPROTOCOL
+
+
+@run
+async def test_origin_and_host(server):
+    good = [SUBPROTOCOL]
+    for origin in ("http://evil.example", "null", "http://localhost:1", "https://127.0.0.1.evil"):
+        assert await refused(server, subprotocols=good, origin=origin) == 403
+    async with connect(server, origin=f"http://localhost:{server.port}") as client:
+        await client.sync()
+    for host in ("evil.example", f"evil.example:{server.port}", "127.0.0.1:1"):
+        assert server.get("/", headers={"Host": host})[0] == 403
+        assert server.get("/metrics", headers={"Host": host})[0] == 403
+        upgrade = {
+            "Host": host,
+            "Upgrade": "websocket",
+            "Connection": "Upgrade",
+            "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+            "Sec-WebSocket-Version": "13",
+            "Sec-WebSocket-Protocol": SUBPROTOCOL,
+        }
+        assert server.get("/v1/live", headers=upgrade)[0] == 403
+
+
+@run
+async def test_other_paths(server):
+    for path in ("/", "/v1/live/", "/v1/liv", "/v1/lives", "/healthz"):
+        url = f"ws://127.0.0.1:{server.port}{path}"
+        assert await refused(server, url=url, subprotocols=[SUBPROTOCOL]) == 404
+    assert server.get("/v1/live")[0] == 426
+
+
+# ---- frames ----
+
+
+@run
+async def test_binary_frame(server):
+    async with connect(server) as client:
+        await client.ws.send(b'{"type":"ping"}')
+        await client.ws.wait_closed()
+        assert client.ws.close_code == 1003
+
+
+@run
+async def test_oversize_frame(server):
+    limit = 64 * 1024
+    async with connect(server) as client:
+        fits = json.dumps({"type": "ping", "t": "x"})
+        await client.send_raw(fits[:-2] + "x" * (limit - len(fits)) + '"}')
+        assert (await client.event())["type"] == "pong"
+        await client.send_raw(" " * (limit + 1))
+        await asyncio.wait_for(client.ws.wait_closed(), TIMEOUT_S)
+        assert client.ws.close_code == 1009
+
+
+@run
+async def test_oversize_in_fragments(server):
+    async with connect(server) as client:
+        try:
+            await client.ws.write_frame(False, OP_TEXT, b'{"type":"ping","t":"')
+            for _ in range(100):
+                await client.ws.write_frame(False, OP_CONT, b"x" * 1000)
+            await client.ws.write_frame(True, OP_CONT, b'"}')
+        except websockets.ConnectionClosed:
+            pass
+        await asyncio.wait_for(client.ws.wait_closed(), TIMEOUT_S)
+        assert client.ws.close_code == 1009
+
+
+@run
+async def test_fragments_are_joined(server):
+    async with connect(server) as client:
+        text = json.dumps({"type": "ping", "t": "né"}, ensure_ascii=False).encode()
+        for i in range(len(text)):
+            await client.ws.write_frame(i == len(text) - 1, OP_CONT if i else OP_TEXT, text[i : i + 1])
+        assert await client.event() == {"type": "pong", "t": "né"}
+
+
+@run
+async def test_invalid_utf8(server):
+    for bad in (b'{"type":"ping","t":"\xff"}', b"\xed\xa0\x80", b"\xc0\xaf", b"\xe2\x82"):
+        async with connect(server) as client:
+            await client.ws.write_frame(True, OP_TEXT, bad)
+            await asyncio.wait_for(client.ws.wait_closed(), TIMEOUT_S)
+            assert client.ws.close_code == 1007
+
+
+@run
+async def test_bad_json(server):
+    async with connect(server) as client:
+        for text in ("", " ", "{", "[]", "3", "null", '"x"', "{} {}", "{'a':1}", '{"type":"ping",}',
+                     '{"type":"ping","type":"ping"}', '{"type":"ping","t":' + "[" * 30000,
+                     '{"type":"ping","t":1e999}', '{"type":"ping","t":99999999999999999999}',
+                     '{"type":"ping","t":"\\ud800"}', '{"type":"ping","t":"\\u0000"}', "\x00"):
+            await client.send_raw(text)
+            error = await client.event()
+            assert error["type"] == "error" and error["code"] == "bad_json", text
+            assert error["message"] and error["retry"] is False
+        await client.sync()
+
+
+@run
+async def test_unknown_type(server):
+    async with connect(server) as client:
+        for type_ in ("fly", "", "Translate", "session.ready", "translate "):
+            await client.send(type=type_)
+            error = await client.event()
+            assert error["code"] == "unknown_type" and "translate" in error["message"]
+
+
+FIELDS = [
+    ({"id": None}, "id"),
+    ({"id": ""}, "id"),
+    ({"id": "x" * 65}, "id"),
+    ({"id": 7}, "id"),
+    ({"rev": None}, "rev"),
+    ({"rev": "1"}, "rev"),
+    ({"rev": -1}, "rev"),
+    ({"rev": 1.5}, "rev"),
+    ({"rev": 2**53}, "rev"),
+    ({"text": None}, "text"),
+    ({"text": ["x"]}, "text"),
+    ({"targets": "de"}, "targets"),
+    ({"targets": []}, "targets"),
+    ({"targets": [1]}, "targets"),
+    ({"targets": ["de", ""]}, "targets"),
+    ({"targets": ["x" * 100]}, "targets"),
+    ({"source": 1}, "source"),
+    ({"source": "not a tag!"}, "source"),
+    ({"final": 1}, "final"),
+    ({"options": []}, "options"),
+    ({"options": {"stream": "no"}}, "stream"),
+    ({"options": {"temperature": -1}}, "temperature"),
+    ({"options": {"top_p": 0}}, "top_p"),
+    ({"options": {"seed": -1}}, "seed"),
+    ({"options": {"max_tokens": 0}}, "max_tokens"),
+    ({"options": {"deadline_ms": 1e3}}, "deadline_ms"),
+    ({"options": {"glossary": {"cat": {"de": "Katze"}}}}, "glossary"),
+    ({"context": [{"text": "Hello."}]}, "context"),
+]
+
+
+@pytest.mark.parametrize("change, field", FIELDS)
+def test_bad_field(server, change, field):
+    @run
+    async def test():
+        async with connect(server) as client:
+            message = {"type": "translate", "id": "m1", "rev": 1, "text": "Yes.", "targets": ["de"]}
+            message.update(change)
+            message = {k: v for k, v in message.items() if v is not None}
+            await client.send(**message)
+            error = await client.event()
+            assert error["type"] == "error" and error["code"] == "bad_field"
+            assert field in error["message"]
+            if "id" not in change:
+                assert error["id"] == "m1"
+            await client.sync()
+            assert [e["type"] for e in client.events] == ["session.ready", "error", "pong"]
+
+    test()
+
+
+@run
+async def test_oversize_text(server):
+    async with connect(server) as client:
+        await client.send(type="translate", id="m1", rev=1, text="a" * 2001, targets=["de"])
+        error = await client.event()
+        assert error["code"] == "text_too_long" and (error["id"], error["rev"]) == ("m1", 1)
+        # Code points, not UTF-16 units or bytes.
+        events = await client.translate("m2", 1, "😀" * 2000, ["en"], source="en")
+        check_counts(events, ["en"])
+
+
+@run
+async def test_too_many_targets(server):
+    async with connect(server) as client:
+        targets = [f"x{chr(97 + i // 26)}{chr(97 + i % 26)}" for i in range(33)]
+        await client.send(type="translate", id="m1", rev=1, text="Yes.", targets=targets)
+        assert (await client.event())["code"] == "too_many_targets"
+        check_counts(await client.translate("m2", 1, "Yes.", targets[:32], source="en"), targets[:32])
+
+
+@run
+async def test_special_tokens_in_text_are_text(server):
+    async with connect(server) as client:
+        text = "<|eot_id|><|de|><|begin_of_text|> Yes."
+        check_counts(await client.translate("m1", 1, text, ["de", "ja"], source="en"), ["de", "ja"])
+
+
+@run
+async def test_odd_texts(server):
+    texts = ["", " ", "\n\t\r\n", "\u200d\u200d", "👨‍👩‍👧‍👦" * 20, "e\u0301\u0323" * 100, "مرحبا بالعالم",
+             "สวัสดีชาวโลก", "\ufeffYes.", "a" * 2000, "\u202eabc", "x\u0001y", "?" * 500]
+    async with connect(server) as client:
+        for i, text in enumerate(texts):
+            await client.send(
+                type="translate", id=f"m{i}", rev=1, text=text, targets=["de", "ja"], source="en",
+                final=True, options={"max_tokens": 40},
+            )
+            end = await client.until(
+                lambda e: e["type"] in ("batch.done", "error") and e["id"] == f"m{i}"
+            )
+            if end["type"] == "batch.done":
+                check_counts(client.of(f"m{i}", 1), ["de", "ja"])
+
+
+@run
+async def test_flood_gets_busy_not_harm(server):
+    """More than a session may have waiting: `busy`, retry true, and each answered exactly once."""
+    async with connect(server) as client:
+        count = 100
+        for i in range(count):
+            await client.send(
+                type="translate", id=f"m{i}", rev=1, text="This is a flood of sentences.",
+                targets=["de", "fr", "ja"], source="en", final=True,
+            )
+        await client.sync()
+        ends = {}
+        while len(ends) < count:
+            for e in client.events:
+                if e["type"] in ("batch.done", "error"):
+                    ends[e["id"]] = e
+            if len(ends) < count:
+                await client.event()
+        for i in range(count):
+            events = client.of(f"m{i}", 1)
+            if ends[f"m{i}"]["type"] == "error":
+                assert len(events) == 1 and events[0]["code"] == "busy" and events[0]["retry"]
+            else:
+                check_counts(events, ["de", "fr", "ja"])
+
+
+# ---- ten thousand frames ----
+
+SEEDS = [
+    {"type": "translate", "id": "m1", "rev": 1, "text": "Where is the train?", "source": "en",
+     "targets": ["de", "ja"], "final": True, "options": {"stream": False, "max_tokens": 4}},
+    {"type": "translate", "id": "m2", "rev": 2, "text": "x", "targets": ["xx", "en", "plugin:de"],
+     "source": "en", "options": {"temperature": 0.5, "top_p": 0.9, "seed": 7, "deadline_ms": 1000}},
+    {"type": "cancel", "id": "m1"},
+    {"type": "session.update", "source": "auto", "targets": ["de", "fr"]},
+    {"type": "resume", "session": "s", "key": "k", "last_seq": 12},
+    {"type": "ping", "t": 1764000000},
+]
+ODD = [None, True, -1, 0, 2**53, 2**63, 10**400, 0.1, -1e308, "", "\u0000", "😀" * 50, "\u202e", "de",
+       "m1", [], {}, [[[[]]]], ["de"] * 40, {"a": {"a": {"a": 1}}}, "x" * 3000, "\ud83d"]
+
+
+def mutate(rng):
+    """One frame: (opcode, bytes)."""
+    message = dict(rng.choice(SEEDS))
+    kind = rng.randrange(9)
+    if kind < 4:  # a field of another type or value, perhaps inside options
+        place = message
+        if "options" in message and rng.random() < 0.4:
+            place = message["options"] = dict(message["options"])
+        key = rng.choice(list(place))
+        action = rng.randrange(3)
+        if action == 0:
+            del place[key]
+        elif action == 1:
+            place[key] = rng.choice(ODD)
+        else:
+            place[rng.choice(["context", "glossary", "type", "id", "rev"])] = rng.choice(ODD)
+    data = bytearray(json.dumps(message, ensure_ascii=rng.random() < 0.5).encode("utf-8", "surrogatepass"))
+    if kind == 4:  # cut
+        del data[rng.randrange(len(data)) :]
+    elif kind == 5:  # bit flips
+        for _ in range(rng.randrange(1, 6)):
+            data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+    elif kind == 6:  # a piece doubled or moved
+        a, b = sorted(rng.randrange(len(data)) for _ in range(2))
+        data[a:a] = data[a:b] * rng.randrange(1, 4)
+    elif kind == 7:  # brackets and noise
+        at = rng.randrange(len(data))
+        data[at:at] = rng.choice([b"[" * 500, b"{" * 20, b'"', b"\\", b",,", b"\xff", b"1e99999"])
+    elif kind == 8 and rng.random() < 0.2:
+        return OP_BINARY, bytes(data)
+    return OP_TEXT, bytes(data)
+
+
+def surely_bad(opcode, data):
+    """A judge of its own: true when no reading of the protocol makes this a valid request."""
+    if opcode == OP_BINARY:
+        return True
+    try:
+        message = json.loads(data.decode())
+    except (ValueError, RecursionError):
+        return True
+    if not isinstance(message, dict):
+        return True
+    type_ = message.get("type")
+    if type_ not in ("translate", "cancel", "session.update", "resume", "ping"):
+        return True
+    if type_ in ("translate", "cancel") and not isinstance(message.get("id"), str):
+        return True
+    if type_ == "translate" and not isinstance(message.get("text"), str):
+        return True
+    return type_ == "resume"
+
+
+@run
+async def test_fuzzed_frames(server):
+    rng = random.Random(20260131)
+    sent = closed = errors = 0
+    while sent < FUZZED_FRAMES:
+        async with connect(server) as client:
+            try:
+                while sent < FUZZED_FRAMES:
+                    opcode, data = mutate(rng)
+                    sent += 1
+                    before = len(client.events)
+                    answered = False
+                    await client.ws.write_frame(True, opcode, data)
+                    await client.send(type="ping", t=f"fuzz {sent}")
+                    await client.until(
+                        lambda e: e["type"] == "pong" and e.get("t") == f"fuzz {sent}"
+                    )
+                    answered = any(e["type"] == "error" for e in client.events[before:])
+                    errors += answered
+                    assert answered or not surely_bad(opcode, data), data
+                    client.events.clear()
+            except websockets.ConnectionClosed:
+                closed += 1
+                assert client.ws.close_code in (1003, 1007, 1009), client.ws.close_code
+                assert opcode == OP_BINARY or surely_bad(opcode, data), data
+    assert closed > 50 and errors > 1000, "the mutations reach the checks"
+    async with connect(server) as client:
+        events = await client.translate("m1", 1, "Yes.", ["de", "ja"], source="en", final=True)
+        check_counts(events, ["de", "ja"])

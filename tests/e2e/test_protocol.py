@@ -1,0 +1,479 @@
+"""hydraglot.v1 as docs/PROTOCOL.md promises it, against the real service and model."""
+import asyncio
+import json
+import time
+
+import pytest
+import websockets
+
+from client import SUBPROTOCOL, TIMEOUT_S, check_counts, committed, connect, done, run
+
+NINE = ["de", "es", "fr", "ja", "nl", "ru", "sv", "tr", "zh"]
+LONG = "The weather is very nice today, so we will go to the park and eat our lunch there."
+
+
+# ---- the session ----
+
+
+@run
+async def test_session_ready(server):
+    async with connect(server) as client:
+        ready = client.ready
+        assert ready["seq"] == 1
+        assert len(ready["session"]) >= 16 and len(ready["key"]) >= 32
+        assert ready["model"]["name"] and ready["model"]["device"]
+        tags = {language["tag"]: language for language in ready["languages"]}
+        assert set(NINE) <= set(tags)
+        assert tags["de"]["native"] == "Deutsch" and tags["de"]["name"] == "German"
+        assert tags["ja"]["native"] == "日本語"
+        assert all(language["direction"] in ("ltr", "rtl") for language in tags.values())
+        assert "en" in tags["de"]["sources"] and tags["de"]["generation"] >= 1
+        assert ready["limits"]["max_text"] == 2000
+        assert ready["limits"]["resume_grace_ms"] == 0
+        assert client.ws.subprotocol == SUBPROTOCOL
+        async with connect(server) as other:
+            assert other.ready["session"] != ready["session"]
+            assert other.ready["key"] != ready["key"]
+
+
+@run
+async def test_ping_echoes_any_value(server):
+    async with connect(server) as client:
+        for t in (1764000000123, 0.5, "x", None, [1, {"a": "é"}]):
+            await client.send(type="ping", t=t)
+            pong = await client.event()
+            assert pong == {"type": "pong", "t": t}
+        await client.send(type="ping")
+        assert await client.event() == {"type": "pong"}
+
+
+@run
+async def test_unknown_fields_are_ignored(server):
+    async with connect(server) as client:
+        events = await client.translate("m1", 1, "Yes.", ["de"], source="en", novel={"a": [1]})
+        check_counts(events, ["de"])
+
+
+# ---- translations ----
+
+
+@run
+async def test_nine_languages(server):
+    async with connect(server) as client:
+        events = await client.translate(
+            "m1", 1, "Where is the train station?", NINE, source="en", final=True
+        )
+        check_counts(events, NINE)
+        ends = done(events)
+        assert "Bahnhof" in ends["de"]["text"]
+        assert "gare" in ends["fr"]["text"]
+        assert "駅" in ends["ja"]["text"]
+        for language in NINE:
+            end = ends[language]
+            assert end["status"] == "ok" and end["stop"] == "eos"
+            assert end["plugin"] == language and end["generation"] >= 1
+            assert end["source"] == "en" and end["tokens"] > 0 and end["epoch"] == 0
+            assert 0 < end["first_ms"] <= end["total_ms"]
+            assert committed(events, language) == end["text"]
+        batch = events[-1]
+        assert batch["lanes"] == 9 and batch["batch"] > 0
+        assert batch["decode_tokens"] >= sum(end["tokens"] for end in ends.values())
+        assert batch["shared_tokens"] > 0, "the source's KV is shared by the lanes"
+        assert 0 < batch["first_ms"] <= batch["total_ms"] and batch["tokens_per_s"] > 0
+
+
+@run
+async def test_pieces_grow_to_the_end(server):
+    """At every moment, committed and tentative text are a prefix-stable view of the end."""
+    async with connect(server) as client:
+        events = await client.translate("m1", 1, LONG, ["de", "ja"], source="en", final=True)
+        for language in ("de", "ja"):
+            end = done(events)[language]["text"]
+            so_far = ""
+            pieces = [e for e in events if e.get("language") == language]
+            assert [e["type"] for e in pieces].count("translation.committed") > 1
+            for event in pieces:
+                if event["type"] == "translation.committed":
+                    so_far += event["text"]
+                    assert event["text"] and end.startswith(so_far)
+            assert so_far == end
+
+
+@run
+async def test_not_final_is_tentative(server):
+    async with connect(server) as client:
+        events = await client.translate("m1", 1, "Where is the", ["de", "fr"], source="en")
+        check_counts(events, ["de", "fr"])
+        end = done(events)["de"]
+        assert end["status"] == "ok"
+        assert end["text"].startswith(committed(events, "de"))
+
+
+@run
+async def test_typing_revision_by_revision(server):
+    """What a person sees: committed text of an epoch never changes, the final text joins up."""
+    words = LONG.split(" ")
+    async with connect(server) as client:
+        kept = {"de": {}, "ja": {}}
+        for rev in range(1, len(words) + 1):
+            final = rev == len(words)
+            text = " ".join(words[:rev])
+            events = await client.translate("m1", rev, text, ["de", "ja"], source="en", final=final)
+            check_counts(events, ["de", "ja"])
+            for language in kept:
+                end = done(events)[language]
+                for event in events:
+                    if event["type"] == "translation.committed" and event["language"] == language:
+                        epoch = event["epoch"]
+                        kept[language][epoch] = kept[language].get(epoch, "") + event["text"]
+                assert end["text"].startswith(kept[language].get(end["epoch"], ""))
+                if final:
+                    assert kept[language][end["epoch"]] == end["text"]
+
+
+@run
+async def test_epoch_rises_on_edit(server):
+    """The person changes a word that commits rest on: the language begins anew."""
+    async with connect(server) as client:
+        first = await client.translate("m1", 1, LONG, ["de"], source="en", final=True)
+        assert done(first)["de"]["epoch"] == 0
+        # A final end closes the id, so commits must come from a final rev that is replaced.
+        await client.send(
+            type="translate", id="m2", rev=1, text=LONG, targets=["de"], source="en", final=True
+        )
+        await client.until(lambda e: e["type"] == "translation.committed" and e["id"] == "m2")
+        edited = LONG.replace("The weather", "My coffee")
+        events = await client.translate("m2", 2, edited, ["de"], source="en", final=True)
+        old = [e for e in client.of("m2", 1)]
+        if done(old)["de"]["status"] == "superseded":
+            end = done(events)["de"]
+            assert end["epoch"] == 1
+            assert committed(events, "de", epoch=1) == end["text"]
+            assert all(e["epoch"] == 1 for e in events if "epoch" in e)
+
+
+@run
+async def test_stream_false_gives_ends_only(server):
+    async with connect(server) as client:
+        events = await client.translate(
+            "m1", 1, LONG, ["de", "fr"], source="en", final=True, options={"stream": False}
+        )
+        types = {e["type"] for e in events}
+        assert types == {"translation.done", "batch.done"}
+        streamed = await client.translate("m2", 1, LONG, ["de", "fr"], source="en", final=True)
+        for language in ("de", "fr"):
+            assert done(events)[language]["text"] == done(streamed)[language]["text"]
+
+
+@run
+async def test_same_text_alone_and_in_company(server):
+    async with connect(server) as client:
+        together = await client.translate("m1", 1, LONG, NINE, source="en", final=True)
+        for language in ("de", "ja", "tr"):
+            alone = await client.translate(f"a {language}", 1, LONG, [language], source="en", final=True)
+            assert done(alone)[language]["text"] == done(together)[language]["text"]
+
+
+@run
+async def test_max_tokens(server):
+    async with connect(server) as client:
+        events = await client.translate(
+            "m1", 1, LONG, ["de"], source="en", final=True, options={"max_tokens": 3}
+        )
+        end = done(events)["de"]
+        assert end["status"] == "ok" and end["stop"] == "length" and end["tokens"] == 3
+
+
+# ---- ends that need no lane, or have none ----
+
+
+@run
+async def test_targets_that_end_alone(server):
+    async with connect(server) as client:
+        targets = ["de", "xx", "en", "fr"]
+        events = await client.translate("m1", 1, "Good morning.", targets, source="en", final=True)
+        check_counts(events, targets)
+        ends = done(events)
+        assert ends["xx"]["status"] == "failed" and ends["xx"]["code"] == "unknown_language"
+        assert ends["en"]["status"] == "ok" and ends["en"]["stop"] == "unchanged"
+        assert ends["en"]["text"] == "Good morning."
+        assert ends["de"]["status"] == ends["fr"]["status"] == "ok"
+        assert "code" not in ends["de"]
+
+
+@run
+async def test_unsupported_source(server):
+    async with connect(server) as client:
+        events = await client.translate("m1", 1, "Bonjour.", ["de", "ja"], source="fr", final=True)
+        check_counts(events, ["de", "ja"])
+        for end in done(events).values():
+            assert end["status"] == "failed" and end["code"] == "unsupported_source"
+
+
+@run
+async def test_duplicates_merge(server):
+    async with connect(server) as client:
+        events = await client.translate("m1", 1, "Yes.", ["de", "fr", "de"], source="en", final=True)
+        check_counts(events, ["de", "fr"])
+        assert events[-1]["lanes"] == 2
+
+
+@run
+async def test_target_by_plugin(server):
+    async with connect(server) as client:
+        events = await client.translate("m1", 1, "Yes.", ["plugin:de"], source="en", final=True)
+        check_counts(events, ["plugin:de"])
+        assert done(events)["plugin:de"]["plugin"] == "de"
+
+
+@run
+async def test_only_unserved_targets(server):
+    async with connect(server) as client:
+        events = await client.translate("m1", 1, "Yes.", ["xx", "yy"], source="en", final=True)
+        check_counts(events, ["xx", "yy"])
+
+
+# ---- newer, older, cancelled ----
+
+
+@run
+async def test_superseded(server):
+    async with connect(server) as client:
+        for rev in range(1, 6):
+            await client.send(
+                type="translate", id="m1", rev=rev, text=LONG + f" {rev}", targets=NINE, source="en"
+            )
+        await client.finish("m1", 5)
+        await client.sync()
+        for rev in range(1, 6):
+            events = client.of("m1", rev)
+            check_counts(events, NINE)
+            statuses = {end["status"] for end in done(events).values()}
+            assert statuses <= ({"ok"} if rev == 5 else {"ok", "superseded"})
+        assert any(
+            e.get("status") == "superseded" for e in client.events
+        ), "five revisions at once cannot all have been finished"
+
+
+@run
+async def test_cancel(server):
+    async with connect(server) as client:
+        await client.send(type="translate", id="m1", rev=1, text=LONG, targets=NINE, source="en")
+        await client.send(type="cancel", id="m1")
+        events = await client.finish("m1", 1)
+        check_counts(events, NINE)
+        assert "cancelled" in {end["status"] for end in done(events).values()}
+        await client.send(type="cancel", id="m1")
+        await client.send(type="cancel", id="never heard of")
+        await client.sync()
+        assert not [e for e in client.events if e["type"] == "error"]
+
+
+@run
+async def test_stale_rev(server):
+    async with connect(server) as client:
+        await client.translate("m1", 5, "Yes.", ["de"], source="en")
+        for rev in (5, 4, 0):
+            await client.send(type="translate", id="m1", rev=rev, text="No.", targets=["de"])
+            error = await client.error()
+            assert error["code"] == "stale_rev" and (error["id"], error["rev"]) == ("m1", rev)
+            assert error["retry"] is False
+        events = await client.translate("m1", 6, "No.", ["de"], source="en")
+        check_counts(events, ["de"])
+        assert not [e for e in client.of("m1", 4) if e["type"] != "error"]
+
+
+@run
+async def test_id_final(server):
+    async with connect(server) as client:
+        await client.translate("m1", 1, "Yes.", ["de"], source="en", final=True)
+        await client.send(type="translate", id="m1", rev=2, text="No.", targets=["de"], source="en")
+        error = await client.error()
+        assert error["code"] == "id_final" and (error["id"], error["rev"]) == ("m1", 2)
+        check_counts(await client.translate("m2", 1, "No.", ["de"], source="en"), ["de"])
+
+
+@run
+async def test_session_defaults(server):
+    async with connect(server) as client:
+        await client.send(type="translate", id="m0", rev=1, text="Yes.")
+        error = await client.error()
+        assert error["code"] == "bad_field" and "targets" in error["message"]
+        await client.send(type="session.update", source="en", targets=["de", "sv"])
+        await client.send(type="translate", id="m1", rev=1, text="Yes.", final=True)
+        events = await client.finish("m1", 1)
+        check_counts(events, ["de", "sv"])
+        assert done(events)["de"]["source"] == "en"
+        await client.send(type="session.update", targets=["fr"])
+        check_counts(await client.translate("m2", 1, "Yes.", ["nl"], final=True), ["nl"])
+        await client.send(type="translate", id="m3", rev=1, text="Yes.", final=True)
+        check_counts(await client.finish("m3", 1), ["fr"])
+
+
+@run
+async def test_resume_is_gone(server):
+    async with connect(server) as client:
+        await client.send(type="resume", session="s", key="k", last_seq=3)
+        assert (await client.error())["code"] == "resume_gone"
+        check_counts(await client.translate("m1", 1, "Yes.", ["de"], source="en"), ["de"])
+
+
+# ---- several clients ----
+
+
+@run
+async def test_two_clients_do_not_mix(server):
+    texts = {"a": "The cat sleeps on the sofa.", "b": "I would like a cup of coffee."}
+
+    async def one(client, name):
+        found = []
+        for i in range(10):
+            events = await client.translate(f"m{i}", 1, texts[name], ["de", "fr"], source="en", final=True)
+            check_counts(events, ["de", "fr"])
+            found.append({l: e["text"] for l, e in done(events).items()})
+        return found
+
+    async with connect(server) as a, connect(server) as b:
+        of_a, of_b = await asyncio.gather(one(a, "a"), one(b, "b"))
+        assert all(x == of_a[0] for x in of_a) and all(x == of_b[0] for x in of_b)
+        assert of_a[0] != of_b[0]
+        assert "Katze" in of_a[0]["de"] and "Kaffee" in of_b[0]["de"]
+
+
+@run
+async def test_batches_are_logged(server):
+    async with connect(server) as client:
+        events = await client.translate("m1", 1, "Yes.", ["de", "fr"], source="en", final=True)
+        batch = events[-1]["batch"]
+        rows = await logged(server, client.ready["session"], 1)
+        assert rows == {batch: (2, ["ok", "ok"])}
+
+
+async def logged(server, session, count):
+    """The log's rows of a session, once there are count of them."""
+    end = time.monotonic() + TIMEOUT_S
+    while True:
+        rows = server.batches(session)
+        if len(rows) >= count or time.monotonic() > end:
+            return rows
+        await asyncio.sleep(0.05)
+
+
+@run
+async def test_client_that_leaves_mid_batch(server):
+    async with connect(server) as client:
+        session = client.ready["session"]
+        await client.send(type="translate", id="m1", rev=1, text=LONG, targets=NINE, source="en")
+        await client.until(lambda e: e["type"].startswith("translation."))
+        client.ws.transport.abort()
+    rows = await logged(server, session, 1)
+    assert len(rows) == 1
+    lanes, statuses = next(iter(rows.values()))
+    assert lanes == 9 and len(statuses) == 9
+    async with connect(server) as client:
+        check_counts(await client.translate("m1", 1, "Yes.", NINE, source="en"), NINE)
+
+
+# ---- latency, backpressure, end ----
+
+
+@run
+async def test_nine_languages_stream_without_lag(server):
+    """Events leave when they are made: the last one reaches us about when the service says that
+    the batch ended, relative to the first (both measured here and there)."""
+    async with connect(server) as client:
+        await client.translate("warm", 1, LONG, NINE, source="en", final=True)
+        lags = []
+        for i in range(10):
+            start = time.monotonic()
+            events = await client.translate(f"m{i}", 1, LONG, NINE, source="en", final=True)
+            total_ms = (time.monotonic() - start) * 1000
+            lags.append(total_ms - events[-1]["total_ms"])
+        assert sorted(lags)[5] < 0.5 * total_ms + 20
+
+
+@run
+async def test_slow_reader_is_closed(server):
+    """A reader that stops costs bounded memory: it is closed with 4008."""
+    text = "😀" * 2000
+    async with connect(server, small_buffer=True, max_queue=1, read_limit=4096) as client:
+        with pytest.raises(websockets.ConnectionClosed):
+            for i in range(2000):
+                await client.send(
+                    type="translate", id=f"m{i}", rev=1, text=text, targets=["en"], source="en"
+                )
+                await asyncio.sleep(0)
+            while True:
+                await client.ws.recv()
+        assert client.ws.close_code == 4008
+    assert server.metric("hydraglot_slow_readers_total") >= 1
+
+
+@run
+async def test_going_away(own_server):
+    async with connect(own_server) as client, connect(own_server) as idle:
+        await client.send(type="translate", id="m1", rev=1, text=LONG, targets=NINE, source="en")
+        await client.until(lambda e: e["type"].startswith("translation."))
+        session = client.ready["session"]
+        loop = asyncio.get_running_loop()
+        code = loop.run_in_executor(None, own_server.stop)
+        for ws in (client.ws, idle.ws):
+            with pytest.raises(websockets.ConnectionClosed):
+                while True:
+                    await asyncio.wait_for(ws.recv(), TIMEOUT_S)
+            assert ws.close_code == 1001
+        assert await code == 0
+    assert len(own_server.batches(session)) == 1
+
+
+# ---- HTTP beside it ----
+
+
+def test_pages(server):
+    status, headers, body = server.get("/")
+    assert status == 200 and headers["content-type"].startswith("text/html") and b"<" in body
+    assert headers["content-security-policy"].startswith("default-src 'self'")
+    assert headers["x-content-type-options"] == "nosniff"
+    status, headers, nothing = server.get("/", method="HEAD")
+    assert status == 200 and nothing == b"" and int(headers["content-length"]) == len(body)
+    status, _, nothing = server.get("/", headers={"If-None-Match": headers["etag"]})
+    assert status == 304 and nothing == b""
+    status, headers, body = server.get("/hydraglot.js")
+    assert status == 200 and headers["content-type"].startswith("text/javascript")
+
+
+def test_health_ready_metrics(server):
+    assert json.loads(server.get("/healthz")[2]) == {"ok": True}
+    assert json.loads(server.get("/readyz")[2]) == {"ready": True}
+    status, headers, _ = server.get("/metrics")
+    assert status == 200 and headers["content-type"].startswith("text/plain; version=0.0.4")
+    assert server.metric("hydraglot_ready") == 1
+    assert server.metric("hydraglot_languages") >= 9
+
+
+@run
+async def test_metrics_count(server):
+    names = [
+        'hydraglot_lanes_total{status="ok"}',
+        'hydraglot_errors_total{code="unknown_language"}',
+        "hydraglot_batches_total",
+        "hydraglot_translate_requests_total",
+        "hydraglot_batch_seconds_count",
+    ]
+    before = [server.metric(name) for name in names]
+    async with connect(server) as client:
+        assert server.metric("hydraglot_sessions") >= 1
+        await client.translate("m1", 1, "Yes.", ["de", "fr", "xx"], source="en", final=True)
+    after = [server.metric(name) for name in names]
+    assert [b - a for a, b in zip(before, after)] == [2, 1, 1, 1, 1]
+
+
+def test_not_found_and_methods(server):
+    status, headers, body = server.get("/nothing")
+    assert status == 404 and headers["content-type"] == "application/json"
+    assert json.loads(body) == {"error": "not found"}
+    for method in ("POST", "PUT", "DELETE", "OPTIONS", "PATCH"):
+        status, headers, _ = server.get("/", method=method, body=b"x=1")
+        assert status == 405 and headers["allow"] == "GET, HEAD"
+    for path in ("/../Makefile", "/%2e%2e/Makefile", "/..%2fMakefile", "/.git/config", "//etc/passwd"):
+        assert server.get(path)[0] in (403, 404)
