@@ -417,7 +417,7 @@ static void edit(char *text, size_t size)
     size_t length = strlen(text);
     if (what == 0 && strrchr(text, ' ')) {
         *strrchr(text, ' ') = '\0';
-    } else if (what == 1 && *text > 0 && (unsigned char)*text < 0x80) {
+    } else if (what == 1 && length && (unsigned char)*text < 0x80) {
         text[0] = text[0] == 'T' ? 'A' : 'T';
     } else if (length + 16 < size) {
         snprintf(text + length, size - length, "%s%s", length ? " " : "", word[dice(12)]);
