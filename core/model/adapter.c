@@ -20,6 +20,7 @@ struct hg_adapter_owned {
 
 /* What the parts of one open share. */
 typedef struct reading {
+    const char *folder;
     hg_adapter *adapter;
     const hg_shape *shape;
     hg_lora_config *config;
@@ -45,11 +46,10 @@ static hg_status take_invocation(const reading *in)
     for (uint32_t i = 0; i < adapter->invocations; i++)
         if ((uint32_t)adapter->invocation[i] >= in->shape->vocabulary)
             return hg_fail(in->error, HG_ERROR_FORMAT,
-                           "%s: adapter_config.json's field alora_invocation_tokens: token %d is "
-                           "not in the base's vocabulary of %u: the adapter was made for another "
-                           "base model",
-                           adapter->owned->tensors.path, adapter->invocation[i],
-                           in->shape->vocabulary);
+                           "%s/adapter_config.json: field alora_invocation_tokens: found %d, "
+                           "expected less than %u, the base's vocabulary: the adapter was made for "
+                           "another base model",
+                           in->folder, adapter->invocation[i], in->shape->vocabulary);
     return HG_OK;
 }
 
@@ -104,9 +104,9 @@ static hg_status refuse_tables(const reading *in)
         if (status) return status;
         if (choice.targeted)
             return hg_fail(in->error, HG_ERROR_UNSUPPORTED,
-                           "%s: adapter_config.json's target_modules name %s; LoRA is supported on "
-                           "the linear layers of blocks only",
-                           in->adapter->owned->tensors.path, tables[i]);
+                           "%s/adapter_config.json: field target_modules: names %s; LoRA is "
+                           "supported on the linear layers of blocks only",
+                           in->folder, tables[i]);
     }
     return HG_OK;
 }
@@ -125,9 +125,9 @@ static hg_status take_pairs(const reading *in)
             status = take_pair(in, l, (hg_projection)p);
     if (!status && !adapter->lora.rank_max)
         status = hg_fail(in->error, HG_ERROR_FORMAT,
-                         "%s: adapter_config.json's target_modules name no linear layer of the "
-                         "base",
-                         set->path);
+                         "%s/adapter_config.json: field target_modules: names no linear layer of "
+                         "the base",
+                         in->folder);
     if (!status)
         status = hg_tensors_check_all_taken(
             set, "adapter_config.json does not target it, or the base has no such layer",
@@ -150,7 +150,7 @@ hg_status hg_adapter_open(const char *folder, const hg_shape *shape, hg_adapter 
         return hg_fail(error, HG_ERROR_MEMORY, "%s: no memory", folder);
     }
     adapter->owned = owned;
-    reading in = {.adapter = adapter, .shape = shape, .error = error};
+    reading in = {.folder = folder, .adapter = adapter, .shape = shape, .error = error};
     hg_status status = read_config(folder, &in.config, error);
     if (!status)
         status = hg_path_join(path, sizeof path, folder, "adapter_model.safetensors", error);

@@ -121,16 +121,22 @@ static hg_status read_llama3(const hg_json *at, uint32_t positions, hg_rope *rop
     return status;
 }
 
-/* The object that says how RoPE is scaled: rope_scaling wins over rope_parameters, as there. */
-static hg_status read_scaling(const hg_json *at, uint32_t positions, hg_rope *rope)
+/* rope_theta and partial_rotary_factor stand in the root, in the scaling object, or in both. */
+static hg_status read_theta(const hg_json *at, hg_rope *rope)
 {
-    const char *kind = "default";
     double partial = 1;
     hg_status status = require_positive(at, "rope_theta", HG_JSON_OPTIONAL, &rope->theta);
     if (!status) status = hg_json_number(at, "partial_rotary_factor", HG_JSON_OPTIONAL, &partial);
     if (!status && partial != 1)
         status =
             hg_json_fail(at, "partial_rotary_factor", HG_ERROR_UNSUPPORTED, "only 1 is supported");
+    return status;
+}
+
+static hg_status read_scaling(const hg_json *at, uint32_t positions, hg_rope *rope)
+{
+    const char *kind = "default";
+    hg_status status = read_theta(at, rope);
     const char *field = hg_json_get(at, "rope_type") ? "rope_type" : "type";
     if (!status) status = hg_json_string(at, field, HG_JSON_OPTIONAL, 64, &kind);
     if (status || strcmp(kind, "default") == 0) return status;
@@ -146,21 +152,17 @@ static hg_status read_scaling(const hg_json *at, uint32_t positions, hg_rope *ro
     return status;
 }
 
+/* rope_scaling wins over rope_parameters, and a theta within over the root's, as in transformers.
+ */
 static hg_status read_rope(const hg_json *at, uint32_t positions, hg_rope *rope)
 {
     hg_json scaling;
-    double partial = 1;
     *rope = (hg_rope){.kind = HG_ROPE_DEFAULT, .theta = 10000, .factor = 1};
-    hg_status status = require_positive(at, "rope_theta", HG_JSON_OPTIONAL, &rope->theta);
-    if (!status) status = hg_json_number(at, "partial_rotary_factor", HG_JSON_OPTIONAL, &partial);
-    if (!status && partial != 1)
-        status =
-            hg_json_fail(at, "partial_rotary_factor", HG_ERROR_UNSUPPORTED, "only 1 is supported");
     const char *field =
         hg_json_is_off(hg_json_get(at, "rope_scaling")) ? "rope_parameters" : "rope_scaling";
+    hg_status status = read_theta(at, rope);
     if (!status) status = hg_json_object(at, field, HG_JSON_OPTIONAL, &scaling);
-    if (status || !scaling.object) return status;
-    return read_scaling(&scaling, positions, rope);
+    return status || !scaling.object ? status : read_scaling(&scaling, positions, rope);
 }
 
 /* bos_token_id, and eos_token_id, which may be one id or a list. */

@@ -96,11 +96,10 @@ static hg_status read_offsets(const place *in, hg_tensor *tensor, const json_t *
             in->path, tensor->name, (unsigned long long)end, in->size);
     if (bits % 8 || bits / 8 != end - begin)
         return hg_fail(in->error, HG_ERROR_FORMAT,
-                       "%s: tensor %s: %llu bytes in the file, expected %llu.%llu by its shape and "
-                       "dtype %s",
+                       "%s: tensor %s: found %llu bytes, expected %llu bits by its shape and dtype "
+                       "%s",
                        in->path, tensor->name, (unsigned long long)(end - begin),
-                       (unsigned long long)(bits / 8), (unsigned long long)(bits % 8 * 10 / 8),
-                       types[tensor->type].name);
+                       (unsigned long long)bits, types[tensor->type].name);
     tensor->data = in->data + begin;
     tensor->bytes = end - begin;
     return HG_OK;

@@ -1,0 +1,191 @@
+/* test_config.c: config.json field by field: what is refused, by which name, and what is taken. */
+#include "tests/unit/model_fixture.h"
+
+#include "core/model/config.h"
+
+/* Parses TINY's config.json with one field changed (JSON text; NULL deletes it). */
+static hg_status parse_with(const char *field, const char *value, hg_model_config *out,
+                            hg_error *error)
+{
+    char folder[64];
+    size_t size;
+    folder_new(folder);
+    copy_json(TINY, folder, "config.json", field, value);
+    uint8_t *text = read_bytes(folder, "config.json", &size);
+    hg_status status = hg_model_config_parse((char *)text, size, "config.json", out, error);
+    free(text);
+    folder_remove(folder);
+    return status;
+}
+
+static void test_takes_all_fields(void **state)
+{
+    (void)state;
+    hg_model_config config;
+    hg_error error;
+    assert_int_equal(parse_with("rms_norm_eps", "1e-5", &config, &error), HG_OK);
+    const hg_shape *s = &config.shape;
+    assert_int_equal(s->vocabulary, 48);
+    assert_int_equal(s->hidden, 64);
+    assert_int_equal(s->intermediate, 128);
+    assert_int_equal(s->layers, 1);
+    assert_int_equal(s->heads, 4);
+    assert_int_equal(s->kv_heads, 2);
+    assert_int_equal(s->head_dim, 8);
+    assert_int_equal(s->positions, 64);
+    assert_true(s->rms_epsilon == 1e-5f);
+    assert_true(config.tied);
+    assert_int_equal(config.bos, 1);
+    assert_int_equal(config.stops, 2);
+    assert_int_equal(config.stop[1], 3);
+    assert_int_equal(config.quantization.bits, 8);
+    assert_int_equal(config.quantization.group, 32);
+    assert_true(config.quantization.symmetric);
+}
+
+static void test_defaults(void **state)
+{
+    (void)state;
+    hg_model_config config;
+    hg_error error;
+    assert_int_equal(parse_with("head_dim", NULL, &config, &error), HG_OK);
+    assert_int_equal(config.shape.head_dim, 16);
+    assert_int_equal(parse_with("num_key_value_heads", NULL, &config, &error), HG_OK);
+    assert_int_equal(config.shape.kv_heads, 4);
+    assert_int_equal(parse_with("rms_norm_eps", NULL, &config, &error), HG_OK);
+    assert_true(config.shape.rms_epsilon == 1e-6f);
+    assert_int_equal(parse_with("tie_word_embeddings", NULL, &config, &error), HG_OK);
+    assert_false(config.tied);
+    assert_int_equal(parse_with("bos_token_id", "null", &config, &error), HG_OK);
+    assert_int_equal(config.bos, -1);
+    assert_int_equal(parse_with("eos_token_id", "7", &config, &error), HG_OK);
+    assert_int_equal(config.stops, 1);
+    assert_int_equal(config.stop[0], 7);
+}
+
+/* The spellings of RoPE before and after transformers v5. */
+static void test_rope_spellings(void **state)
+{
+    (void)state;
+    static const char old[] = "{\"type\":\"linear\",\"factor\":2}";
+    hg_model_config config;
+    hg_error error;
+    assert_int_equal(parse_with("rope_parameters", NULL, &config, &error), HG_OK);
+    assert_int_equal(config.rope.kind, HG_ROPE_DEFAULT);
+    assert_true(config.rope.theta == 10000);
+    assert_int_equal(parse_with("rope_parameters", "{\"rope_theta\":5e5}", &config, &error), HG_OK);
+    assert_true(config.rope.theta == 5e5);
+    assert_int_equal(parse_with("rope_scaling", old, &config, &error), HG_OK);
+    assert_int_equal(config.rope.kind, HG_ROPE_LINEAR);
+    assert_true(config.rope.factor == 2);
+}
+
+static void test_refuses_by_name(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *field, *value;
+        hg_status status;
+        const char *message;
+    } bad[] = {
+        {"architectures", "[\"MistralForCausalLM\"]", HG_ERROR_UNSUPPORTED, "MistralForCausalLM"},
+        {"architectures", "[]", HG_ERROR_UNSUPPORTED, "only LlamaForCausalLM"},
+        {"architectures", NULL, HG_ERROR_FORMAT, "found nothing"},
+        {"model_type", "\"mllama\"", HG_ERROR_UNSUPPORTED, "\"mllama\""},
+        {"hidden_act", "\"gelu\"", HG_ERROR_UNSUPPORTED, "\"gelu\""},
+        {"attention_bias", "true", HG_ERROR_UNSUPPORTED, "biases in attention"},
+        {"mlp_bias", "true", HG_ERROR_UNSUPPORTED, "biases in MLP"},
+        {"sliding_window", "4096", HG_ERROR_UNSUPPORTED, "sliding-window"},
+        {"vocab_size", NULL, HG_ERROR_FORMAT, "found nothing, expected an integer 1 to 1048576"},
+        {"vocab_size", "0", HG_ERROR_FORMAT, "found 0, expected an integer"},
+        {"vocab_size", "48.5", HG_ERROR_FORMAT, "found 48.5"},
+        {"vocab_size", "\"48\"", HG_ERROR_FORMAT, "found \"48\""},
+        {"hidden_size", "4294967360", HG_ERROR_FORMAT, "found 4294967360"},
+        {"num_hidden_layers", "257", HG_ERROR_FORMAT, "1 to 256"},
+        {"num_key_value_heads", "3", HG_ERROR_FORMAT, "divisor of num_attention_heads, 4"},
+        {"head_dim", "7", HG_ERROR_FORMAT, "odd"},
+        {"head_dim", "131072", HG_ERROR_LIMIT, "num_attention_heads"},
+        {"rms_norm_eps", "0", HG_ERROR_FORMAT, "expected more than 0"},
+        {"tie_word_embeddings", "1", HG_ERROR_FORMAT, "expected true or false"},
+        {"bos_token_id", "48", HG_ERROR_FORMAT, "0 to 47"},
+        {"eos_token_id", "48", HG_ERROR_FORMAT, "0 to 47"},
+        {"eos_token_id", "[2,48]", HG_ERROR_FORMAT, "entry 1"},
+        {"eos_token_id", "[2,-1]", HG_ERROR_FORMAT, "entry 1"},
+        {"rope_theta", "-1", HG_ERROR_FORMAT, "above 0"},
+        {"partial_rotary_factor", "0.5", HG_ERROR_UNSUPPORTED, "only 1"},
+        {"rope_parameters.rope_type", "\"yarn\"", HG_ERROR_UNSUPPORTED, "\"yarn\""},
+        {"rope_scaling", "{\"rope_type\":\"dynamic\",\"factor\":2}", HG_ERROR_UNSUPPORTED,
+         "rope_scaling.rope_type: found \"dynamic\""},
+        {"rope_scaling", "{\"rope_type\":\"linear\"}", HG_ERROR_FORMAT, "rope_scaling.factor"},
+        {"rope_scaling",
+         "{\"rope_type\":\"llama3\",\"factor\":8,\"low_freq_factor\":4,\"high_freq_factor\":4}",
+         HG_ERROR_FORMAT, "rope_scaling.high_freq_factor"},
+        {"quantization_config", NULL, HG_ERROR_UNSUPPORTED, "not quantised; quantise the model"},
+        {"quantization_config.quant_method", "\"awq\"", HG_ERROR_UNSUPPORTED, "found \"awq\""},
+        {"quantization_config.quant_method", "\"gptq\"", HG_ERROR_UNSUPPORTED, "found \"gptq\""},
+        {"quantization_config.format", "\"float-quantized\"", HG_ERROR_UNSUPPORTED,
+         "float-quantiz"},
+        {"quantization_config.quantization_status", "\"frozen\"", HG_ERROR_UNSUPPORTED, "frozen"},
+        {"quantization_config.kv_cache_scheme", "{\"num_bits\":8}", HG_ERROR_UNSUPPORTED,
+         "KV cache"},
+        {"quantization_config.transform_config", "{\"a\":8}", HG_ERROR_UNSUPPORTED, "transforms"},
+        {"quantization_config.sparsity_config", "{\"format\":\"sparse-24\"}", HG_ERROR_UNSUPPORTED,
+         "sparsity_config.format: found \"sparse-24\""},
+        {"quantization_config.config_groups", "{}", HG_ERROR_UNSUPPORTED, "with 0 groups"},
+        {"quantization_config.config_groups.group_1", "{}", HG_ERROR_UNSUPPORTED, "with 2 groups"},
+        {"quantization_config.config_groups.group_0.input_activations", "{\"num_bits\":8}",
+         HG_ERROR_UNSUPPORTED, "quantised activations"},
+        {"quantization_config.config_groups.group_0.format", "\"marlin-24\"", HG_ERROR_UNSUPPORTED,
+         "marlin-24"},
+        {"quantization_config.config_groups.group_0.weights", "null", HG_ERROR_FORMAT, "an object"},
+#define W "quantization_config.config_groups.group_0.weights."
+        {W "num_bits", "3", HG_ERROR_UNSUPPORTED, "found 3, only 4 and 8"},
+        {W "type", "\"float\"", HG_ERROR_UNSUPPORTED, "only \"int\""},
+        {W "strategy", "\"channel\"", HG_ERROR_UNSUPPORTED, "only \"group\""},
+        {W "group_size", "48", HG_ERROR_UNSUPPORTED, "only 16, 32, 64 and 128"},
+        {W "group_size", "-1", HG_ERROR_FORMAT, "found -1"},
+        {W "actorder", "\"group\"", HG_ERROR_UNSUPPORTED, "found \"group\""},
+        {W "dynamic", "true", HG_ERROR_UNSUPPORTED, "dynamic scales"},
+        {W "symmetric", "\"yes\"", HG_ERROR_FORMAT, "expected true or false"},
+        {W "block_structure", "[128,128]", HG_ERROR_UNSUPPORTED, "a list of 2"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        hg_model_config config;
+        hg_error error;
+        hg_status status = parse_with(bad[i].field, bad[i].value, &config, &error);
+        if (status != bad[i].status) fail_msg("%s = %s", bad[i].field, bad[i].value);
+        EXPECT_MESSAGE(&error, "config.json", bad[i].message);
+        const char *last = strrchr(bad[i].field, '.');
+        if (!strstr(bad[i].message, "group"))
+            EXPECT_MESSAGE(&error, last ? last + 1 : bad[i].field);
+    }
+}
+
+static void test_generation_config(void **state)
+{
+    (void)state;
+    hg_model_config config;
+    hg_error error;
+    static const char text[] = "{\"eos_token_id\":[9,8,7]}", bad[] = "{\"eos_token_id\":99}";
+    assert_int_equal(parse_with("mlp_bias", "false", &config, &error), HG_OK);
+    assert_int_equal(hg_generation_config_parse(text, sizeof text - 1, "generation_config.json",
+                                                &config, &error),
+                     HG_OK);
+    assert_int_equal(config.bos, 1);
+    assert_int_equal(config.stops, 3);
+    assert_int_equal(config.stop[2], 7);
+    assert_int_equal(
+        hg_generation_config_parse(bad, sizeof bad - 1, "generation_config.json", &config, &error),
+        HG_ERROR_FORMAT);
+    EXPECT_MESSAGE(&error, "generation_config.json", "eos_token_id", "found 99");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_takes_all_fields),  cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_rope_spellings),    cmocka_unit_test(test_refuses_by_name),
+        cmocka_unit_test(test_generation_config),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
