@@ -28,8 +28,8 @@ typedef enum hg_tag_match {
 /* How well what is offered serves what was asked. */
 hg_tag_match hg_tag_compare(const hg_tag *asked, const hg_tag *offered);
 
-/* Language's name in itself ("Deutsch", "中文（简体）" -> as short as ICU gives it) and in English.
- */
+/* The language's name in itself ("Français", "简体中文"), capitalised, and in English; a
+ * private-use part is left out. Cut at a whole character when size [bytes] is too small. */
 void hg_tag_native_name(const hg_tag *tag, char *out, size_t size);
 void hg_tag_english_name(const hg_tag *tag, char *out, size_t size);
 

@@ -2,7 +2,8 @@
  *
  * Encoding equals the `tokenizers` library with encode_special_tokens=True and
  * add_special_tokens=False: special-token text inside user text stays plain text. Special tokens
- * come from hg_tokenizer_special only.
+ * come from hg_tokenizer_special only. The one known difference: letters and digits that Unicode
+ * got after the version of ICU in use (15.0 on Debian 12) split words as unassigned code points do.
  *
  * A tokenizer is immutable after open; any thread may use it.
  */
