@@ -24,6 +24,7 @@ typedef struct units {
     hg_status status; /* why the text refused to change */
 } units;
 
+/* From here on the text looks empty and stays so. */
 static void units_refuse(units *u, hg_status status)
 {
     u->status = status;
@@ -49,6 +50,8 @@ static bool units_reserve(units *u, int64_t count)
     return true;
 }
 
+/* What ICU calls. Once a text has refused, ICU's own count of it is wrong, so every offset is
+ * checked against ours. */
 static int32_t on_length(const UReplaceable *rep)
 {
     return ((const units *)rep)->count;
@@ -108,6 +111,7 @@ static const UReplaceableCallbacks callbacks = {.length = on_length,
                                                 .extract = on_extract,
                                                 .copy = on_copy};
 
+/* UTF-8 in: valid, or HG_ERROR_FORMAT. */
 static hg_status units_read(units *u, const char *text, size_t count)
 {
     UErrorCode icu = U_ZERO_ERROR;
@@ -117,6 +121,7 @@ static hg_status units_read(units *u, const char *text, size_t count)
     return U_SUCCESS(icu) ? HG_OK : HG_ERROR_FORMAT;
 }
 
+/* UTF-8 out, replacing out's content. Rules can leave half a surrogate pair: it becomes U+FFFD. */
 static hg_status units_write(const units *u, hg_buf *out)
 {
     UErrorCode icu = U_ZERO_ERROR;

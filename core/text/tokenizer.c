@@ -97,6 +97,7 @@ typedef struct encoder {
     uint64_t heap_inline[3 * WORD_INLINE];
 } encoder;
 
+/* The struct is some kilobytes: its inline arrays are not cleared. */
 static void encoder_start(encoder *e, const hg_tokenizer *tokenizer, hg_tokens *out)
 {
     e->tokenizer = tokenizer;
@@ -113,6 +114,7 @@ static void encoder_end(encoder *e)
     if (e->heap != e->heap_inline) free(e->heap);
 }
 
+/* Makes room for a word of count bytes; what the arrays held is lost. */
 static hg_status encoder_reserve(encoder *e, size_t count)
 {
     if (count <= e->capacity) return HG_OK;
@@ -130,6 +132,8 @@ static hg_status encoder_reserve(encoder *e, size_t count)
     return HG_OK;
 }
 
+/* A binary heap of keys; rank in the high half makes the lowest rank come first, and among equal
+ * ranks the leftmost place. */
 static void heap_push(encoder *e, uint64_t key)
 {
     assert(e->heap_count < 3 * e->capacity);
@@ -161,6 +165,7 @@ static const hg_merge *merge_at(const encoder *e, int32_t place)
     return hg_tokenizer_merge(e->tokenizer, left->id, e->symbols[left->next].id);
 }
 
+/* Enters the pair that begins at place, if it merges; place may be -1. */
 static void offer(encoder *e, int32_t place)
 {
     const hg_merge *merge = place < 0 ? NULL : merge_at(e, place);
@@ -179,6 +184,7 @@ static void join(encoder *e, int32_t place, int32_t made)
     offer(e, place);
 }
 
+/* Appends the ids of one word of count >= 1 bytes. */
 static hg_status encode_word(encoder *e, const char *bytes, size_t count)
 {
     const hg_tokenizer *tokenizer = e->tokenizer;
@@ -215,6 +221,8 @@ typedef struct place {
     int32_t unit;
 } place;
 
+/* The place `unit` UTF-16 units into text, at or after p: matches come in order, so one walk over
+ * the text finds them all. */
 static place place_forward(place p, const char *text, int32_t unit)
 {
     while (p.unit < unit) {

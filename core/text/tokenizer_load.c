@@ -37,6 +37,7 @@ typedef struct loader {
     int16_t alphabet[ALPHABET_END]; /* code point -> byte, or -1 */
 } loader;
 
+/* Every message begins with the file. Usage: return FAIL(l, status, format, ...). */
 #define FAIL(l, status, format, ...)                                                               \
     hg_fail((l)->error, status, "%s: " format, (l)->file, __VA_ARGS__)
 
@@ -87,6 +88,7 @@ static bool is_nothing(const json_t *value)
     return is_null(value) || (json_is_string(value) && json_string_length(value) == 0);
 }
 
+/* The "type" by which the library tells steps apart, for comparing and for messages. */
 static const char *type_of(const json_t *value)
 {
     const char *type = json_string_value(json_object_get(value, "type"));
@@ -108,6 +110,8 @@ static hg_status read_bool(loader *l, const json_t *object, const char *where, c
     return FAIL(l, HG_ERROR_FORMAT, "%s.%s is not true or false", where, field);
 }
 
+/* The fields around the model. Truncation and padding are refused although a caller of the library
+ * may switch them off: the file says that ids depend on them, and we would not do it. */
 static hg_status check_top(loader *l, const json_t *root)
 {
     if (!json_is_object(root)) return FAIL(l, HG_ERROR_FORMAT, "not a JSON %s", "object");
@@ -135,6 +139,8 @@ static hg_status check_top(loader *l, const json_t *root)
     return HG_OK;
 }
 
+/* What the BPE model asks for besides vocabulary and merges. unk_token and fuse_unk are not read:
+ * every byte has a token, so nothing is ever unknown. */
 static hg_status check_model(loader *l, const json_t *model)
 {
     if (!is_type(model, "BPE"))
@@ -157,6 +163,8 @@ static hg_status check_model(loader *l, const json_t *model)
 
 /* ---- the pre-tokenizer ---- */
 
+/* Compiles the split pattern. ICU's \p{L}, \p{N}, \s and case folding are those of the library's
+ * Oniguruma, which tests/golden checks over all of Unicode. */
 static hg_status compile(loader *l, const char *where, const char *pattern, size_t length)
 {
     UErrorCode icu = U_ZERO_ERROR;
@@ -221,6 +229,7 @@ static hg_status read_sequence(loader *l, const json_t *pre)
                    json_string_length(regex));
 }
 
+/* Either the two-step sequence of Llama-3 or the single step of GPT-2. */
 static hg_status read_pre_tokenizer(loader *l, const json_t *root)
 {
     const json_t *pre = json_object_get(root, "pre_tokenizer");
@@ -252,6 +261,7 @@ static hg_status place_name(loader *l, const char *where, const json_t *id, name
     return HG_OK;
 }
 
+/* Keys are unique already: the JSON reader refuses duplicates. */
 static hg_status read_vocab(loader *l, json_t *vocab)
 {
     const char *key;
@@ -292,6 +302,7 @@ static hg_status check_added(loader *l, size_t index, const json_t *added)
     return HG_OK;
 }
 
+/* Copies a special token's text, which prompt templates name. */
 static hg_status add_special(loader *l, const name *n, int32_t id)
 {
     hg_tokenizer *t = l->tokenizer;
@@ -303,6 +314,8 @@ static hg_status add_special(loader *l, const name *n, int32_t id)
     return HG_OK;
 }
 
+/* Added token `index`, checked before: a new name, or one of the vocabulary that turns special and
+ * thereby leaves the words, so that no text can ever become it. */
 static hg_status read_added(loader *l, const json_t *vocab, const json_t *added, size_t index)
 {
     const json_t *content = json_object_get(added, "content"), *id = json_object_get(added, "id");
@@ -365,6 +378,7 @@ static uint32_t table_mask(size_t count)
     return size - 1;
 }
 
+/* Tokens are unique: so are their names, and the byte alphabet is one to one. */
 static void insert_word(hg_tokenizer *t, uint32_t id)
 {
     uint32_t at = hg_tokenizer_word_hash(t->bytes + t->start[id], t->start[id + 1] - t->start[id]);
@@ -427,6 +441,7 @@ static bool merge_sides(const json_t *merge, name sides[2])
     return true;
 }
 
+/* A pair may merge in one way only: its rank identifies it while a word is encoded. */
 static hg_status insert_merge(loader *l, hg_merge merge)
 {
     hg_tokenizer *t = l->tokenizer;
@@ -441,6 +456,7 @@ static hg_status insert_merge(loader *l, hg_merge merge)
     return HG_OK;
 }
 
+/* Looks up both sides and what they make together. */
 static hg_status read_merge(loader *l, const json_t *value, uint32_t rank)
 {
     char bytes[2 * HG_LIMIT_TOKEN_BYTES]; /* left and right side, one after the other */
@@ -490,6 +506,7 @@ static hg_status read_merges(loader *l, const json_t *merges)
 
 /* ---- the whole ---- */
 
+/* The order matters: merges need the words, the words need the names. */
 static hg_status read_root(loader *l, const json_t *root)
 {
     json_t *model = json_object_get(root, "model");
