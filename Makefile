@@ -66,7 +66,7 @@ deps-check: ## install what the tests need
 
 # ---- compiling -----------------------------------------------------------------------------------
 # Kernel families are compiled for their instruction set; the choice is made at run time.
-$(BUILD)/kernels/cpu/avx2%.o: CFLAGS += -mavx2 -mfma -mf16c
+$(BUILD)/kernels/cpu/avx2.o: CFLAGS += -mavx2 -mfma -mf16c
 $(BUILD)/kernels/cpu/avx512%.o: CFLAGS += -mavx512f -mavx512bw -mavx512vl -mavx512dq \
         -mavx512vnni -mavx2 -mfma -mf16c
 

@@ -20,6 +20,10 @@
 
 /* Best first. */
 static const hg_family *const families[] = {
+#if defined(__x86_64__)
+    &hg_family_avx512vnni,
+    &hg_family_avx2,
+#endif
     &hg_family_reference,
 };
 #define FAMILIES (sizeof families / sizeof families[0])

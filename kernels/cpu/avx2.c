@@ -1,0 +1,233 @@
+/* avx2.c: the family for AVX2 with FMA and F16C.
+ *
+ * Without VNNI the product of bytes is vpmaddubsw, unsigned by signed, whose 16-bit sums of two
+ * must not overflow. With 4 bits they cannot (15 * 127 * 2), nor can the eight of them that a group
+ * of 32 adds up, so the step to 32 bits is taken once a group. With 8 bits the weight is made
+ * signed and its sign moved to the activation: 128 * 127 * 2 just fits. A block of 16 output rows
+ * is done as two halves. Compiled with the instruction set's flags, run only where runs_here says
+ * so.
+ */
+#if defined(__x86_64__)
+
+#include <immintrin.h>
+
+#include "kernels/cpu/int8.h"
+
+typedef struct v16 {
+    __m256 a, b;
+} v16;
+#define V16_TILE 1
+
+#define V16_BOTH(f, x, y) ((v16){f((x).a, (y).a), f((x).b, (y).b)})
+
+static inline v16 v16_set1(float x)
+{
+    return (v16){_mm256_set1_ps(x), _mm256_set1_ps(x)};
+}
+static inline v16 v16_add(v16 x, v16 y)
+{
+    return V16_BOTH(_mm256_add_ps, x, y);
+}
+static inline v16 v16_mul(v16 x, v16 y)
+{
+    return V16_BOTH(_mm256_mul_ps, x, y);
+}
+static inline v16 v16_div(v16 x, v16 y)
+{
+    return V16_BOTH(_mm256_div_ps, x, y);
+}
+static inline v16 v16_max(v16 x, v16 y)
+{
+    return V16_BOTH(_mm256_max_ps, x, y);
+}
+
+static inline v16 v16_load(const float *p)
+{
+    return (v16){_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)};
+}
+
+static inline void v16_store(float *p, v16 x)
+{
+    _mm256_storeu_ps(p, x.a);
+    _mm256_storeu_ps(p + 8, x.b);
+}
+
+static inline v16 v16_abs(v16 x)
+{
+    __m256 sign = _mm256_set1_ps(-0.0f);
+    return (v16){_mm256_andnot_ps(sign, x.a), _mm256_andnot_ps(sign, x.b)};
+}
+
+static inline v16 v16_fma(v16 x, v16 y, v16 z)
+{
+    return (v16){_mm256_fmadd_ps(x.a, y.a, z.a), _mm256_fmadd_ps(x.b, y.b, z.b)};
+}
+
+static inline v16 v16_round(v16 x)
+{
+    return (v16){_mm256_round_ps(x.a, _MM_FROUND_TO_NEAREST_INT),
+                 _mm256_round_ps(x.b, _MM_FROUND_TO_NEAREST_INT)};
+}
+
+static inline __m256 power2(__m256 n)
+{
+    __m256i biased = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(biased, 23));
+}
+
+static inline v16 v16_scale2(v16 x, v16 n)
+{
+    return (v16){_mm256_mul_ps(x.a, power2(n.a)), _mm256_mul_ps(x.b, power2(n.b))};
+}
+
+static inline v16 v16_load_half(const uint16_t *p)
+{
+    return (v16){_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)p)),
+                 _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)(p + 8)))};
+}
+
+static inline void v16_store_half(uint16_t *p, v16 x)
+{
+    _mm_storeu_si128((__m128i *)(void *)p, _mm256_cvtps_ph(x.a, _MM_FROUND_TO_NEAREST_INT));
+    _mm_storeu_si128((__m128i *)(void *)(p + 8), _mm256_cvtps_ph(x.b, _MM_FROUND_TO_NEAREST_INT));
+}
+
+static inline float v16_sum(v16 x)
+{
+    __m256 s = _mm256_add_ps(x.a, x.b);
+    __m128 t = _mm_add_ps(_mm256_castps256_ps128(s), _mm256_extractf128_ps(s, 1));
+    t = _mm_add_ps(t, _mm_movehl_ps(t, t));
+    return _mm_cvtss_f32(_mm_add_ss(t, _mm_movehdup_ps(t)));
+}
+
+static inline float v16_most(v16 x)
+{
+    __m256 s = _mm256_max_ps(x.a, x.b);
+    __m128 t = _mm_max_ps(_mm256_castps256_ps128(s), _mm256_extractf128_ps(s, 1));
+    t = _mm_max_ps(t, _mm_movehl_ps(t, t));
+    return _mm_cvtss_f32(_mm_max_ss(t, _mm_movehdup_ps(t)));
+}
+
+static inline int32_t v16_store_int8(int8_t *p, v16 x)
+{
+    __m256i a = _mm256_cvtps_epi32(x.a), b = _mm256_cvtps_epi32(x.b), s = _mm256_add_epi32(a, b);
+    __m256i words = _mm256_permute4x64_epi64(_mm256_packs_epi32(a, b), 0xD8);
+    __m128i bytes =
+        _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
+    _mm_storeu_si128((__m128i *)(void *)p, bytes);
+    __m128i t = _mm_add_epi32(_mm256_castsi256_si128(s), _mm256_extracti128_si256(s, 1));
+    t = _mm_add_epi32(t, _mm_shuffle_epi32(t, 0x4E));
+    return _mm_cvtsi128_si32(_mm_add_epi32(t, _mm_shuffle_epi32(t, 0xB1)));
+}
+
+#include "kernels/cpu/vector.h"
+
+#define ROWS 4 /* activation rows that share a load of the weights: 4 + 4 sums fit the registers   \
+                */
+
+static inline __m256i broadcast4(const int8_t *q)
+{
+    int32_t four;
+    memcpy(&four, q, sizeof four);
+    return _mm256_set1_epi32(four);
+}
+
+/* sum[rows] = (codes - 8) of one group, half a block, times the rows' q. */
+INLINE void dot_group4(const uint8_t *codes, const int8_t *q, size_t stride, __m256i *sum,
+                       const uint32_t rows, const uint32_t group)
+{
+    const __m256i nibble = _mm256_set1_epi8(15), one = _mm256_set1_epi16(1);
+    __m256i pair[ROWS]; /* 16-bit sums */
+    for (uint32_t r = 0; r < rows; r++) pair[r] = _mm256_setzero_si256();
+    for (uint32_t c = 0; c < group; c += 8) {
+        __m256i w = _mm256_loadu_si256((const __m256i *)(const void *)(codes + c * 8));
+        __m256i low = _mm256_and_si256(w, nibble);
+        __m256i high = _mm256_and_si256(_mm256_srli_epi16(w, 4), nibble);
+        for (uint32_t r = 0; r < rows; r++) {
+            const int8_t *x = q + r * stride + c;
+            pair[r] = _mm256_add_epi16(pair[r], _mm256_maddubs_epi16(low, broadcast4(x)));
+            pair[r] = _mm256_add_epi16(pair[r], _mm256_maddubs_epi16(high, broadcast4(x + 4)));
+        }
+    }
+    for (uint32_t r = 0; r < rows; r++)
+        sum[r] = _mm256_add_epi32(sum[r], _mm256_madd_epi16(pair[r], one));
+}
+
+INLINE void dot_group8(const uint8_t *codes, const int8_t *q, size_t stride, __m256i *sum,
+                       const uint32_t rows, const uint32_t group)
+{
+    const __m256i zero = _mm256_set1_epi8(-128), one = _mm256_set1_epi16(1);
+    for (uint32_t c = 0; c < group; c += 4) {
+        __m256i w = _mm256_loadu_si256((const __m256i *)(const void *)(codes + c * 16));
+        w = _mm256_xor_si256(w, zero); /* code - 128 */
+        __m256i size = _mm256_abs_epi8(w);
+        for (uint32_t r = 0; r < rows; r++) {
+            __m256i x = _mm256_sign_epi8(broadcast4(q + r * stride + c), w);
+            __m256i pair = _mm256_maddubs_epi16(size, x);
+            sum[r] = _mm256_add_epi32(sum[r], _mm256_madd_epi16(pair, one));
+        }
+    }
+}
+
+/* Half a block of output rows (half: 0 or 8) for `rows` activation rows from `row` on. */
+INLINE void multiply_half(const hg_product *p, uint32_t block, uint32_t half, uint32_t row,
+                          const uint32_t rows, const uint32_t bits, const uint32_t group)
+{
+    const hg_packed *w = p->w;
+    hg_rows8 x = hg_rows8_at(&p->x, row);
+    size_t stride = x.stride, group_stride = x.stride / 16, cell = (size_t)block * w->groups;
+    float *y = p->y + row * p->y_stride + (size_t)(block - p->block) * HG_BLOCK + half;
+    __m256 out[ROWS];
+    for (uint32_t r = 0; r < rows; r++) out[r] = _mm256_setzero_ps();
+    for (uint32_t g = 0; g < w->groups; g++, cell++) {
+        __m256i sum[ROWS];
+        const uint8_t *codes = w->codes + cell * group * 2 * bits + half * 4;
+        for (uint32_t r = 0; r < rows; r++)
+            sum[r] = bits == 4 ? _mm256_set1_epi32(x.group[r * group_stride + g].minus8)
+                               : _mm256_setzero_si256();
+        if (bits == 4)
+            dot_group4(codes, x.q + g * group, stride, sum, rows, group);
+        else
+            dot_group8(codes, x.q + g * group, stride, sum, rows, group);
+        const __m128i *scales = (const __m128i *)(const void *)(w->scales + cell * HG_BLOCK + half);
+        __m256 scale = _mm256_cvtph_ps(_mm_loadu_si128(scales));
+        for (uint32_t r = 0; r < rows; r++) {
+            __m256 both = _mm256_mul_ps(scale, _mm256_set1_ps(x.group[r * group_stride + g].scale));
+            out[r] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum[r]), both, out[r]);
+        }
+        if (!w->offsets) continue;
+        /* code * scale + offset = (code - zero) * scale + (offset + zero * scale) */
+        const __m128i *offsets =
+            (const __m128i *)(const void *)(w->offsets + cell * HG_BLOCK + half);
+        __m256 zero = _mm256_set1_ps(bits == 4 ? 8.0f : 128.0f);
+        __m256 offset = _mm256_fmadd_ps(scale, zero, _mm256_cvtph_ps(_mm_loadu_si128(offsets)));
+        for (uint32_t r = 0; r < rows; r++) {
+            const hg_group *own = &x.group[r * group_stride + g];
+            float total = own->scale * ((float)own->minus8 * -0.125f);
+            out[r] = _mm256_fmadd_ps(offset, _mm256_set1_ps(total), out[r]);
+        }
+    }
+    for (uint32_t r = 0; r < rows; r++) {
+        if (p->add) out[r] = _mm256_add_ps(_mm256_loadu_ps(y + r * p->y_stride), out[r]);
+        _mm256_storeu_ps(y + r * p->y_stride, out[r]);
+    }
+}
+
+INLINE void multiply_tile(const hg_product *p, uint32_t block, uint32_t row, const uint32_t rows,
+                          const uint32_t bits, const uint32_t group)
+{
+    multiply_half(p, block, 0, row, rows, bits, group);
+    multiply_half(p, block, 8, row, rows, bits, group);
+}
+
+#include "kernels/cpu/int8_tiles.h"
+
+static bool runs_here(void)
+{
+    /* F16C came before AVX2 in both makers' processors; clang 14 cannot be asked about it. */
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+}
+
+HG_INT8_FAMILY(hg_family_avx2, "avx2");
+
+#endif

@@ -1,0 +1,176 @@
+/* int8.h: the fast families: INT8 activations times 4- or 8-bit weights, on integer dot products.
+ *
+ * All matrices (linear layers, the head, both sides of LoRA pairs) are packed into one form and go
+ * through one function, `linear`; what differs between instruction sets is that function and the
+ * vector type of a few others (vector.h). Activations are quantised anew for each product, each
+ * group of each row with its own scale. Integer sums are exact, and the F32 sum over groups runs in
+ * the groups' order for each row by itself, so a row's bits depend on nothing but that row.
+ *
+ *   int8_pack.c    matrices into packed form         int8_step.c   the stages of a step
+ *   int8_memory.c  layouts of memory, KV pages       vector.h, avx2.c, avx512vnni.c: the arithmetic
+ */
+#ifndef HG_KERNELS_CPU_INT8_H
+#define HG_KERNELS_CPU_INT8_H
+
+#include "kernels/cpu/family.h"
+
+/* A packed matrix. 16 rows make a block; in a block the groups of columns follow each other; in a
+ * group, four columns at a time of all 16 rows, one byte each: 64 bytes, a register's worth. With
+ * 4 bits a byte holds such a quad in its low and the next quad in its high nibble. Codes are
+ * unsigned: zero stands at 8 or 128. Groups of 64 and 128 are packed as groups of 32. */
+typedef struct hg_packed {
+    uint8_t *codes;    /* [blocks, groups, group / 4, 16, 4] x bits / 8 bytes */
+    uint16_t *scales;  /* [blocks, groups, 16] F16 */
+    uint16_t *offsets; /* the same, or NULL */
+    uint32_t rows, blocks, groups;
+    uint16_t group; /* 16 or 32 */
+    uint8_t bits;   /* 4 or 8 */
+} hg_packed;
+
+/* Of one group of one quantised row: x = q * scale. */
+typedef struct hg_group {
+    float scale;
+    int32_t minus8; /* -8 times the sum of the group's q: what the codes' zero of 8 adds */
+} hg_group;
+
+/* Quantised rows, q in [-127, 127]. */
+typedef struct hg_rows8 {
+    int8_t *q;       /* [rows, stride] */
+    hg_group *group; /* [rows, stride / 16], of which columns / group are used */
+    uint32_t stride; /* columns; a multiple of 16 */
+} hg_rows8;
+
+/* y[rows, 16 * blocks] = x W^T for some blocks of W. */
+typedef struct hg_product {
+    const hg_packed *w;
+    uint32_t block, blocks; /* of w */
+    hg_rows8 x;             /* [rows, columns of w] */
+    uint32_t rows;
+    bool add; /* y += */
+    float *y; /* [rows, y_stride] */
+    size_t y_stride;
+} hg_product;
+
+/* The query heads of one row that share a KV head, over positions 0 .. positions - 1. In a page
+ * stand, for each layer and KV head, K as [head_dim, 16 tokens] and V as [16 tokens, head_dim] F16:
+ * the scores of a page's tokens are then one register, and so are 16 elements of the output. */
+typedef struct hg_attention {
+    const float *q; /* [heads, head_dim] */
+    float *out;     /* [heads, head_dim] */
+    uint32_t heads, head_dim, positions;
+    const uint8_t *pages; /* page 0, at this layer and KV head */
+    size_t page_bytes;
+    const uint32_t *page; /* the lane's table */
+    float *score;         /* [HG_HEAD_TILE, positions rounded up to 16] scratch */
+} hg_attention;
+
+#define HG_HEAD_TILE 4 /* query heads that attention takes at once */
+
+/* What an instruction set brings. */
+typedef struct hg_int8_ops {
+    void (*linear)(const hg_product *product);
+    /* y = x / rms(x) * weight, [n] */
+    void (*norm)(float *y, const float *x, const float *weight, uint32_t n, float epsilon);
+    /* One row of n columns, each group with its own scale; factor is applied to x first. */
+    void (*quantise)(const float *x, uint32_t n, uint32_t group, float factor, int8_t *q,
+                     hg_group *out);
+    void (*swiglu)(float *gate, const float *up, uint32_t n); /* gate = silu(gate) * up */
+    float (*max)(const float *x, uint32_t n);
+    /* k and v [head_dim] into place token of a page's part. */
+    void (*store_k)(uint16_t *part, const float *k, uint32_t head_dim, uint32_t token);
+    void (*store_v)(uint16_t *part, const float *v, uint32_t head_dim, uint32_t token);
+    void (*attention)(const hg_attention *job);
+} hg_int8_ops;
+
+/* The four inputs of a layer's products; products of one input share its quantised rows. */
+typedef enum hg_input { HG_IN_QKV, HG_IN_O, HG_IN_GATE_UP, HG_IN_DOWN, HG_INPUTS } hg_input;
+
+/* An adapter's pair; A has the group of the product's input. */
+typedef struct hg_pair8 {
+    hg_packed a;   /* [rank, columns] */
+    hg_packed b;   /* [rows, rank] */
+    float factor;  /* of h = A x before it is quantised */
+    uint32_t rank; /* rounded up to whole blocks, 0: none */
+} hg_pair8;
+
+/* Rows of a step that stand together and have the same slot. */
+typedef struct hg_run {
+    uint32_t row, rows;
+    uint16_t slot;
+} hg_run;
+
+typedef struct hg_best {
+    float value;
+    int32_t token;
+} hg_best;
+
+#define HG_HEAD_CHUNK 4 /* blocks of the head that are computed before their maximum is taken */
+
+/* The state of a device with a fast family. */
+typedef struct hg_int8 {
+    const hg_int8_ops *ops;
+    hg_packed *linear; /* [layers, HG_PROJECTIONS] */
+    hg_packed head;
+    uint16_t *group; /* [layers, HG_INPUTS] */
+    /* Workspace; widths are multiples of 16. */
+    float *x;             /* [step_rows, hidden] the residual stream */
+    float *q, *attention; /* [step_rows, heads * head_dim] */
+    float *k, *v;         /* [step_rows, kv_heads * head_dim] */
+    float *gate, *up;     /* [step_rows, intermediate] */
+    float *cosine, *sine; /* [step_rows, head_dim / 2] */
+    hg_rows8 in;          /* [step_rows, widest] the quantised input of the current products */
+    hg_rows8 h[3];        /* [step_rows, rank] A x of up to three products of one input */
+    hg_run *run;          /* [step_rows] */
+    uint32_t *wanted;     /* [step_rows] rows whose result is asked for */
+    uint32_t *logits_row; /* [step_rows] of the wanted: its row of result->logits, or UINT32_MAX */
+    hg_best *best;        /* [head items, step_rows] */
+    float *scratch;       /* [threads, scratch_floats] */
+    uint32_t scratch_floats, widest;
+    /* The step that runs. */
+    const hg_step *step;
+    const hg_result *result;
+    uint32_t runs, wants;
+} hg_int8;
+
+static inline hg_rows8 hg_rows8_at(const hg_rows8 *rows, uint32_t row)
+{
+    return (hg_rows8){rows->q + (size_t)row * rows->stride,
+                      rows->group + (size_t)row * (rows->stride / 16), rows->stride};
+}
+
+static inline hg_input hg_input_of(uint32_t projection)
+{
+    return projection <= HG_V      ? HG_IN_QKV
+           : projection == HG_O    ? HG_IN_O
+           : projection == HG_UP   ? HG_IN_GATE_UP
+           : projection == HG_GATE ? HG_IN_GATE_UP
+                                   : HG_IN_DOWN;
+}
+
+/* int8_pack.c. layout takes w's arrays from the arena. */
+void hg_packed_layout(hg_packed *w, uint32_t rows, uint32_t columns, uint16_t group, uint8_t bits,
+                      bool offsets, hg_arena *arena);
+/* Block `block` of a quantised layer, exactly. */
+void hg_packed_put_linear(const hg_packed *w, const hg_linear *from, uint32_t block);
+/* Block `block` of a matrix times factor, quantised to 8 bits; row: [widest] scratch. */
+void hg_packed_put_matrix(const hg_packed *w, const hg_matrix *from, float factor, uint32_t block,
+                          float *row);
+void hg_int8_pack_model(hg_device *device);
+void hg_int8_pack_lora(const hg_device *device, hg_slot *slot, const hg_lora_piece *piece);
+/* Scales of packed adapters are F16; their values are multiplied by this to stay in its range. */
+#define HG_LORA_FACTOR 4096.0f
+
+/* int8_memory.c */
+hg_status hg_int8_check(const hg_weights *weights, hg_error *error);
+size_t hg_int8_page_bytes(const hg_shape *shape);
+void hg_int8_layout_model(hg_device *device, hg_arena *arena);
+void hg_int8_layout_workspace(hg_device *device, hg_arena *arena);
+void hg_int8_layout_adapter(const hg_device *device, hg_slot *slot, hg_arena *arena);
+void hg_int8_copy_page(const hg_device *device, uint32_t from, uint32_t to, uint32_t tokens);
+uint32_t hg_int8_head_items(const hg_device *device);
+
+/* int8_step.c */
+void hg_int8_forward(hg_device *device, const hg_int8_ops *ops, const hg_step *step,
+                     const hg_result *result);
+
+#endif

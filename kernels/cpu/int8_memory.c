@@ -1,0 +1,153 @@
+/* int8_memory.c: layouts of the fast families' memory, and their KV pages.
+ *
+ * A page is [layers, kv_heads, K and V] parts of 16 * head_dim F16 each; int8.h says how a part is
+ * ordered.
+ */
+#include <assert.h>
+#include <string.h>
+
+#include "kernels/cpu/int8.h"
+
+static_assert(HG_LIMIT_PAGE_TOKENS == 16, "a page's scores are one vector of 16");
+
+hg_status hg_int8_check(const hg_weights *weights, hg_error *error)
+{
+    if (weights->shape.head_dim % 16 == 0) return HG_OK;
+    return hg_fail(error, HG_ERROR_UNSUPPORTED,
+                   "head_dim %u is no multiple of 16, which the vectorised kernels need; use "
+                   "--kernel reference",
+                   weights->shape.head_dim);
+}
+
+static size_t part_bytes(const hg_shape *shape)
+{
+    return (size_t)HG_LIMIT_PAGE_TOKENS * shape->head_dim * sizeof(uint16_t);
+}
+
+size_t hg_int8_page_bytes(const hg_shape *shape)
+{
+    return (size_t)shape->layers * shape->kv_heads * 2 * part_bytes(shape);
+}
+
+void hg_int8_copy_page(const hg_device *d, uint32_t from, uint32_t to, uint32_t tokens)
+{
+    const hg_shape *shape = &d->weights.shape;
+    size_t part = part_bytes(shape);
+    const uint8_t *source = hg_page(d, from);
+    uint8_t *target = hg_page(d, to);
+    for (uint32_t i = 0; i < shape->layers * shape->kv_heads; i++) {
+        for (uint32_t e = 0; e < shape->head_dim; e++) { /* K: 16 tokens of each element */
+            size_t at = e * HG_LIMIT_PAGE_TOKENS * sizeof(uint16_t);
+            memcpy(target + at, source + at, tokens * sizeof(uint16_t));
+        }
+        memcpy(target + part, source + part, part / HG_LIMIT_PAGE_TOKENS * tokens);
+        source += 2 * part;
+        target += 2 * part;
+    }
+}
+
+/* The group in which the products of one input are packed and their rows quantised: 32, or 16 when
+ * one of them comes in groups of 16. */
+static uint16_t input_group(const hg_layer *layer, hg_input input)
+{
+    for (uint32_t p = 0; p < HG_PROJECTIONS; p++)
+        if (hg_input_of(p) == input && layer->linear[p].group == 16) return 16;
+    return 32;
+}
+
+void hg_int8_layout_model(hg_device *d, hg_arena *arena)
+{
+    hg_int8 *s = d->state;
+    const hg_shape *shape = &d->weights.shape;
+    s->linear = hg_arena_take(arena, sizeof *s->linear * shape->layers * HG_PROJECTIONS);
+    s->group = hg_arena_take(arena, sizeof *s->group * shape->layers * HG_INPUTS);
+    for (uint32_t l = 0; l < shape->layers; l++) {
+        const hg_layer *layer = &d->weights.layer[l];
+        for (uint32_t p = 0; p < HG_PROJECTIONS; p++) {
+            const hg_linear *from = &layer->linear[p];
+            uint16_t group = input_group(layer, hg_input_of(p));
+            hg_packed w;
+            hg_packed_layout(&w, from->rows, from->columns, group, from->bits,
+                             from->offsets != NULL, arena);
+            if (!arena->base) continue;
+            s->linear[l * HG_PROJECTIONS + p] = w;
+            s->group[l * HG_INPUTS + hg_input_of(p)] = group;
+        }
+    }
+    hg_packed_layout(&s->head, shape->vocabulary, shape->hidden, shape->hidden % 32 ? 16 : 32, 8,
+                     false, arena);
+}
+
+/* Items of the head's stage: fixed, since each has its own row of best. */
+uint32_t hg_int8_head_items(const hg_device *d)
+{
+    const hg_int8 *s = d->state;
+    uint32_t chunks = (s->head.blocks + HG_HEAD_CHUNK - 1) / HG_HEAD_CHUNK;
+    uint32_t items = 8 * hg_workers_threads(d->workers);
+    return chunks < items ? chunks : items;
+}
+
+static hg_rows8 take_rows8(hg_arena *arena, size_t rows, uint32_t columns)
+{
+    hg_rows8 out = {.stride = columns};
+    assert(columns % 16 == 0);
+    out.q = hg_arena_take(arena, rows * columns);
+    out.group = hg_arena_take(arena, rows * (columns / 16) * sizeof *out.group);
+    return out;
+}
+
+static uint32_t larger(uint32_t a, uint32_t b)
+{
+    return a > b ? a : b;
+}
+
+void hg_int8_layout_workspace(hg_device *d, hg_arena *arena)
+{
+    hg_int8 *s = d->state;
+    const hg_shape *shape = &d->weights.shape;
+    size_t rows = d->plan.step_rows, f = sizeof(float), threads = hg_workers_threads(d->workers);
+    uint32_t q_dim = shape->heads * shape->head_dim, kv_dim = shape->kv_heads * shape->head_dim;
+    s->widest = larger(larger(shape->hidden, shape->intermediate), q_dim);
+    s->x = hg_arena_take(arena, rows * shape->hidden * f);
+    s->q = hg_arena_take(arena, rows * q_dim * f);
+    s->attention = hg_arena_take(arena, rows * q_dim * f);
+    s->k = hg_arena_take(arena, rows * kv_dim * f);
+    s->v = hg_arena_take(arena, rows * kv_dim * f);
+    s->gate = hg_arena_take(arena, rows * shape->intermediate * f);
+    s->up = hg_arena_take(arena, rows * shape->intermediate * f);
+    s->cosine = hg_arena_take(arena, rows * (shape->head_dim / 2) * f);
+    s->sine = hg_arena_take(arena, rows * (shape->head_dim / 2) * f);
+    s->in = take_rows8(arena, rows, s->widest);
+    for (int i = 0; i < 3; i++) s->h[i] = take_rows8(arena, rows, HG_LIMIT_ADAPTER_RANK);
+    s->run = hg_arena_take(arena, rows * sizeof *s->run);
+    s->wanted = hg_arena_take(arena, rows * sizeof *s->wanted);
+    s->logits_row = hg_arena_take(arena, rows * sizeof *s->logits_row);
+    s->best = hg_arena_take(arena, rows * sizeof *s->best * hg_int8_head_items(d));
+    /* A thread's scratch serves, one after another: a decoded or normed row, h of a run, scores of
+     * a tile of heads, logits of a chunk of the head. */
+    uint32_t h = (uint32_t)rows * HG_LIMIT_ADAPTER_RANK;
+    uint32_t score = HG_HEAD_TILE * d->plan.lane_pages * HG_LIMIT_PAGE_TOKENS;
+    uint32_t logits = (uint32_t)rows * HG_HEAD_CHUNK * HG_BLOCK;
+    s->scratch_floats = larger(larger(s->widest, h), larger(score, logits));
+    s->scratch = hg_arena_take(arena, threads * s->scratch_floats * f);
+}
+
+void hg_int8_layout_adapter(const hg_device *d, hg_slot *slot, hg_arena *arena)
+{
+    const hg_int8 *s = d->state;
+    const hg_shape *shape = &d->weights.shape;
+    hg_pair8 *all = hg_arena_take(arena, sizeof *all * shape->layers * HG_PROJECTIONS);
+    slot->pair = all;
+    for (uint32_t i = 0; i < shape->layers * HG_PROJECTIONS; i++) {
+        uint32_t l = i / HG_PROJECTIONS, p = i % HG_PROJECTIONS;
+        const hg_lora *lora = &slot->weights->layer[l].pair[p];
+        if (!lora->rank) continue; /* the mapping is zero: rank 0 */
+        hg_pair8 pair = {.rank = (lora->rank + HG_BLOCK - 1) / HG_BLOCK * HG_BLOCK};
+        uint16_t group = pair.rank % 32 ? 16 : 32;
+        pair.factor = lora->scale / (HG_LORA_FACTOR * HG_LORA_FACTOR);
+        hg_packed_layout(&pair.a, pair.rank, hg_projection_columns(shape, p),
+                         s->group[l * HG_INPUTS + hg_input_of(p)], 8, false, arena);
+        hg_packed_layout(&pair.b, hg_projection_rows(shape, p), pair.rank, group, 8, false, arena);
+        if (all) all[i] = pair;
+    }
+}
