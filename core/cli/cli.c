@@ -1,0 +1,187 @@
+/* cli.c: the table of commands, dispatch and help. */
+#include "core/cli/cli.h"
+
+#include <locale.h>
+#include <signal.h>
+#include <string.h>
+
+#include "core/base/log.h"
+#include "core/base/version.h"
+
+typedef struct command {
+    const char *name; /* one word or two */
+    hg_command_bit bit;
+    const char *words; /* what it takes besides flags, for help */
+    int words_max;
+    hg_log_level level; /* when --log-level does not say */
+    int (*run)(const hg_settings *settings);
+    const char *help;
+} command;
+
+static const command commands[] = {
+    {"serve", HG_COMMAND_SERVE, "", 0, HG_LOG_INFO, hg_command_serve,
+     "run the service: the page, websocket and HTTP"},
+    {"translate", HG_COMMAND_TRANSLATE, "[TEXT]", 1, HG_LOG_WARN, hg_command_translate,
+     "translate TEXT, a file or standard input, one sentence a line"},
+    {"plugin list", HG_COMMAND_PLUGIN_LIST, "", 0, HG_LOG_WARN, hg_command_plugin_list,
+     "list the plugins that the database knows"},
+    {"batches", HG_COMMAND_BATCHES, "", 0, HG_LOG_WARN, hg_command_batches,
+     "list the newest batches with latency and throughput"},
+    {"model info", HG_COMMAND_MODEL_INFO, "", 0, HG_LOG_WARN, hg_command_model_info,
+     "show shape, weights and tokens of the base model"},
+    {"bench", HG_COMMAND_BENCH, "", 0, HG_LOG_WARN, hg_command_bench,
+     "measure tokens per second, step time, sharing, start and memory"},
+    {"doctor", HG_COMMAND_DOCTOR, "", 0, HG_LOG_ERROR, hg_command_doctor,
+     "check processor, model, plugins, database and port"},
+};
+
+#define COMMANDS ((int)(sizeof commands / sizeof *commands))
+
+int hg_cli_fail(const hg_error *error)
+{
+    fprintf(stderr, "hydraglot: %s\n", error->message);
+    return error->status == HG_ERROR_ARGUMENT ? HG_EXIT_USAGE : HG_EXIT_FAILURE;
+}
+
+static void print_usage(FILE *out)
+{
+    fprintf(out, "hydraglot %s: one sentence into many languages at once\n\n", HG_VERSION);
+    fputs("usage: hydraglot COMMAND [FLAGS]\n\ncommands:\n", out);
+    for (int i = 0; i < COMMANDS; i++)
+        fprintf(out, "  %-14s %s\n", commands[i].name, commands[i].help);
+    fputs("\n`hydraglot COMMAND --help` lists a command's flags. `hydraglot --version` says which "
+          "hydraglot this is.\nExit codes: 0 done, 1 failed, 2 wrong usage.\n",
+          out);
+}
+
+static void print_command_help(FILE *out, const command *c)
+{
+    fprintf(out, "usage: hydraglot %s [FLAGS]%s%s\n\n%s\n\nflags:\n", c->name, *c->words ? " " : "",
+            c->words, c->help);
+    hg_settings_print_help(out, c->bit);
+}
+
+/* The command whose words the arguments begin with; *used is how many. */
+static const command *find_command(int count, char **argument, int *used)
+{
+    char two[64];
+    for (*used = 2; *used >= 1; --*used) {
+        if (count < *used) continue;
+        snprintf(two, sizeof two, "%s%s%s", argument[0], *used == 2 ? " " : "",
+                 *used == 2 ? argument[1] : "");
+        for (int i = 0; i < COMMANDS; i++)
+            if (strcmp(two, commands[i].name) == 0) return &commands[i];
+    }
+    return NULL;
+}
+
+static int unknown_command(int count, char **argument)
+{
+    const char *known[COMMANDS];
+    char two[64];
+    for (int i = 0; i < COMMANDS; i++) known[i] = commands[i].name;
+    snprintf(two, sizeof two, "%s%s%s", argument[0], count > 1 ? " " : "",
+             count > 1 ? argument[1] : "");
+    const char *nearest = hg_nearest(two, known, COMMANDS);
+    if (!nearest) nearest = hg_nearest(argument[0], known, COMMANDS);
+    fprintf(stderr, "hydraglot: %s: no such command", argument[0]);
+    if (nearest) fprintf(stderr, "; did you mean `hydraglot %s`?", nearest);
+    fputs("; `hydraglot --help` lists them\n", stderr);
+    return HG_EXIT_USAGE;
+}
+
+static hg_status set_log_level(const command *c, const hg_settings *settings, hg_error *error)
+{
+    hg_log_level level = c->level;
+    if (settings->log_level && hg_log_parse_level(settings->log_level, &level))
+        return hg_fail(error, HG_ERROR_ARGUMENT, "--log-level: \"%s\" is no level",
+                       settings->log_level);
+    hg_log_set_level(level);
+    return HG_OK;
+}
+
+static int run_command(const command *c, int count, char **argument)
+{
+    hg_settings settings;
+    hg_error error = {0};
+    int code;
+    hg_status status = hg_settings_parse(&settings, c->bit, count, argument, &error);
+    if (!status && !settings.help && settings.words > c->words_max)
+        status = hg_fail(&error, HG_ERROR_ARGUMENT,
+                         "%s: unexpected; put a text of several words into quotes, and see "
+                         "`hydraglot %s --help`",
+                         settings.word[c->words_max], c->name);
+    if (!status) status = set_log_level(c, &settings, &error);
+    if (status) {
+        code = hg_cli_fail(&error);
+    } else if (settings.help) {
+        print_command_help(stdout, c);
+        code = HG_EXIT_OK;
+    } else {
+        code = c->run(&settings);
+    }
+    hg_settings_free(&settings);
+    return code;
+}
+
+/* What was printed must have arrived: a full disk behind a pipe is a failure, not a success. */
+static int finish_output(int code)
+{
+    bool lost = fflush(stdout) != 0 || ferror(stdout);
+    if (!lost || code) return code;
+    fputs("hydraglot: standard output could not be written\n", stderr);
+    return HG_EXIT_FAILURE;
+}
+
+int hg_cli_main(int count, char **argument)
+{
+    int used;
+    setlocale(LC_CTYPE, "");
+    signal(SIGPIPE, SIG_IGN); /* a closed pipe is an error of the write, reported by it */
+    if (count < 2) {
+        print_usage(stderr);
+        return HG_EXIT_USAGE;
+    }
+    const char *first = argument[1];
+    if (strcmp(first, "--help") == 0 || strcmp(first, "-h") == 0 || strcmp(first, "help") == 0) {
+        print_usage(stdout);
+        return finish_output(HG_EXIT_OK);
+    }
+    if (strcmp(first, "--version") == 0) {
+        printf("hydraglot %s\n", HG_VERSION);
+        return finish_output(HG_EXIT_OK);
+    }
+    const command *c = find_command(count - 1, argument + 1, &used);
+    if (!c) return unknown_command(count - 1, argument + 1);
+    return finish_output(run_command(c, count - 1 - used, argument + 1 + used));
+}
+
+/* ---- the runtime ---- */
+
+hg_runtime_options hg_cli_runtime_options(const hg_settings *settings, bool with_data)
+{
+    return (hg_runtime_options){
+        .model_path = settings->model,
+        .plugins_path = settings->plugins,
+        .data_path = with_data || settings->data_given ? settings->data : NULL,
+        .device = settings->device,
+        .kernel = settings->kernel,
+        .threads = (uint32_t)settings->threads,
+        .device_memory_bytes = (size_t)settings->device_memory_bytes,
+        .only = settings->only,
+        .log_text = settings->log_text,
+    };
+}
+
+hg_status hg_cli_open_runtime(const hg_settings *settings, bool wait, hg_runtime **out,
+                              hg_error *error)
+{
+    hg_runtime_options options = hg_cli_runtime_options(settings, false);
+    hg_status status = hg_runtime_open(&options, out, error);
+    if (!status && wait) status = hg_runtime_wait_ready(*out, error);
+    if (status && *out) {
+        hg_runtime_close(*out);
+        *out = NULL;
+    }
+    return status;
+}

@@ -1,0 +1,52 @@
+/* serve.c: `hydraglot serve`. Opens the service, says where to look, runs until it is told to stop.
+ *
+ * SIGINT and SIGTERM ask the service to end; a second one ends the process at once.
+ */
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+
+#include "core/cli/cli.h"
+#include "core/service/service.h"
+
+static _Atomic(hg_service *) running; /* what a signal stops; NULL outside of run */
+
+static void on_signal(int number)
+{
+    hg_service *service = atomic_load(&running);
+    if (service) hg_service_stop(service);
+    (void)number;
+}
+
+static hg_status catch_signals(hg_error *error)
+{
+    struct sigaction action = {.sa_handler = on_signal,
+                               .sa_flags = (int)(SA_RESTART | SA_RESETHAND)};
+    sigemptyset(&action.sa_mask);
+    if (sigaction(SIGINT, &action, NULL) || sigaction(SIGTERM, &action, NULL))
+        return hg_fail(error, HG_ERROR_IO, "cannot catch SIGINT and SIGTERM");
+    return HG_OK;
+}
+
+int hg_command_serve(const hg_settings *settings)
+{
+    hg_error error = {0};
+    hg_service *service = NULL;
+    hg_service_options options = {
+        .listen = settings->listen,
+        .web_path = settings->web,
+        .runtime = hg_cli_runtime_options(settings, true),
+    };
+    hg_status status = hg_service_open(&options, &service, &error);
+    if (status) goto out;
+    atomic_store(&running, service);
+    status = catch_signals(&error);
+    if (status) goto out;
+    printf("hydraglot is ready: open %s\n", hg_service_url(service));
+    fflush(stdout); /* somebody may wait for this line through a pipe */
+    status = hg_service_run(service, &error);
+out:
+    atomic_store(&running, NULL);
+    hg_service_close(service);
+    return status ? hg_cli_fail(&error) : HG_EXIT_OK;
+}

@@ -1,0 +1,344 @@
+/* settings.c: the table of settings and the walks over it. See settings.h. */
+#include "core/cli/settings.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef enum type {
+    TYPE_TEXT,
+    TYPE_CHOICE, /* one of the words in choices */
+    TYPE_NUMBER, /* from low to high */
+    TYPE_BYTES,  /* a number with K, M, G or T for powers of 1024 */
+    TYPE_SWITCH, /* takes no value; in the environment 1 or 0 */
+} type;
+
+typedef struct setting {
+    const char *flag;     /* with its two dashes */
+    const char *variable; /* NULL: only a flag */
+    type type;
+    size_t offset;     /* in hg_settings */
+    const char *value; /* what --help shows for the value */
+    const char
+        *preset; /* default as it would be written; NULL: none, or what hg_paths_default says */
+    int64_t low, high;
+    const char *choices; /* "auto|cpu|cuda" */
+    unsigned commands;   /* hg_command_bit */
+    const char *help;
+} setting;
+
+#define SERVE     HG_COMMAND_SERVE
+#define TRANSLATE HG_COMMAND_TRANSLATE
+#define PLUGINS   HG_COMMAND_PLUGIN_LIST
+#define BATCHES   HG_COMMAND_BATCHES
+#define DOCTOR    HG_COMMAND_DOCTOR
+#define MODEL     HG_COMMAND_MODEL_INFO
+#define BENCH     HG_COMMAND_BENCH
+#define RUNTIME   (SERVE | TRANSLATE | BENCH | DOCTOR)
+#define ALL       (RUNTIME | PLUGINS | BATCHES | MODEL)
+#define AT(name)  offsetof(hg_settings, name)
+
+/* clang-format off */
+static const setting table[] = {
+    {"--listen", "HYDRAGLOT_LISTEN", TYPE_TEXT, AT(listen), "HOST:PORT", "127.0.0.1:8080", 0, 0,
+     NULL, SERVE | DOCTOR, "address to serve; loopback only, port 0 takes a free one"},
+    {"--data", "HYDRAGLOT_DATA", TYPE_TEXT, AT(data), "DIR", NULL, 0, 0, NULL,
+     RUNTIME | PLUGINS | BATCHES,
+     "folder of the database; without it translate and bench store nothing (default: var/ of a "
+     "source tree, else $XDG_DATA_HOME/hydraglot)"},
+    {"--model", "HYDRAGLOT_MODEL", TYPE_TEXT, AT(model), "PATH", NULL, 0, 0, NULL, RUNTIME | MODEL,
+     "folder of the base model (default: models/hydra-tiny beside the build folder)"},
+    {"--plugins", "HYDRAGLOT_PLUGINS", TYPE_TEXT, AT(plugins), "DIR", NULL, 0, 0, NULL, RUNTIME,
+     "folder of the plugin folders (default: plugins beside the build folder)"},
+    {"--only", "HYDRAGLOT_ONLY", TYPE_TEXT, AT(only), "NAMES", NULL, 0, 0, NULL,
+     SERVE | TRANSLATE | BENCH, "load only these plugins, with commas between (default: all)"},
+    {"--web", "HYDRAGLOT_WEB", TYPE_TEXT, AT(web), "DIR", NULL, 0, 0, NULL, SERVE,
+     "folder of the page (default: web beside the build folder)"},
+    {"--device", "HYDRAGLOT_DEVICE", TYPE_CHOICE, AT(device), "NAME", "auto", 0, 0,
+     "auto|cpu|cuda", RUNTIME, "what computes: auto, cpu or cuda"},
+    {"--kernel", "HYDRAGLOT_KERNEL", TYPE_TEXT, AT(kernel), "NAME", NULL, 0, 0, NULL, RUNTIME,
+     "kernel family of the device, as `doctor` lists them (default: the best one here)"},
+    {"--threads", "HYDRAGLOT_THREADS", TYPE_NUMBER, AT(threads), "N", "0", 0, HG_LIMIT_WORKERS,
+     NULL, RUNTIME, "CPU threads; 0: one for each core this process may run on"},
+    {"--device-memory", "HYDRAGLOT_DEVICE_MEMORY", TYPE_BYTES, AT(device_memory_bytes), "BYTES",
+     "0", 0, INT64_MAX, NULL, RUNTIME,
+     "most device memory to take, as 512M or 8G; 0: no bound"},
+    {"--log-level", "HYDRAGLOT_LOG_LEVEL", TYPE_CHOICE, AT(log_level), "LEVEL", NULL, 0, 0,
+     "error|warn|info|debug", ALL,
+     "error, warn, info or debug (default: info for serve, warn for the others)"},
+    {"--log-text", "HYDRAGLOT_LOG_TEXT", TYPE_SWITCH, AT(log_text), NULL, NULL, 0, 0, NULL, SERVE,
+     "allow people's text in the log"},
+    {"--to", NULL, TYPE_TEXT, AT(to), "TAGS", NULL, 0, 0, NULL, TRANSLATE | BENCH,
+     "languages to translate into, with commas between (default: all that take the source)"},
+    {"--from", NULL, TYPE_TEXT, AT(from), "TAG", "auto", 0, 0, NULL, TRANSLATE,
+     "language of the text; auto: the one that most plugins take"},
+    {"--file", NULL, TYPE_TEXT, AT(file), "PATH", NULL, 0, 0, NULL, TRANSLATE,
+     "read sentences from PATH, one a line"},
+    {"--max-tokens", NULL, TYPE_NUMBER, AT(max_tokens), "N", "0", 0, HG_LIMIT_TOKENS, NULL,
+     TRANSLATE, "most output tokens of one language; 0: the usual bound"},
+    {"--count", NULL, TYPE_NUMBER, AT(count), "N", "20", 1, HG_LIMIT_DB_BATCH_ROWS, NULL, BATCHES,
+     "how many of the newest batches to show"},
+    {"--runs", NULL, TYPE_NUMBER, AT(runs), "N", "5", 1, 100, NULL, BENCH,
+     "runs of each measurement; the median counts"},
+    {"--sentences", NULL, TYPE_NUMBER, AT(sentences), "N", "16", 1, 1000, NULL, BENCH,
+     "sentences of one run"},
+    {"--json", NULL, TYPE_SWITCH, AT(json), NULL, NULL, 0, 0, NULL, ALL & ~SERVE,
+     "print JSON, one object a line"},
+    {"--limits", NULL, TYPE_SWITCH, AT(limits), NULL, NULL, 0, 0, NULL, DOCTOR,
+     "print the table of limits instead, as Markdown"},
+    {"--settings", NULL, TYPE_SWITCH, AT(settings), NULL, NULL, 0, 0, NULL, DOCTOR,
+     "print the table of settings instead, as Markdown"},
+    {"--metrics", NULL, TYPE_SWITCH, AT(metrics), NULL, NULL, 0, 0, NULL, DOCTOR,
+     "print the table of metrics instead, as Markdown"},
+    {"--help", NULL, TYPE_SWITCH, AT(help), NULL, NULL, 0, 0, NULL, ALL, "print this"},
+};
+/* clang-format on */
+
+#define ROWS ((int)(sizeof table / sizeof *table))
+
+/* ---- values ---- */
+
+/* Where a value came from, for messages: "--threads" or "HYDRAGLOT_THREADS". */
+typedef struct source {
+    const setting *row;
+    const char *name;
+} source;
+
+static hg_status bad_value(source from, const char *text, const char *expected, hg_error *error)
+{
+    return hg_fail(error, HG_ERROR_ARGUMENT, "%s: \"%s\" is not %s", from.name, text, expected);
+}
+
+static hg_status parse_number(source from, const char *text, int64_t *out, hg_error *error)
+{
+    char *end, expected[96];
+    errno = 0;
+    long long value = strtoll(text, &end, 10);
+    if (errno || end == text || *end || value < from.row->low || value > from.row->high) {
+        snprintf(expected, sizeof expected, "a number from %" PRId64 " to %" PRId64, from.row->low,
+                 from.row->high);
+        return bad_value(from, text, expected, error);
+    }
+    *out = value;
+    return HG_OK;
+}
+
+/* "8G", "512M", "1000": powers of 1024. */
+static hg_status parse_bytes(source from, const char *text, int64_t *out, hg_error *error)
+{
+    static const char units[] = "KMGT";
+    static const char expected[] = "a size such as 1000000, 512M or 8G";
+    char *end;
+    errno = 0;
+    long long value = strtoll(text, &end, 10);
+    if (errno || end == text || value < 0) return bad_value(from, text, expected, error);
+    const char *unit = *end ? strchr(units, *end & ~0x20) : NULL;
+    if (*end && (!unit || end[1])) return bad_value(from, text, expected, error);
+    for (int i = 0; unit && i <= unit - units; i++) {
+        if (value > INT64_MAX / 1024) return bad_value(from, text, expected, error);
+        value *= 1024;
+    }
+    *out = value;
+    return HG_OK;
+}
+
+static bool is_choice(const char *choices, const char *word)
+{
+    size_t length = strlen(word);
+    for (const char *at = choices; at; at = strchr(at, '|')) {
+        if (*at == '|') at++;
+        if (strncmp(at, word, length) == 0 && (at[length] == '|' || !at[length])) return length > 0;
+    }
+    return false;
+}
+
+static hg_status parse_switch(source from, const char *text, bool *out, hg_error *error)
+{
+    *out = strcmp(text, "1") == 0;
+    if (*out || strcmp(text, "0") == 0) return HG_OK;
+    return bad_value(from, text, "1 or 0", error);
+}
+
+static hg_status set(hg_settings *out, source from, const char *text, hg_error *error)
+{
+    void *at = (char *)out + from.row->offset;
+    switch (from.row->type) {
+    case TYPE_NUMBER: return parse_number(from, text, at, error);
+    case TYPE_BYTES: return parse_bytes(from, text, at, error);
+    case TYPE_SWITCH: return parse_switch(from, text, at, error);
+    case TYPE_CHOICE:
+        if (!is_choice(from.row->choices, text))
+            return bad_value(from, text, from.row->choices, error);
+        break;
+    case TYPE_TEXT:
+        if (!text[0]) return hg_fail(error, HG_ERROR_ARGUMENT, "%s: the value is empty", from.name);
+        break;
+    }
+    *(const char **)at = text;
+    if (from.row->offset == AT(data)) out->data_given = true;
+    return HG_OK;
+}
+
+static hg_status set_presets(hg_settings *out, unsigned command, hg_error *error)
+{
+    hg_status status = hg_paths_default(out, error);
+    for (int i = 0; i < ROWS && !status; i++) {
+        const setting *row = &table[i];
+        if (row->preset) status = set(out, (source){row, row->flag}, row->preset, error);
+        assert(!status); /* the table's own values are good */
+        const char *text = row->variable && row->commands & command ? getenv(row->variable) : NULL;
+        if (text && *text) status = set(out, (source){row, row->variable}, text, error);
+    }
+    return status;
+}
+
+/* ---- flags ---- */
+
+static int smaller(int a, int b)
+{
+    return a < b ? a : b;
+}
+
+/* Levenshtein's distance of two short words, one row of the matrix at a time. */
+static int edits(const char *a, const char *b)
+{
+    int row[33], length = (int)strlen(b);
+    if (length > 32 || strlen(a) > 32) return 33;
+    for (int j = 0; j <= length; j++) row[j] = j;
+    for (int i = 1; a[i - 1]; i++) {
+        int diagonal = row[0];
+        row[0] = i;
+        for (int j = 1; j <= length; j++) {
+            int change = diagonal + (a[i - 1] != b[j - 1]);
+            diagonal = row[j];
+            row[j] = smaller(change, smaller(row[j], row[j - 1]) + 1);
+        }
+    }
+    return row[length];
+}
+
+const char *hg_nearest(const char *word, const char *const *known, int count)
+{
+    const char *best = NULL;
+    int fewest = (int)strlen(word) / 2 + 1; /* more edits than this, and it is another word */
+    for (int i = 0; i < count; i++) {
+        int distance = edits(word, known[i]);
+        if (distance < fewest) {
+            fewest = distance;
+            best = known[i];
+        }
+    }
+    return best;
+}
+
+static hg_status unknown_flag(unsigned command, const char *flag, hg_error *error)
+{
+    const char *known[ROWS];
+    int count = 0;
+    for (int i = 0; i < ROWS; i++) {
+        if (table[i].commands & command) known[count++] = table[i].flag;
+        if (strcmp(table[i].flag, flag) == 0)
+            return hg_fail(error, HG_ERROR_ARGUMENT,
+                           "%s: this command does not take it; see --help", flag);
+    }
+    const char *nearest = hg_nearest(flag, known, count);
+    if (!nearest) return hg_fail(error, HG_ERROR_ARGUMENT, "%s: no such flag; see --help", flag);
+    return hg_fail(error, HG_ERROR_ARGUMENT, "%s: no such flag; did you mean %s?", flag, nearest);
+}
+
+static const setting *find_flag(unsigned command, const char *flag)
+{
+    for (int i = 0; i < ROWS; i++)
+        if (table[i].commands & command && strcmp(table[i].flag, flag) == 0) return &table[i];
+    return NULL;
+}
+
+/* One flag, "--name value" or "--name=value"; *at moves over a value that stands apart. */
+static hg_status parse_flag(hg_settings *out, unsigned command, int count, char *const *argument,
+                            int *at, hg_error *error)
+{
+    char flag[64];
+    const char *text = argument[*at], *equals = strchr(text, '=');
+    if (strcmp(text, "-h") == 0) text = "--help";
+    size_t length = equals ? (size_t)(equals - text) : strlen(text);
+    snprintf(flag, sizeof flag, "%.*s", (int)(length < 63 ? length : 63), text);
+    const setting *row = find_flag(command, flag);
+    if (!row) return unknown_flag(command, flag, error);
+    source from = {row, row->flag};
+    if (row->type == TYPE_SWITCH) {
+        if (equals) return hg_fail(error, HG_ERROR_ARGUMENT, "%s: takes no value", flag);
+        return set(out, from, "1", error);
+    }
+    if (equals) return set(out, from, equals + 1, error);
+    if (*at + 1 >= count)
+        return hg_fail(error, HG_ERROR_ARGUMENT, "%s: the value %s is missing", flag, row->value);
+    return set(out, from, argument[++*at], error);
+}
+
+hg_status hg_settings_parse(hg_settings *out, hg_command_bit command, int count,
+                            char *const *argument, hg_error *error)
+{
+    memset(out, 0, sizeof *out);
+    bool flags = true;
+    hg_status status = set_presets(out, command, error);
+    out->word_room = calloc((size_t)count + 1, sizeof *out->word_room);
+    if (!out->word_room) return hg_fail(error, HG_ERROR_MEMORY, "out of memory");
+    for (int i = 0; i < count && !status; i++) {
+        const char *text = argument[i];
+        if (flags && strcmp(text, "--") == 0)
+            flags = false;
+        else if (flags && text[0] == '-' && text[1])
+            status = parse_flag(out, command, count, argument, &i, error);
+        else
+            out->word_room[out->words++] = text;
+    }
+    out->word = out->word_room;
+    return status;
+}
+
+void hg_settings_free(hg_settings *settings)
+{
+    free(settings->word_room);
+    settings->word_room = NULL;
+}
+
+/* ---- printing ---- */
+
+void hg_settings_print_help(FILE *out, hg_command_bit command)
+{
+    for (int i = 0; i < ROWS; i++) {
+        const setting *row = &table[i];
+        if (!(row->commands & (unsigned)command)) continue;
+        char left[64];
+        snprintf(left, sizeof left, "%s%s%s", row->flag, row->value ? " " : "",
+                 row->value ? row->value : "");
+        fprintf(out, "  %-24s %s", left, row->help);
+        if (row->preset) fprintf(out, " (default: %s)", row->preset);
+        fputc('\n', out);
+    }
+}
+
+static void print_default(FILE *out, const setting *row)
+{
+    if (row->preset)
+        fprintf(out, "`%s`", row->preset);
+    else
+        fputs(row->type == TYPE_SWITCH ? "off" : "see help", out);
+}
+
+void hg_settings_print_markdown(FILE *out)
+{
+    fputs("| flag | environment | default | what it sets |\n|---|---|---|---|\n", out);
+    for (int i = 0; i < ROWS; i++) {
+        const setting *row = &table[i];
+        fprintf(out, "| `%s%s%s` | ", row->flag, row->value ? " " : "",
+                row->value ? row->value : "");
+        if (row->variable) fprintf(out, "`%s`", row->variable);
+        fputs(" | ", out);
+        print_default(out, row);
+        fprintf(out, " | %s |\n", row->help);
+    }
+}

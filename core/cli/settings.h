@@ -1,0 +1,68 @@
+/* settings.h: everything that can be set on the command line or in the environment.
+ *
+ * One table (settings.c) has a row for each setting: flag, environment variable, type, default,
+ * range, commands that take it, help. Parsing, `--help` and docs/OPERATIONS.md are walks over it. A
+ * flag wins over its variable, a variable over the default. Strings point into argv, the
+ * environment or the struct itself.
+ */
+#ifndef HG_CLI_SETTINGS_H
+#define HG_CLI_SETTINGS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "core/base/error.h"
+#include "core/base/file.h"
+#include "core/base/limits.h"
+
+/* Commands, as bits: which settings they take. */
+typedef enum hg_command_bit {
+    HG_COMMAND_SERVE = 1 << 0,
+    HG_COMMAND_TRANSLATE = 1 << 1,
+    HG_COMMAND_PLUGIN_LIST = 1 << 2,
+    HG_COMMAND_BATCHES = 1 << 3,
+    HG_COMMAND_DOCTOR = 1 << 4,
+    HG_COMMAND_MODEL_INFO = 1 << 5,
+    HG_COMMAND_BENCH = 1 << 6,
+} hg_command_bit;
+
+typedef struct hg_settings {
+    const char *listen, *data, *model, *plugins, *web, *device, *kernel, *only, *log_level;
+    int64_t threads, device_memory_bytes;
+    bool log_text;
+    const char *to, *from, *file;
+    int64_t max_tokens, count, runs, sentences;
+    bool json, limits, settings, metrics;
+    bool help, version;
+
+    bool data_given;         /* --data or HYDRAGLOT_DATA, not the default */
+    const char *const *word; /* [words] what is no flag, in order; points into argv */
+    int words;
+    const char **word_room; /* owned: what word points to */
+    char model_default[HG_PATH_MAX], plugins_default[HG_PATH_MAX], web_default[HG_PATH_MAX],
+        data_default[HG_PATH_MAX];
+} hg_settings;
+
+/* Reads flags and words of one command. HG_ERROR_ARGUMENT names the flag or the variable, what was
+ * found and what is expected; for an unknown flag, the nearest known one. Free it either way. */
+hg_status hg_settings_parse(hg_settings *out, hg_command_bit command, int count,
+                            char *const *argument, hg_error *error) HG_CHECKED;
+void hg_settings_free(hg_settings *settings);
+
+/* The settings of one command, for --help. */
+void hg_settings_print_help(FILE *out, hg_command_bit command);
+
+/* All settings as a Markdown table. */
+void hg_settings_print_markdown(FILE *out);
+
+/* Which of the count words is most like word: fewest single-letter edits. NULL when none is near
+ * enough to be meant. */
+const char *hg_nearest(const char *word, const char *const *known, int count);
+
+/* ---- paths.c ---- */
+/* Where model, plugins, page and data lie when nobody says: beside the build folder that the binary
+ * is in; for the data, var/ of a source tree, else $XDG_DATA_HOME/hydraglot. */
+hg_status hg_paths_default(hg_settings *settings, hg_error *error) HG_CHECKED;
+
+#endif
