@@ -193,3 +193,24 @@ hg_status hg_metrics_print(const hg_metrics *metrics, hg_buf *out)
     }
     return status;
 }
+
+hg_status hg_metrics_describe(hg_buf *out)
+{
+    static const char *const types[] = {
+        [KIND_COUNTER] = "counter",
+        [KIND_GAUGE] = "gauge",
+        [KIND_SECONDS] = "counter",
+        [KIND_BY_CODE] = "counter by `code`",
+        [KIND_BY_LANE_END] = "counter by `status`",
+        [KIND_HISTOGRAM] = "histogram",
+        [KIND_INFO] = "1, labels tell",
+    };
+    hg_status status =
+        hg_buf_append_text(out, "| metric | type | what it counts |\n|---|---|---|\n");
+    for (size_t i = 0; i < sizeof metrics_table / sizeof *metrics_table && !status; i++) {
+        const metric *m = &metrics_table[i];
+        status =
+            hg_buf_printf(out, "| `hydraglot_%s` | %s | %s |\n", m->name, types[m->kind], m->help);
+    }
+    return status;
+}

@@ -64,4 +64,7 @@ void hg_histogram_add(hg_histogram *histogram, double seconds);
 /* Appends everything in Prometheus' text format, version 0.0.4. */
 hg_status hg_metrics_print(const hg_metrics *metrics, hg_buf *out) HG_CHECKED;
 
+/* Appends the table of metrics as Markdown, for docs/OPERATIONS.md. */
+hg_status hg_metrics_describe(hg_buf *out) HG_CHECKED;
+
 #endif

@@ -151,6 +151,7 @@ static hg_status record(hg_loader *loader, hg_catalog_entry *entry, hg_error *er
     if (!text) return hg_fail(error, HG_ERROR_MEMORY, "no memory for its sources");
     hg_plugin_record row = {
         .name = plugin->name,
+        .title = plugin->title,
         .kind = plugin->kind == HG_PLUGIN_LANGUAGE ? "language" : "task",
         .language = entry->tag.text,
         .digest = plugin->digest,

@@ -1,0 +1,281 @@
+/* doctor.c: `hydraglot doctor`: everything that a service needs, looked at one by one, and what to
+ * do about what is wrong. Changes nothing. Also prints the program's tables for the documentation.
+ */
+#include <dirent.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <arpa/inet.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "core/cli/cli.h"
+#include "core/model/adapter.h"
+#include "core/model/plugin.h"
+#include "core/service/address.h"
+#include "core/service/json.h"
+#include "core/service/metrics.h"
+#include "kernels/cpu/cpu.h"
+
+typedef enum verdict { VERDICT_OK, VERDICT_WARN, VERDICT_FAIL } verdict;
+
+typedef struct examination {
+    const hg_settings *settings;
+    hg_model *model; /* NULL when it could not be opened */
+    int warnings, failures;
+} examination;
+
+static const char *const verdict_names[] = {"ok", "warn", "fail"};
+
+/* ---- saying ---- */
+
+static void say(examination *e, verdict v, const char *what, const char *format, ...)
+    HG_PRINTF(4, 5);
+
+static void say(examination *e, verdict v, const char *what, const char *format, ...)
+{
+    char text[HG_ERROR_MESSAGE_MAX];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    e->warnings += v == VERDICT_WARN;
+    e->failures += v == VERDICT_FAIL;
+    if (!e->settings->json) {
+        printf("%-4s  %-12s  %s\n", verdict_names[v], what, text);
+        return;
+    }
+    hg_buf out = hg_buf_new(HG_LIMIT_EVENT);
+    hg_json json = hg_json_new(&out);
+    hg_json_begin_object(&json, NULL);
+    hg_json_text(&json, "check", what);
+    hg_json_text(&json, "verdict", verdict_names[v]);
+    hg_json_text(&json, "message", text);
+    hg_json_end_object(&json);
+    puts(json.status ? "{}" : hg_buf_text(&out));
+    hg_buf_free(&out);
+}
+
+/* ---- checks ---- */
+
+static void check_processor(examination *e)
+{
+    char names[256] = "";
+    size_t used = 0;
+    bool known = !e->settings->kernel;
+    for (const char *const *name = hg_cpu_kernels(); *name && used < sizeof names; name++) {
+        used +=
+            (size_t)snprintf(names + used, sizeof names - used, "%s%s", used ? ", " : "", *name);
+        known = known || strcmp(*name, e->settings->kernel) == 0;
+    }
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    if (known)
+        say(e, VERDICT_OK, "processor", "%ld cores; kernels, best first: %s", cores, names);
+    else
+        say(e, VERDICT_FAIL, "processor", "--kernel: \"%s\" does not run here; these do: %s",
+            e->settings->kernel, names);
+}
+
+static void check_cuda(examination *e)
+{
+    bool wanted = strcmp(e->settings->device, "cuda") == 0;
+    void *driver = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
+    if (driver) {
+        say(e, VERDICT_OK, "CUDA", "the driver is there");
+        dlclose(driver);
+    } else if (wanted) {
+        say(e, VERDICT_FAIL, "CUDA",
+            "there is no driver (libcuda.so.1): install NVIDIA's, or use --device cpu");
+    } else {
+        say(e, VERDICT_OK, "CUDA", "there is no driver: the processor computes");
+    }
+}
+
+static void check_model(examination *e)
+{
+    hg_error error = {0};
+    hg_tokenizer *tokenizer = NULL;
+    if (hg_model_open(e->settings->model, &e->model, &error)) {
+        e->model = NULL;
+        say(e, VERDICT_FAIL, "model", "%s", error.message);
+        return;
+    }
+    say(e, VERDICT_OK, "model", "%s: %.1f M parameters, %s", e->model->name,
+        (double)e->model->parameters / 1e6, e->model->weights_form);
+    if (hg_tokenizer_open(e->model->tokenizer_path, &tokenizer, &error)) {
+        say(e, VERDICT_FAIL, "tokenizer", "%s", error.message);
+        return;
+    }
+    uint32_t tokens = hg_tokenizer_vocabulary(tokenizer);
+    bool fits = tokens <= e->model->weights.shape.vocabulary;
+    say(e, fits ? VERDICT_OK : VERDICT_FAIL, "tokenizer", "%s: %u tokens%s",
+        e->model->tokenizer_path, tokens,
+        fits ? "" : ", more than the model's vocabulary: it is another model's");
+    hg_tokenizer_close(tokenizer);
+}
+
+static void check_plugin(examination *e, const char *folder, const char *name)
+{
+    char what[HG_LIMIT_PLUGIN_NAME + 16];
+    hg_error error = {0};
+    hg_plugin *plugin = NULL;
+    hg_adapter *adapter = NULL;
+    snprintf(what, sizeof what, "plugin %.*s", HG_LIMIT_PLUGIN_NAME, name);
+    hg_status status = hg_plugin_open(folder, &plugin, &error);
+    if (!status && e->model)
+        status = hg_adapter_open(folder, &e->model->weights.shape, &adapter, &error);
+    if (status)
+        say(e, VERDICT_FAIL, what, "%s", error.message);
+    else if (e->model && *plugin->base_fingerprint &&
+             strcmp(plugin->base_fingerprint, e->model->fingerprint) != 0)
+        say(e, VERDICT_WARN, what, "was trained on another base (%s): quality may differ",
+            plugin->base_name);
+    else
+        say(e, VERDICT_OK, what, "%s, rank %u, %.1f MiB", plugin->title,
+            adapter ? adapter->lora.rank_max : 0, (double)plugin->bytes / (1 << 20));
+    hg_adapter_close(adapter);
+    hg_plugin_close(plugin);
+}
+
+static int is_visible(const struct dirent *entry)
+{
+    return entry->d_name[0] != '.';
+}
+
+static void check_plugins(examination *e)
+{
+    char folder[HG_PATH_MAX], file[HG_PATH_MAX];
+    struct dirent **entry;
+    int found = 0, count = scandir(e->settings->plugins, &entry, is_visible, alphasort);
+    if (count < 0) {
+        say(e, VERDICT_FAIL, "plugins", "--plugins: %s: %s", e->settings->plugins, strerror(errno));
+        return;
+    }
+    for (int i = 0; i < count; i++) {
+        const char *name = entry[i]->d_name;
+        if (!hg_path_join(folder, sizeof folder, e->settings->plugins, name, NULL) &&
+            !hg_path_join(file, sizeof file, folder, "plugin.json", NULL) && hg_file_exists(file)) {
+            check_plugin(e, folder, name);
+            found++;
+        }
+        free(entry[i]);
+    }
+    free(entry);
+    if (!found)
+        say(e, VERDICT_FAIL, "plugins", "--plugins: %s has no folder with a plugin.json",
+            e->settings->plugins);
+}
+
+static int count_row(const hg_plugin_record *record, void *context)
+{
+    (void)record;
+    ++*(int *)context;
+    return 0;
+}
+
+/* The nearest folder above path that exists decides whether path can be made. */
+static bool can_be_made(const char *path)
+{
+    char copy[HG_PATH_MAX];
+    snprintf(copy, sizeof copy, "%s", path);
+    while (!hg_file_exists(copy)) {
+        char *slash = strrchr(copy, '/');
+        if (!slash || slash == copy) return access(slash ? "/" : ".", W_OK) == 0;
+        *slash = '\0';
+    }
+    return access(copy, W_OK) == 0;
+}
+
+static void check_database(examination *e)
+{
+    hg_error error = {0};
+    hg_store *store = NULL;
+    int plugins = 0;
+    const char *folder = e->settings->data;
+    hg_status status = hg_store_open_read(folder, &store, &error);
+    if (!status) status = hg_store_each_plugin(store, count_row, &plugins, &error);
+    if (!status)
+        say(e, VERDICT_OK, "database", "%s: %d plugins are recorded", folder, plugins);
+    else if (status == HG_ERROR_NOT_FOUND && can_be_made(folder))
+        say(e, VERDICT_OK, "database", "%s: will be made at the first start", folder);
+    else if (status == HG_ERROR_NOT_FOUND)
+        say(e, VERDICT_FAIL, "database",
+            "--data: %s cannot be written: change its owner, or name another folder", folder);
+    else
+        say(e, VERDICT_FAIL, "database", "%s", error.message);
+    hg_store_close(store);
+}
+
+/* Binds the address for a moment, as the service would. */
+static void check_port(examination *e)
+{
+    hg_error error = {0};
+    hg_address address;
+    if (hg_address_parse(e->settings->listen, &address, &error)) {
+        say(e, VERDICT_FAIL, "address", "%s", error.message);
+        return;
+    }
+    struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(address.port)};
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(address.port)};
+    void *host = address.v6 ? (void *)&v6.sin6_addr : (void *)&v4.sin_addr;
+    int on = 1, fd = socket(address.v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool bound = fd >= 0 && inet_pton(address.v6 ? AF_INET6 : AF_INET, address.host, host) == 1 &&
+                 !setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) &&
+                 !(address.v6 ? bind(fd, (struct sockaddr *)&v6, sizeof v6)
+                              : bind(fd, (struct sockaddr *)&v4, sizeof v4));
+    if (bound)
+        say(e, VERDICT_OK, "address", "%s is free", e->settings->listen);
+    else
+        say(e, VERDICT_WARN, "address",
+            "%s: %s; a hydraglot may be serving there, else choose another with --listen",
+            e->settings->listen, strerror(errno));
+    if (fd >= 0) close(fd);
+}
+
+/* ---- tables ---- */
+
+static int print_limits(void)
+{
+    puts("| limit | value | why |\n|---|---|---|");
+#define LIMIT_ROW(name, value, why)                                                                \
+    printf("| `%s` | %lld | %s |\n", #name, (long long)(value), why);
+    HG_LIMITS(LIMIT_ROW)
+#undef LIMIT_ROW
+    return HG_EXIT_OK;
+}
+
+static int print_metrics(void)
+{
+    hg_error error = {0};
+    hg_buf out = hg_buf_new(HG_LIMIT_HTTP_BODY);
+    hg_status status = hg_metrics_describe(&out);
+    if (!status) fputs(hg_buf_text(&out), stdout);
+    hg_buf_free(&out);
+    if (!status) return HG_EXIT_OK;
+    hg_fail(&error, status, "the table of metrics could not be printed");
+    return hg_cli_fail(&error);
+}
+
+int hg_command_doctor(const hg_settings *settings)
+{
+    if (settings->limits) return print_limits();
+    if (settings->metrics) return print_metrics();
+    if (settings->settings) {
+        hg_settings_print_markdown(stdout);
+        return HG_EXIT_OK;
+    }
+    examination e = {.settings = settings};
+    check_processor(&e);
+    check_cuda(&e);
+    check_model(&e);
+    check_plugins(&e);
+    check_database(&e);
+    check_port(&e);
+    hg_model_close(e.model);
+    if (!settings->json) printf("%d warnings, %d failures\n", e.warnings, e.failures);
+    return e.failures ? HG_EXIT_FAILURE : HG_EXIT_OK;
+}
