@@ -20,7 +20,7 @@
 #include "core/base/version.h"
 #include "core/cli/cli.h"
 #include "core/cli/progress.h"
-#include "core/service/json.h"
+#include "core/service/json_out.h"
 
 #define MEASUREMENTS 5
 #define RUNS_MAX     100
@@ -257,39 +257,39 @@ static double share(const run_figures *f)
     return all > 0 ? (double)f->shared_tokens / all : 0;
 }
 
-static void print_run(hg_json *json, const char *name, const run_figures *f)
+static void print_run(hg_json_out *json, const char *name, const run_figures *f)
 {
     hg_json_begin_object(json, name);
-    hg_json_number(json, "tokens_per_s", f->tokens_per_s);
-    hg_json_number(json, "step_ms", f->step_ms);
-    hg_json_number(json, "sentence_ms", f->total_ms);
-    hg_json_integer(json, "prefill_tokens", (int64_t)f->prefill_tokens);
-    hg_json_integer(json, "shared_tokens", (int64_t)f->shared_tokens);
+    hg_json_put_number(json, "tokens_per_s", f->tokens_per_s);
+    hg_json_put_number(json, "step_ms", f->step_ms);
+    hg_json_put_number(json, "sentence_ms", f->total_ms);
+    hg_json_put_integer(json, "prefill_tokens", (int64_t)f->prefill_tokens);
+    hg_json_put_integer(json, "shared_tokens", (int64_t)f->shared_tokens);
     hg_json_end_object(json);
 }
 
 static hg_status print_json(const bench *b, const hg_device_info *device, hg_error *error)
 {
     hg_buf out = hg_buf_new(HG_LIMIT_EVENT);
-    hg_json json = hg_json_new(&out);
+    hg_json_out json = hg_json_out_new(&out);
     hg_json_begin_object(&json, NULL);
-    hg_json_text(&json, "version", HG_VERSION);
-    hg_json_text(&json, "model", hg_runtime_model(b->runtime)->name);
-    hg_json_text(&json, "device", device->name);
-    hg_json_text(&json, "kernel", device->kernel);
-    hg_json_integer(&json, "threads", device->threads);
-    hg_json_integer(&json, "lanes", b->targets.count);
-    hg_json_integer(&json, "runs", b->settings->runs);
-    hg_json_integer(&json, "sentences", b->settings->sentences);
+    hg_json_put_text(&json, "version", HG_VERSION);
+    hg_json_put_text(&json, "model", hg_runtime_model(b->runtime)->name);
+    hg_json_put_text(&json, "device", device->name);
+    hg_json_put_text(&json, "kernel", device->kernel);
+    hg_json_put_integer(&json, "threads", device->threads);
+    hg_json_put_integer(&json, "lanes", b->targets.count);
+    hg_json_put_integer(&json, "runs", b->settings->runs);
+    hg_json_put_integer(&json, "sentences", b->settings->sentences);
     print_run(&json, "one_lane", &b->one);
     print_run(&json, "all_lanes", &b->all);
     print_run(&json, "parallel", &b->parallel);
-    hg_json_number(&json, "all_to_one", b->all.tokens_per_s / b->one.tokens_per_s);
-    hg_json_number(&json, "prefill_shared_ms", b->prefill_shared_ms);
-    hg_json_number(&json, "prefill_alone_ms", b->prefill_alone_ms);
-    hg_json_number(&json, "ready_ms", b->ready_ms);
-    hg_json_integer(&json, "resident_bytes", (int64_t)read_memory("VmRSS:"));
-    hg_json_integer(&json, "resident_peak_bytes", (int64_t)read_memory("VmHWM:"));
+    hg_json_put_number(&json, "all_to_one", b->all.tokens_per_s / b->one.tokens_per_s);
+    hg_json_put_number(&json, "prefill_shared_ms", b->prefill_shared_ms);
+    hg_json_put_number(&json, "prefill_alone_ms", b->prefill_alone_ms);
+    hg_json_put_number(&json, "ready_ms", b->ready_ms);
+    hg_json_put_integer(&json, "resident_bytes", (int64_t)read_memory("VmRSS:"));
+    hg_json_put_integer(&json, "resident_peak_bytes", (int64_t)read_memory("VmHWM:"));
     hg_json_end_object(&json);
     hg_status status = json.status;
     if (!status) puts(hg_buf_text(&out));

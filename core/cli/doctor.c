@@ -17,7 +17,7 @@
 #include "core/model/adapter.h"
 #include "core/model/plugin.h"
 #include "core/service/address.h"
-#include "core/service/json.h"
+#include "core/service/json_out.h"
 #include "core/service/metrics.h"
 #include "kernels/cpu/cpu.h"
 
@@ -50,11 +50,11 @@ static void say(examination *e, verdict v, const char *what, const char *format,
         return;
     }
     hg_buf out = hg_buf_new(HG_LIMIT_EVENT);
-    hg_json json = hg_json_new(&out);
+    hg_json_out json = hg_json_out_new(&out);
     hg_json_begin_object(&json, NULL);
-    hg_json_text(&json, "check", what);
-    hg_json_text(&json, "verdict", verdict_names[v]);
-    hg_json_text(&json, "message", text);
+    hg_json_put_text(&json, "check", what);
+    hg_json_put_text(&json, "verdict", verdict_names[v]);
+    hg_json_put_text(&json, "message", text);
     hg_json_end_object(&json);
     puts(json.status ? "{}" : hg_buf_text(&out));
     hg_buf_free(&out);

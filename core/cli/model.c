@@ -2,29 +2,29 @@
 #include <inttypes.h>
 
 #include "core/cli/cli.h"
-#include "core/service/json.h"
+#include "core/service/json_out.h"
 
-static void print_json(const hg_model *m, hg_json *json)
+static void print_json(const hg_model *m, hg_json_out *json)
 {
     const hg_shape *s = &m->weights.shape;
     hg_json_begin_object(json, NULL);
-    hg_json_text(json, "name", m->name);
-    hg_json_text(json, "path", m->path);
-    hg_json_text(json, "weights", m->weights_form);
-    hg_json_text(json, "fingerprint", m->fingerprint);
-    hg_json_integer(json, "parameters", (int64_t)m->parameters);
-    hg_json_integer(json, "bytes", (int64_t)m->file_bytes);
-    hg_json_integer(json, "vocabulary", s->vocabulary);
-    hg_json_integer(json, "hidden", s->hidden);
-    hg_json_integer(json, "intermediate", s->intermediate);
-    hg_json_integer(json, "layers", s->layers);
-    hg_json_integer(json, "heads", s->heads);
-    hg_json_integer(json, "kv_heads", s->kv_heads);
-    hg_json_integer(json, "head_dim", s->head_dim);
-    hg_json_integer(json, "positions", s->positions);
-    hg_json_integer(json, "bos", m->bos);
+    hg_json_put_text(json, "name", m->name);
+    hg_json_put_text(json, "path", m->path);
+    hg_json_put_text(json, "weights", m->weights_form);
+    hg_json_put_text(json, "fingerprint", m->fingerprint);
+    hg_json_put_integer(json, "parameters", (int64_t)m->parameters);
+    hg_json_put_integer(json, "bytes", (int64_t)m->file_bytes);
+    hg_json_put_integer(json, "vocabulary", s->vocabulary);
+    hg_json_put_integer(json, "hidden", s->hidden);
+    hg_json_put_integer(json, "intermediate", s->intermediate);
+    hg_json_put_integer(json, "layers", s->layers);
+    hg_json_put_integer(json, "heads", s->heads);
+    hg_json_put_integer(json, "kv_heads", s->kv_heads);
+    hg_json_put_integer(json, "head_dim", s->head_dim);
+    hg_json_put_integer(json, "positions", s->positions);
+    hg_json_put_integer(json, "bos", m->bos);
     hg_json_begin_array(json, "stop");
-    for (uint32_t i = 0; i < m->stops; i++) hg_json_integer(json, NULL, m->stop[i]);
+    for (uint32_t i = 0; i < m->stops; i++) hg_json_put_integer(json, NULL, m->stop[i]);
     hg_json_end_array(json);
     hg_json_end_object(json);
 }
@@ -54,7 +54,7 @@ int hg_command_model_info(const hg_settings *settings)
     hg_buf line = hg_buf_new(HG_LIMIT_EVENT);
     hg_status status = hg_model_open(settings->model, &model, &error);
     if (!status && settings->json) {
-        hg_json json = hg_json_new(&line);
+        hg_json_out json = hg_json_out_new(&line);
         print_json(model, &json);
         if (json.status) status = hg_fail(&error, json.status, "the description is too long");
         if (!status) printf("%s\n", hg_buf_text(&line));

@@ -3,28 +3,28 @@
 
 #include "core/cli/cli.h"
 #include "core/cli/table.h"
-#include "core/service/json.h"
+#include "core/service/json_out.h"
 
 static int print_json(const hg_plugin_record *r, void *context)
 {
     hg_buf *out = context;
     hg_buf_clear(out);
-    hg_json json = hg_json_new(out);
+    hg_json_out json = hg_json_out_new(out);
     hg_json_begin_object(&json, NULL);
-    hg_json_text(&json, "name", r->name);
-    hg_json_text(&json, "title", r->title);
-    hg_json_text(&json, "kind", r->kind);
-    hg_json_text(&json, "language", r->language);
-    hg_json_bool(&json, "default", r->is_default);
-    hg_json_bool(&json, "enabled", r->enabled);
-    hg_json_integer(&json, "generation", r->generation);
-    hg_json_text(&json, "state", r->state);
-    hg_json_integer(&json, "rank", r->rank_max);
-    hg_json_integer(&json, "bytes", (int64_t)r->bytes);
-    hg_json_raw(&json, "sources", r->sources);
-    hg_json_text(&json, "licence", r->licence);
-    hg_json_text(&json, "digest", r->digest);
-    hg_json_text(&json, "folder", r->folder);
+    hg_json_put_text(&json, "name", r->name);
+    hg_json_put_text(&json, "title", r->title);
+    hg_json_put_text(&json, "kind", r->kind);
+    hg_json_put_text(&json, "language", r->language);
+    hg_json_put_bool(&json, "default", r->is_default);
+    hg_json_put_bool(&json, "enabled", r->enabled);
+    hg_json_put_integer(&json, "generation", r->generation);
+    hg_json_put_text(&json, "state", r->state);
+    hg_json_put_integer(&json, "rank", r->rank_max);
+    hg_json_put_integer(&json, "bytes", (int64_t)r->bytes);
+    hg_json_put_raw(&json, "sources", r->sources);
+    hg_json_put_text(&json, "licence", r->licence);
+    hg_json_put_text(&json, "digest", r->digest);
+    hg_json_put_text(&json, "folder", r->folder);
     hg_json_end_object(&json);
     if (json.status) return 1;
     printf("%s\n", hg_buf_text(out));

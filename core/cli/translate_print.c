@@ -12,7 +12,7 @@
 
 #include "core/cli/table.h"
 #include "core/cli/translate.h"
-#include "core/service/json.h"
+#include "core/service/json_out.h"
 
 void hg_printer_start(hg_printer *printer, const hg_targets *targets, bool json)
 {
@@ -36,16 +36,16 @@ void hg_printer_end(hg_printer *printer)
 static hg_status print_lane_json(hg_printer *printer, const hg_shown *shown, const hg_event *event)
 {
     hg_buf_clear(&printer->out);
-    hg_json json = hg_json_new(&printer->out);
+    hg_json_out json = hg_json_out_new(&printer->out);
     hg_json_begin_object(&json, NULL);
-    hg_json_integer(&json, "line", shown->line);
-    hg_json_text(&json, "language", event->language);
-    hg_json_text(&json, "text", event->text);
-    hg_json_text(&json, "status", event->status);
-    if (event->code) hg_json_text(&json, "code", hg_code_name(event->code));
-    hg_json_integer(&json, "tokens", event->tokens);
-    hg_json_number(&json, "first_ms", event->first_ms);
-    hg_json_number(&json, "total_ms", event->total_ms);
+    hg_json_put_integer(&json, "line", shown->line);
+    hg_json_put_text(&json, "language", event->language);
+    hg_json_put_text(&json, "text", event->text);
+    hg_json_put_text(&json, "status", event->status);
+    if (event->code) hg_json_put_text(&json, "code", hg_code_name(event->code));
+    hg_json_put_integer(&json, "tokens", event->tokens);
+    hg_json_put_number(&json, "first_ms", event->first_ms);
+    hg_json_put_number(&json, "total_ms", event->total_ms);
     hg_json_end_object(&json);
     if (!json.status) puts(hg_buf_text(&printer->out));
     return json.status;
@@ -55,12 +55,12 @@ static void print_refusal_json(hg_printer *printer, const hg_shown *shown,
                                const hg_refusal *refusal)
 {
     hg_buf_clear(&printer->out);
-    hg_json json = hg_json_new(&printer->out);
+    hg_json_out json = hg_json_out_new(&printer->out);
     hg_json_begin_object(&json, NULL);
-    hg_json_integer(&json, "line", shown->line);
+    hg_json_put_integer(&json, "line", shown->line);
     hg_json_begin_object(&json, "error");
-    hg_json_text(&json, "code", hg_code_name(refusal->code));
-    hg_json_text(&json, "message", refusal->message);
+    hg_json_put_text(&json, "code", hg_code_name(refusal->code));
+    hg_json_put_text(&json, "message", refusal->message);
     hg_json_end_object(&json);
     hg_json_end_object(&json);
     if (!json.status) puts(hg_buf_text(&printer->out));
