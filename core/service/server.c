@@ -264,7 +264,6 @@ static bool still_busy(hg_service *service)
 
 hg_status hg_service_run(hg_service *service, hg_error *error)
 {
-    hg_log(HG_LOG_INFO, "service", "listening on %s", service->url);
     lws_sul_schedule(service->context, 0, &service->tick, tick, 1);
     while (!atomic_load(&service->stop))
         if (lws_service(service->context, 0) < 0)

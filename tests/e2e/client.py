@@ -82,17 +82,17 @@ class Client:
 
 
 class connect:
-    """async with connect(server) as client: ... ; the session is ready inside."""
+    """async with connect(service) as client: ... ; the session is ready inside."""
 
-    def __init__(self, server, small_buffer=False, **options):
+    def __init__(self, service, small_buffer=False, **options):
         self.options = {"subprotocols": [SUBPROTOCOL], "ping_interval": None, "max_size": None}
         self.options.update(options)
         if small_buffer:
             sock = socket.socket()
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            sock.connect(("127.0.0.1", server.port))
+            sock.connect(("127.0.0.1", service.port))
             self.options["sock"] = sock
-        self.url = server.ws_url
+        self.url = service.ws_url
 
     async def __aenter__(self):
         self.ws = await websockets.connect(self.url, **self.options)

@@ -26,20 +26,33 @@ def free_port():
         return probe.getsockname()[1]
 
 
-class Server:
+class Service:
+    """A running `hydraglot serve`."""
+
     def __init__(self, binary, data):
+        self.binary = binary
         self.port = free_port()
         self.data = data
         self.log = data / "log.txt"
         self.url = f"http://127.0.0.1:{self.port}"
         self.ws_url = f"ws://127.0.0.1:{self.port}/v1/live"
-        with open(self.log, "wb") as log:
+        self.start()
+
+    def start(self):
+        listen = f"127.0.0.1:{self.port}"
+        with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                [binary, "serve", "--listen", f"127.0.0.1:{self.port}", "--data", str(data)],
+                [self.binary, "serve", "--listen", listen, "--data", str(self.data)],
                 cwd=ROOT,
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
+
+    def restart(self):
+        """Again, on the same port and data, after the process ended."""
+        assert self.process.poll() is not None
+        self.start()
+        self.wait_ready()
 
     def get(self, path, method="GET", headers=None, body=None):
         """(status, headers, body); the path goes out as it is."""
@@ -103,33 +116,34 @@ class Server:
 
 
 @pytest.fixture(scope="session")
-def server(request, tmp_path_factory):
-    """One service for all tests; it must be healthy before and after each of them."""
-    service = Server(request.config.getoption("--binary"), tmp_path_factory.mktemp("data"))
+def service(request, tmp_path_factory):
+    """One service for all tests; who ends it starts it again."""
+    found = Service(request.config.getoption("--binary"), tmp_path_factory.mktemp("data"))
     try:
-        service.wait_ready()
-        yield service
+        found.wait_ready()
+        yield found
     finally:
-        code = service.stop()
-    assert code == 0, service.log.read_text()
+        code = found.stop()
+    assert code == 0, found.log.read_text()
 
 
 @pytest.fixture
-def own_server(request, tmp_path):
+def own_service(request, tmp_path):
     """A service for one test that ends it."""
-    service = Server(request.config.getoption("--binary"), tmp_path)
+    found = Service(request.config.getoption("--binary"), tmp_path)
     try:
-        service.wait_ready()
-        yield service
+        found.wait_ready()
+        yield found
     finally:
-        service.stop()
+        found.stop()
 
 
 @pytest.fixture(autouse=True)
 def stays_healthy(request):
+    """After each test the service is alive and answers."""
     yield
-    if "server" in request.fixturenames:
-        service = request.getfixturevalue("server")
-        assert service.process.poll() is None, service.log.read_text()
-        status, _, body = service.get("/healthz")
+    if "service" in request.fixturenames:
+        found = request.getfixturevalue("service")
+        assert found.process.poll() is None, found.log.read_text()
+        status, _, body = found.get("/healthz")
         assert status == 200 and json.loads(body) == {"ok": True}

@@ -15,37 +15,37 @@ FUZZED_FRAMES = 10_000
 # ---- upgrades ----
 
 
-async def refused(server, **options):
+async def refused(service, **options):
     """The HTTP status with which an upgrade is refused."""
-    url = options.pop("url", server.ws_url)
+    url = options.pop("url", service.ws_url)
     with pytest.raises(websockets.InvalidStatusCode) as refusal:
         await websockets.connect(url, **options)
     return refusal.value.status_code
 
 
 @run
-async def test_subprotocol(server):
-    assert await refused(server) == 400
-    assert await refused(server, subprotocols=["hydraglot.v2"]) == 400
-    assert await refused(server, subprotocols=["chat", "xhydraglot.v1", "hydraglot.v1x"]) == 400
-    assert await refused(server, subprotocols=["x" * 500]) == 400
-    async with connect(server, subprotocols=["hydraglot.v2", SUBPROTOCOL]) as client:
+async def test_subprotocol(service):
+    assert await refused(service) == 400
+    assert await refused(service, subprotocols=["hydraglot.v2"]) == 400
+    assert await refused(service, subprotocols=["chat", "xhydraglot.v1", "hydraglot.v1x"]) == 400
+    assert await refused(service, subprotocols=["x" * 500]) == 400
+    async with connect(service, subprotocols=["hydraglot.v2", SUBPROTOCOL]) as client:
         assert client.ws.subprotocol == SUBPROTOCOL
     token = "hydraglot.token." + "a" * 43
-    async with connect(server, subprotocols=[SUBPROTOCOL, token]) as client:
+    async with connect(service, subprotocols=[SUBPROTOCOL, token]) as client:
         assert client.ws.subprotocol == SUBPROTOCOL
 
 
 @run
-async def test_origin_and_host(server):
+async def test_origin_and_host(service):
     good = [SUBPROTOCOL]
     for origin in ("http://evil.example", "null", "http://localhost:1", "https://127.0.0.1.evil"):
-        assert await refused(server, subprotocols=good, origin=origin) == 403
-    async with connect(server, origin=f"http://localhost:{server.port}") as client:
+        assert await refused(service, subprotocols=good, origin=origin) == 403
+    async with connect(service, origin=f"http://localhost:{service.port}") as client:
         await client.sync()
-    for host in ("evil.example", f"evil.example:{server.port}", "127.0.0.1:1"):
-        assert server.get("/", headers={"Host": host})[0] == 403
-        assert server.get("/metrics", headers={"Host": host})[0] == 403
+    for host in ("evil.example", f"evil.example:{service.port}", "127.0.0.1:1"):
+        assert service.get("/", headers={"Host": host})[0] == 403
+        assert service.get("/metrics", headers={"Host": host})[0] == 403
         upgrade = {
             "Host": host,
             "Upgrade": "websocket",
@@ -54,32 +54,32 @@ async def test_origin_and_host(server):
             "Sec-WebSocket-Version": "13",
             "Sec-WebSocket-Protocol": SUBPROTOCOL,
         }
-        assert server.get("/v1/live", headers=upgrade)[0] == 403
+        assert service.get("/v1/live", headers=upgrade)[0] == 403
 
 
 @run
-async def test_other_paths(server):
+async def test_other_paths(service):
     for path in ("/", "/v1/live/", "/v1/liv", "/v1/lives", "/healthz"):
-        url = f"ws://127.0.0.1:{server.port}{path}"
-        assert await refused(server, url=url, subprotocols=[SUBPROTOCOL]) == 404
-    assert server.get("/v1/live")[0] == 426
+        url = f"ws://127.0.0.1:{service.port}{path}"
+        assert await refused(service, url=url, subprotocols=[SUBPROTOCOL]) == 404
+    assert service.get("/v1/live")[0] == 426
 
 
 # ---- frames ----
 
 
 @run
-async def test_binary_frame(server):
-    async with connect(server) as client:
+async def test_binary_frame(service):
+    async with connect(service) as client:
         await client.ws.send(b'{"type":"ping"}')
         await client.ws.wait_closed()
         assert client.ws.close_code == 1003
 
 
 @run
-async def test_oversize_frame(server):
+async def test_oversize_frame(service):
     limit = 64 * 1024
-    async with connect(server) as client:
+    async with connect(service) as client:
         fits = json.dumps({"type": "ping", "t": "x"})
         await client.send_raw(fits[:-2] + "x" * (limit - len(fits)) + '"}')
         assert (await client.event())["type"] == "pong"
@@ -89,8 +89,8 @@ async def test_oversize_frame(server):
 
 
 @run
-async def test_oversize_in_fragments(server):
-    async with connect(server) as client:
+async def test_oversize_in_fragments(service):
+    async with connect(service) as client:
         try:
             await client.ws.write_frame(False, OP_TEXT, b'{"type":"ping","t":"')
             for _ in range(100):
@@ -103,8 +103,8 @@ async def test_oversize_in_fragments(server):
 
 
 @run
-async def test_fragments_are_joined(server):
-    async with connect(server) as client:
+async def test_fragments_are_joined(service):
+    async with connect(service) as client:
         text = json.dumps({"type": "ping", "t": "né"}, ensure_ascii=False).encode()
         for i in range(len(text)):
             await client.ws.write_frame(i == len(text) - 1, OP_CONT if i else OP_TEXT, text[i : i + 1])
@@ -112,17 +112,17 @@ async def test_fragments_are_joined(server):
 
 
 @run
-async def test_invalid_utf8(server):
+async def test_invalid_utf8(service):
     for bad in (b'{"type":"ping","t":"\xff"}', b"\xed\xa0\x80", b"\xc0\xaf", b"\xe2\x82"):
-        async with connect(server) as client:
+        async with connect(service) as client:
             await client.ws.write_frame(True, OP_TEXT, bad)
             await asyncio.wait_for(client.ws.wait_closed(), TIMEOUT_S)
             assert client.ws.close_code == 1007
 
 
 @run
-async def test_bad_json(server):
-    async with connect(server) as client:
+async def test_bad_json(service):
+    async with connect(service) as client:
         for text in ("", " ", "{", "[]", "3", "null", '"x"', "{} {}", "{'a':1}", '{"type":"ping",}',
                      '{"type":"ping","type":"ping"}', '{"type":"ping","t":' + "[" * 30000,
                      '{"type":"ping","t":1e999}', '{"type":"ping","t":99999999999999999999}',
@@ -135,8 +135,8 @@ async def test_bad_json(server):
 
 
 @run
-async def test_unknown_type(server):
-    async with connect(server) as client:
+async def test_unknown_type(service):
+    async with connect(service) as client:
         for type_ in ("fly", "", "Translate", "session.ready", "translate "):
             await client.send(type=type_)
             error = await client.event()
@@ -176,10 +176,10 @@ FIELDS = [
 
 
 @pytest.mark.parametrize("change, field", FIELDS)
-def test_bad_field(server, change, field):
+def test_bad_field(service, change, field):
     @run
     async def test():
-        async with connect(server) as client:
+        async with connect(service) as client:
             message = {"type": "translate", "id": "m1", "rev": 1, "text": "Yes.", "targets": ["de"]}
             message.update(change)
             message = {k: v for k, v in message.items() if v is not None}
@@ -196,8 +196,8 @@ def test_bad_field(server, change, field):
 
 
 @run
-async def test_oversize_text(server):
-    async with connect(server) as client:
+async def test_oversize_text(service):
+    async with connect(service) as client:
         await client.send(type="translate", id="m1", rev=1, text="a" * 2001, targets=["de"])
         error = await client.event()
         assert error["code"] == "text_too_long" and (error["id"], error["rev"]) == ("m1", 1)
@@ -207,8 +207,8 @@ async def test_oversize_text(server):
 
 
 @run
-async def test_too_many_targets(server):
-    async with connect(server) as client:
+async def test_too_many_targets(service):
+    async with connect(service) as client:
         targets = [f"x{chr(97 + i // 26)}{chr(97 + i % 26)}" for i in range(33)]
         await client.send(type="translate", id="m1", rev=1, text="Yes.", targets=targets)
         assert (await client.event())["code"] == "too_many_targets"
@@ -216,17 +216,17 @@ async def test_too_many_targets(server):
 
 
 @run
-async def test_special_tokens_in_text_are_text(server):
-    async with connect(server) as client:
+async def test_special_tokens_in_text_are_text(service):
+    async with connect(service) as client:
         text = "<|eot_id|><|de|><|begin_of_text|> Yes."
         check_counts(await client.translate("m1", 1, text, ["de", "ja"], source="en"), ["de", "ja"])
 
 
 @run
-async def test_odd_texts(server):
+async def test_odd_texts(service):
     texts = ["", " ", "\n\t\r\n", "\u200d\u200d", "👨‍👩‍👧‍👦" * 20, "e\u0301\u0323" * 100, "مرحبا بالعالم",
              "สวัสดีชาวโลก", "\ufeffYes.", "a" * 2000, "\u202eabc", "x\u0001y", "?" * 500]
-    async with connect(server) as client:
+    async with connect(service) as client:
         for i, text in enumerate(texts):
             await client.send(
                 type="translate", id=f"m{i}", rev=1, text=text, targets=["de", "ja"], source="en",
@@ -240,9 +240,9 @@ async def test_odd_texts(server):
 
 
 @run
-async def test_flood_gets_busy_not_harm(server):
+async def test_flood_gets_busy_not_harm(service):
     """More than a session may have waiting: `busy`, retry true, and each answered exactly once."""
-    async with connect(server) as client:
+    async with connect(service) as client:
         count = 100
         for i in range(count):
             await client.send(
@@ -335,11 +335,11 @@ def surely_bad(opcode, data):
 
 
 @run
-async def test_fuzzed_frames(server):
+async def test_fuzzed_frames(service):
     rng = random.Random(20260131)
     sent = closed = errors = 0
     while sent < FUZZED_FRAMES:
-        async with connect(server) as client:
+        async with connect(service) as client:
             try:
                 while sent < FUZZED_FRAMES:
                     opcode, data = mutate(rng)
@@ -360,6 +360,6 @@ async def test_fuzzed_frames(server):
                 assert client.ws.close_code in (1003, 1007, 1009), client.ws.close_code
                 assert opcode == OP_BINARY or surely_bad(opcode, data), data
     assert closed > 50 and errors > 1000, "the mutations reach the checks"
-    async with connect(server) as client:
+    async with connect(service) as client:
         events = await client.translate("m1", 1, "Yes.", ["de", "ja"], source="en", final=True)
         check_counts(events, ["de", "ja"])

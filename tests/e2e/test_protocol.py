@@ -1,6 +1,7 @@
 """hydraglot.v1 as docs/PROTOCOL.md promises it, against the real service and model."""
 import asyncio
 import json
+import statistics
 import time
 
 import pytest
@@ -9,6 +10,8 @@ import websockets
 from client import SUBPROTOCOL, TIMEOUT_S, check_counts, committed, connect, done, run
 
 NINE = ["de", "es", "fr", "ja", "nl", "ru", "sv", "tr", "zh"]
+BOOK = {"de": "Buch", "es": "libro", "fr": "livre", "ja": "本", "nl": "boek", "ru": "книг", "sv": "bok",
+        "tr": "kitap", "zh": "书"}
 LONG = "The weather is very nice today, so we will go to the park and eat our lunch there."
 
 
@@ -16,14 +19,14 @@ LONG = "The weather is very nice today, so we will go to the park and eat our lu
 
 
 @run
-async def test_session_ready(server):
-    async with connect(server) as client:
+async def test_session_ready(service):
+    async with connect(service) as client:
         ready = client.ready
         assert ready["seq"] == 1
         assert len(ready["session"]) >= 16 and len(ready["key"]) >= 32
         assert ready["model"]["name"] and ready["model"]["device"]
         tags = {language["tag"]: language for language in ready["languages"]}
-        assert set(NINE) <= set(tags)
+        assert {"de", "es", "fr", "ja", "nl", "ru", "sv", "tr", "zh-Hans"} <= set(tags)
         assert tags["de"]["native"] == "Deutsch" and tags["de"]["name"] == "German"
         assert tags["ja"]["native"] == "日本語"
         assert all(language["direction"] in ("ltr", "rtl") for language in tags.values())
@@ -31,14 +34,14 @@ async def test_session_ready(server):
         assert ready["limits"]["max_text"] == 2000
         assert ready["limits"]["resume_grace_ms"] == 0
         assert client.ws.subprotocol == SUBPROTOCOL
-        async with connect(server) as other:
+        async with connect(service) as other:
             assert other.ready["session"] != ready["session"]
             assert other.ready["key"] != ready["key"]
 
 
 @run
-async def test_ping_echoes_any_value(server):
-    async with connect(server) as client:
+async def test_ping_echoes_any_value(service):
+    async with connect(service) as client:
         for t in (1764000000123, 0.5, "x", None, [1, {"a": "é"}]):
             await client.send(type="ping", t=t)
             pong = await client.event()
@@ -48,8 +51,8 @@ async def test_ping_echoes_any_value(server):
 
 
 @run
-async def test_unknown_fields_are_ignored(server):
-    async with connect(server) as client:
+async def test_unknown_fields_are_ignored(service):
+    async with connect(service) as client:
         events = await client.translate("m1", 1, "Yes.", ["de"], source="en", novel={"a": [1]})
         check_counts(events, ["de"])
 
@@ -58,16 +61,15 @@ async def test_unknown_fields_are_ignored(server):
 
 
 @run
-async def test_nine_languages(server):
-    async with connect(server) as client:
+async def test_nine_languages(service):
+    async with connect(service) as client:
         events = await client.translate(
-            "m1", 1, "Where is the train station?", NINE, source="en", final=True
+            "m1", 1, "She is reading a book.", NINE, source="en", final=True
         )
         check_counts(events, NINE)
         ends = done(events)
-        assert "Bahnhof" in ends["de"]["text"]
-        assert "gare" in ends["fr"]["text"]
-        assert "駅" in ends["ja"]["text"]
+        for language, word in BOOK.items():
+            assert word in ends[language]["text"]
         for language in NINE:
             end = ends[language]
             assert end["status"] == "ok" and end["stop"] == "eos"
@@ -83,9 +85,9 @@ async def test_nine_languages(server):
 
 
 @run
-async def test_pieces_grow_to_the_end(server):
+async def test_pieces_grow_to_the_end(service):
     """At every moment, committed and tentative text are a prefix-stable view of the end."""
-    async with connect(server) as client:
+    async with connect(service) as client:
         events = await client.translate("m1", 1, LONG, ["de", "ja"], source="en", final=True)
         for language in ("de", "ja"):
             end = done(events)[language]["text"]
@@ -100,8 +102,8 @@ async def test_pieces_grow_to_the_end(server):
 
 
 @run
-async def test_not_final_is_tentative(server):
-    async with connect(server) as client:
+async def test_not_final_is_tentative(service):
+    async with connect(service) as client:
         events = await client.translate("m1", 1, "Where is the", ["de", "fr"], source="en")
         check_counts(events, ["de", "fr"])
         end = done(events)["de"]
@@ -110,10 +112,10 @@ async def test_not_final_is_tentative(server):
 
 
 @run
-async def test_typing_revision_by_revision(server):
+async def test_typing_revision_by_revision(service):
     """What a person sees: committed text of an epoch never changes, the final text joins up."""
     words = LONG.split(" ")
-    async with connect(server) as client:
+    async with connect(service) as client:
         kept = {"de": {}, "ja": {}}
         for rev in range(1, len(words) + 1):
             final = rev == len(words)
@@ -132,9 +134,9 @@ async def test_typing_revision_by_revision(server):
 
 
 @run
-async def test_epoch_rises_on_edit(server):
+async def test_epoch_rises_on_edit(service):
     """The person changes a word that commits rest on: the language begins anew."""
-    async with connect(server) as client:
+    async with connect(service) as client:
         first = await client.translate("m1", 1, LONG, ["de"], source="en", final=True)
         assert done(first)["de"]["epoch"] == 0
         # A final end closes the id, so commits must come from a final rev that is replaced.
@@ -153,8 +155,8 @@ async def test_epoch_rises_on_edit(server):
 
 
 @run
-async def test_stream_false_gives_ends_only(server):
-    async with connect(server) as client:
+async def test_stream_false_gives_ends_only(service):
+    async with connect(service) as client:
         events = await client.translate(
             "m1", 1, LONG, ["de", "fr"], source="en", final=True, options={"stream": False}
         )
@@ -166,8 +168,8 @@ async def test_stream_false_gives_ends_only(server):
 
 
 @run
-async def test_same_text_alone_and_in_company(server):
-    async with connect(server) as client:
+async def test_same_text_alone_and_in_company(service):
+    async with connect(service) as client:
         together = await client.translate("m1", 1, LONG, NINE, source="en", final=True)
         for language in ("de", "ja", "tr"):
             alone = await client.translate(f"a {language}", 1, LONG, [language], source="en", final=True)
@@ -175,8 +177,8 @@ async def test_same_text_alone_and_in_company(server):
 
 
 @run
-async def test_max_tokens(server):
-    async with connect(server) as client:
+async def test_max_tokens(service):
+    async with connect(service) as client:
         events = await client.translate(
             "m1", 1, LONG, ["de"], source="en", final=True, options={"max_tokens": 3}
         )
@@ -188,8 +190,8 @@ async def test_max_tokens(server):
 
 
 @run
-async def test_targets_that_end_alone(server):
-    async with connect(server) as client:
+async def test_targets_that_end_alone(service):
+    async with connect(service) as client:
         targets = ["de", "xx", "en", "fr"]
         events = await client.translate("m1", 1, "Good morning.", targets, source="en", final=True)
         check_counts(events, targets)
@@ -202,8 +204,8 @@ async def test_targets_that_end_alone(server):
 
 
 @run
-async def test_unsupported_source(server):
-    async with connect(server) as client:
+async def test_unsupported_source(service):
+    async with connect(service) as client:
         events = await client.translate("m1", 1, "Bonjour.", ["de", "ja"], source="fr", final=True)
         check_counts(events, ["de", "ja"])
         for end in done(events).values():
@@ -211,24 +213,24 @@ async def test_unsupported_source(server):
 
 
 @run
-async def test_duplicates_merge(server):
-    async with connect(server) as client:
+async def test_duplicates_merge(service):
+    async with connect(service) as client:
         events = await client.translate("m1", 1, "Yes.", ["de", "fr", "de"], source="en", final=True)
         check_counts(events, ["de", "fr"])
         assert events[-1]["lanes"] == 2
 
 
 @run
-async def test_target_by_plugin(server):
-    async with connect(server) as client:
+async def test_target_by_plugin(service):
+    async with connect(service) as client:
         events = await client.translate("m1", 1, "Yes.", ["plugin:de"], source="en", final=True)
         check_counts(events, ["plugin:de"])
         assert done(events)["plugin:de"]["plugin"] == "de"
 
 
 @run
-async def test_only_unserved_targets(server):
-    async with connect(server) as client:
+async def test_only_unserved_targets(service):
+    async with connect(service) as client:
         events = await client.translate("m1", 1, "Yes.", ["xx", "yy"], source="en", final=True)
         check_counts(events, ["xx", "yy"])
 
@@ -237,8 +239,8 @@ async def test_only_unserved_targets(server):
 
 
 @run
-async def test_superseded(server):
-    async with connect(server) as client:
+async def test_superseded(service):
+    async with connect(service) as client:
         for rev in range(1, 6):
             await client.send(
                 type="translate", id="m1", rev=rev, text=LONG + f" {rev}", targets=NINE, source="en"
@@ -256,8 +258,8 @@ async def test_superseded(server):
 
 
 @run
-async def test_cancel(server):
-    async with connect(server) as client:
+async def test_cancel(service):
+    async with connect(service) as client:
         await client.send(type="translate", id="m1", rev=1, text=LONG, targets=NINE, source="en")
         await client.send(type="cancel", id="m1")
         events = await client.finish("m1", 1)
@@ -270,8 +272,8 @@ async def test_cancel(server):
 
 
 @run
-async def test_stale_rev(server):
-    async with connect(server) as client:
+async def test_stale_rev(service):
+    async with connect(service) as client:
         await client.translate("m1", 5, "Yes.", ["de"], source="en")
         for rev in (5, 4, 0):
             await client.send(type="translate", id="m1", rev=rev, text="No.", targets=["de"])
@@ -284,8 +286,8 @@ async def test_stale_rev(server):
 
 
 @run
-async def test_id_final(server):
-    async with connect(server) as client:
+async def test_id_final(service):
+    async with connect(service) as client:
         await client.translate("m1", 1, "Yes.", ["de"], source="en", final=True)
         await client.send(type="translate", id="m1", rev=2, text="No.", targets=["de"], source="en")
         error = await client.error()
@@ -294,8 +296,8 @@ async def test_id_final(server):
 
 
 @run
-async def test_session_defaults(server):
-    async with connect(server) as client:
+async def test_session_defaults(service):
+    async with connect(service) as client:
         await client.send(type="translate", id="m0", rev=1, text="Yes.")
         error = await client.error()
         assert error["code"] == "bad_field" and "targets" in error["message"]
@@ -311,8 +313,8 @@ async def test_session_defaults(server):
 
 
 @run
-async def test_resume_is_gone(server):
-    async with connect(server) as client:
+async def test_resume_is_gone(service):
+    async with connect(service) as client:
         await client.send(type="resume", session="s", key="k", last_seq=3)
         assert (await client.error())["code"] == "resume_gone"
         check_counts(await client.translate("m1", 1, "Yes.", ["de"], source="en"), ["de"])
@@ -322,7 +324,7 @@ async def test_resume_is_gone(server):
 
 
 @run
-async def test_two_clients_do_not_mix(server):
+async def test_two_clients_do_not_mix(service):
     texts = {"a": "The cat sleeps on the sofa.", "b": "I would like a cup of coffee."}
 
     async def one(client, name):
@@ -333,7 +335,7 @@ async def test_two_clients_do_not_mix(server):
             found.append({l: e["text"] for l, e in done(events).items()})
         return found
 
-    async with connect(server) as a, connect(server) as b:
+    async with connect(service) as a, connect(service) as b:
         of_a, of_b = await asyncio.gather(one(a, "a"), one(b, "b"))
         assert all(x == of_a[0] for x in of_a) and all(x == of_b[0] for x in of_b)
         assert of_a[0] != of_b[0]
@@ -341,36 +343,36 @@ async def test_two_clients_do_not_mix(server):
 
 
 @run
-async def test_batches_are_logged(server):
-    async with connect(server) as client:
+async def test_batches_are_logged(service):
+    async with connect(service) as client:
         events = await client.translate("m1", 1, "Yes.", ["de", "fr"], source="en", final=True)
         batch = events[-1]["batch"]
-        rows = await logged(server, client.ready["session"], 1)
+        rows = await logged(service, client.ready["session"], 1)
         assert rows == {batch: (2, ["ok", "ok"])}
 
 
-async def logged(server, session, count):
+async def logged(service, session, count):
     """The log's rows of a session, once there are count of them."""
     end = time.monotonic() + TIMEOUT_S
     while True:
-        rows = server.batches(session)
+        rows = service.batches(session)
         if len(rows) >= count or time.monotonic() > end:
             return rows
         await asyncio.sleep(0.05)
 
 
 @run
-async def test_client_that_leaves_mid_batch(server):
-    async with connect(server) as client:
+async def test_client_that_leaves_mid_batch(service):
+    async with connect(service) as client:
         session = client.ready["session"]
         await client.send(type="translate", id="m1", rev=1, text=LONG, targets=NINE, source="en")
         await client.until(lambda e: e["type"].startswith("translation."))
         client.ws.transport.abort()
-    rows = await logged(server, session, 1)
+    rows = await logged(service, session, 1)
     assert len(rows) == 1
     lanes, statuses = next(iter(rows.values()))
     assert lanes == 9 and len(statuses) == 9
-    async with connect(server) as client:
+    async with connect(service) as client:
         check_counts(await client.translate("m1", 1, "Yes.", NINE, source="en"), NINE)
 
 
@@ -378,25 +380,25 @@ async def test_client_that_leaves_mid_batch(server):
 
 
 @run
-async def test_nine_languages_stream_without_lag(server):
-    """Events leave when they are made: the last one reaches us about when the service says that
-    the batch ended, relative to the first (both measured here and there)."""
-    async with connect(server) as client:
+async def test_nine_languages_stream_without_lag(service):
+    """Events leave when they are made: from the request to the last event it takes us not much
+    longer than the service says it took itself. (Gathering small writes would cost 40 ms each.)"""
+    async with connect(service) as client:
         await client.translate("warm", 1, LONG, NINE, source="en", final=True)
-        lags = []
-        for i in range(10):
+        here, there = [], []
+        for i in range(9):
             start = time.monotonic()
-            events = await client.translate(f"m{i}", 1, LONG, NINE, source="en", final=True)
-            total_ms = (time.monotonic() - start) * 1000
-            lags.append(total_ms - events[-1]["total_ms"])
-        assert sorted(lags)[5] < 0.5 * total_ms + 20
+            events = await client.translate(f"m{i}", 1, f"{i} {LONG}", NINE, source="en", final=True)
+            here.append((time.monotonic() - start) * 1000)
+            there.append(events[-1]["total_ms"])
+        assert statistics.median(here) < 3 * statistics.median(there)
 
 
 @run
-async def test_slow_reader_is_closed(server):
+async def test_slow_reader_is_closed(service):
     """A reader that stops costs bounded memory: it is closed with 4008."""
     text = "😀" * 2000
-    async with connect(server, small_buffer=True, max_queue=1, read_limit=4096) as client:
+    async with connect(service, small_buffer=True, max_queue=1, read_limit=4096) as client:
         with pytest.raises(websockets.ConnectionClosed):
             for i in range(2000):
                 await client.send(
@@ -406,53 +408,53 @@ async def test_slow_reader_is_closed(server):
             while True:
                 await client.ws.recv()
         assert client.ws.close_code == 4008
-    assert server.metric("hydraglot_slow_readers_total") >= 1
+    assert service.metric("hydraglot_slow_readers_total") >= 1
 
 
 @run
-async def test_going_away(own_server):
-    async with connect(own_server) as client, connect(own_server) as idle:
+async def test_going_away(own_service):
+    async with connect(own_service) as client, connect(own_service) as idle:
         await client.send(type="translate", id="m1", rev=1, text=LONG, targets=NINE, source="en")
         await client.until(lambda e: e["type"].startswith("translation."))
         session = client.ready["session"]
         loop = asyncio.get_running_loop()
-        code = loop.run_in_executor(None, own_server.stop)
+        code = loop.run_in_executor(None, own_service.stop)
         for ws in (client.ws, idle.ws):
             with pytest.raises(websockets.ConnectionClosed):
                 while True:
                     await asyncio.wait_for(ws.recv(), TIMEOUT_S)
             assert ws.close_code == 1001
         assert await code == 0
-    assert len(own_server.batches(session)) == 1
+    assert len(own_service.batches(session)) == 1
 
 
 # ---- HTTP beside it ----
 
 
-def test_pages(server):
-    status, headers, body = server.get("/")
+def test_pages(service):
+    status, headers, body = service.get("/")
     assert status == 200 and headers["content-type"].startswith("text/html") and b"<" in body
     assert headers["content-security-policy"].startswith("default-src 'self'")
     assert headers["x-content-type-options"] == "nosniff"
-    status, headers, nothing = server.get("/", method="HEAD")
+    status, headers, nothing = service.get("/", method="HEAD")
     assert status == 200 and nothing == b"" and int(headers["content-length"]) == len(body)
-    status, _, nothing = server.get("/", headers={"If-None-Match": headers["etag"]})
+    status, _, nothing = service.get("/", headers={"If-None-Match": headers["etag"]})
     assert status == 304 and nothing == b""
-    status, headers, body = server.get("/hydraglot.js")
+    status, headers, body = service.get("/hydraglot.js")
     assert status == 200 and headers["content-type"].startswith("text/javascript")
 
 
-def test_health_ready_metrics(server):
-    assert json.loads(server.get("/healthz")[2]) == {"ok": True}
-    assert json.loads(server.get("/readyz")[2]) == {"ready": True}
-    status, headers, _ = server.get("/metrics")
+def test_health_ready_metrics(service):
+    assert json.loads(service.get("/healthz")[2]) == {"ok": True}
+    assert json.loads(service.get("/readyz")[2]) == {"ready": True}
+    status, headers, _ = service.get("/metrics")
     assert status == 200 and headers["content-type"].startswith("text/plain; version=0.0.4")
-    assert server.metric("hydraglot_ready") == 1
-    assert server.metric("hydraglot_languages") >= 9
+    assert service.metric("hydraglot_ready") == 1
+    assert service.metric("hydraglot_languages") >= 9
 
 
 @run
-async def test_metrics_count(server):
+async def test_metrics_count(service):
     names = [
         'hydraglot_lanes_total{status="ok"}',
         'hydraglot_errors_total{code="unknown_language"}',
@@ -460,20 +462,20 @@ async def test_metrics_count(server):
         "hydraglot_translate_requests_total",
         "hydraglot_batch_seconds_count",
     ]
-    before = [server.metric(name) for name in names]
-    async with connect(server) as client:
-        assert server.metric("hydraglot_sessions") >= 1
+    before = [service.metric(name) for name in names]
+    async with connect(service) as client:
+        assert service.metric("hydraglot_sessions") >= 1
         await client.translate("m1", 1, "Yes.", ["de", "fr", "xx"], source="en", final=True)
-    after = [server.metric(name) for name in names]
+    after = [service.metric(name) for name in names]
     assert [b - a for a, b in zip(before, after)] == [2, 1, 1, 1, 1]
 
 
-def test_not_found_and_methods(server):
-    status, headers, body = server.get("/nothing")
+def test_not_found_and_methods(service):
+    status, headers, body = service.get("/nothing")
     assert status == 404 and headers["content-type"] == "application/json"
     assert json.loads(body) == {"error": "not found"}
     for method in ("POST", "PUT", "DELETE", "OPTIONS", "PATCH"):
-        status, headers, _ = server.get("/", method=method, body=b"x=1")
+        status, headers, _ = service.get("/", method=method, body=b"x=1")
         assert status == 405 and headers["allow"] == "GET, HEAD"
     for path in ("/../Makefile", "/%2e%2e/Makefile", "/..%2fMakefile", "/.git/config", "//etc/passwd"):
-        assert server.get(path)[0] in (403, 404)
+        assert service.get(path)[0] in (403, 404)
