@@ -167,6 +167,24 @@ static void lora_lanes_prefill_for_themselves(void **state)
     close_engine(engine);
 }
 
+/* The same text, but the adapter acts from different places on: only what the base computed alone
+ * for both is shared. */
+static void different_invocations(void **state)
+{
+    (void)state;
+    hg_engine *engine = open_engine(0, NULL, NULL);
+    add_adapters(engine, 2);
+    prompt p[4];
+    hg_lane_request lane[4] = {alora(&p[0], 60, 1), alora(&p[1], 60, 1), alora(&p[2], 60, 2),
+                               lora(&p[3], 60, 1)};
+    lane[0].invocation = 20;
+    lane[1].invocation = 45;
+    lane[2].invocation = 37;
+    for (int i = 0; i < 3; i++) run(engine, lane, 4);
+    check_no_leak(engine);
+    close_engine(engine);
+}
+
 static void long_prompts_are_cut(void **state)
 {
     (void)state;
@@ -550,10 +568,10 @@ static void a_cancelled_leader_has_an_heir(void **state)
     hg_engine *engine = open_engine(0, NULL, NULL);
     add_adapters(engine, 4);
     prompt p[5], other;
-    hg_lane_request lane[4] = {alora(&p[0], 440, 1), alora(&p[1], 200, 2), alora(&p[2], 440, 3),
+    hg_lane_request lane[4] = {alora(&p[0], 440, 1), alora(&p[1], 400, 2), alora(&p[2], 440, 3),
                                alora(&p[3], 437, 4)};
     for (uint32_t i = 0; i < 4; i++) lane[i].max_tokens = 20;
-    hg_lane_request beside = alora(&other, 0 + 460, 1); /* takes half of each step */
+    hg_lane_request beside = alora(&other, 460, 1); /* takes half of each step */
     other.token[0] = 88;
     close_gate();
     hg_job *job = submit(engine, lane, 4), *second = submit(engine, &beside, 1);
@@ -572,6 +590,8 @@ static void a_cancelled_leader_has_an_heir(void **state)
     hg_job_release(job);
     hg_job_release(second);
     check_no_leak(engine);
+    hg_job_state after = run(engine, lane, 4); /* the heir's work was kept like a leader's */
+    assert_int_equal(after.prefill_tokens, 4);
     close_engine(engine);
 }
 
@@ -688,6 +708,7 @@ int main(void)
         TEST(nine_lanes_share_the_source),
         TEST(typing_on_computes_what_differs),
         TEST(lora_lanes_prefill_for_themselves),
+        TEST(different_invocations),
         TEST(long_prompts_are_cut),
         TEST(sampling_is_the_same_in_any_company),
         TEST(repetition_ends_a_lane),

@@ -33,7 +33,7 @@ static int close_all(void **state)
 /* Keeps tokens as a lane would that ends afterwards. */
 static void keep(uint64_t key, const int32_t *token, uint32_t tokens)
 {
-    uint32_t page[8], count = hg_pages_for(tokens);
+    uint32_t page[8] = {0}, count = hg_pages_for(tokens);
     for (uint32_t i = 0; i < count; i++) page[i] = hg_pages_take(&pages);
     hg_prefix_keep(&prefixes, key, token, tokens, page);
     for (uint32_t i = 0; i < count; i++) hg_pages_release(&pages, page[i], HG_HOLDER_LANE);
