@@ -28,7 +28,8 @@ typedef struct hg_engine_figures {
 } hg_engine_figures;
 
 /* weights must stay valid until release(owner) is called by the engine thread: after the upload,
- * its failure, or its drop. HG_ERROR_STATE when the key is in use or all slots are taken. */
+ * its failure, or its drop; when this call fails it is never called. HG_ERROR_STATE when the key is
+ * in use or all slots are taken; a FAILED adapter makes way. */
 hg_status hg_engine_add_adapter(hg_engine *engine, uint64_t key, const hg_lora_weights *weights,
                                 void (*release)(void *owner), void *owner,
                                 hg_error *error) HG_CHECKED;

@@ -28,8 +28,8 @@ typedef struct hg_job hg_job;
 typedef struct hg_engine_options {
     const hg_device_api *api;
     hg_device_options device;
-    const hg_weights *weights;       /* must stay valid until hg_engine_close */
-    size_t kv_bytes;                 /* KV pool; 0: enough for STEP_LANES lanes of full length */
+    const hg_weights *weights; /* must stay valid until hg_engine_close */
+    size_t kv_bytes; /* most bytes of the KV pool, planned as F32; 0: STEP_LANES full lanes */
     void (*doorbell)(void *context); /* rung by the engine thread when news came up; may be NULL */
     void *doorbell_context;
 } hg_engine_options;
@@ -69,11 +69,12 @@ typedef struct hg_lane_state {
 } hg_lane_state;
 
 typedef struct hg_job_state {
-    bool ended;                                      /* all lanes have */
-    int64_t submit_us, start_us, prefill_us, end_us; /* prefill_us: all prompts were computed */
-    uint32_t prefill_tokens;                         /* prompt rows that were computed */
-    uint32_t shared_tokens;                          /* prompt tokens whose KV came from elsewhere:
-                                                      * both together are the sum of the prompts' lengths */
+    bool ended; /* all lanes have */
+    /* start_us: admitted; prefill_us: all prompts were computed */
+    int64_t submit_us, start_us, prefill_us, end_us;
+    /* prompt rows that were computed, and prompt tokens whose KV came from elsewhere: together the
+     * sum of the prompts' lengths when no lane ended before its prompt was computed */
+    uint32_t prefill_tokens, shared_tokens;
     uint32_t decode_tokens; /* output tokens of all lanes, stop tokens counted */
 } hg_job_state;
 

@@ -4,10 +4,13 @@
  * what its request alone must give. One thread adds and drops adapters all the while, one reads
  * the news. Run under ThreadSanitizer this is the test of the engine's locks.
  */
+#include <pthread.h>
 #include <sched.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
-#include "tests/unit/engine_help.h"
+#include "tests/support/engine_help.h"
 
 #define THREADS  6
 #define JOBS     150

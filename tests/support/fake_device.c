@@ -1,27 +1,11 @@
-/* fake_device.h: a device that computes nothing but remembers everything.
- *
- * Its "KV" at a position is a hash of the token, of the adapter that acted and of the position
- * before, read back through the lane's page table; its "logits" are a hash of all positions so
- * far, read the same way. So a wrong page, slot, position, order or copy changes what comes out,
- * and fake_expect computes from the tokens alone what must come out. What a caller must never do
- * (rows out of order, a slot without adapter, a position never written) is counted in violations.
- *
- * One device at a time, in fake: a test sets the knobs before it opens an engine.
- */
-#ifndef HG_TESTS_FAKE_DEVICE_H
-#define HG_TESTS_FAKE_DEVICE_H
+/* fake_device.c: cells, hashes, and the checks of every call. */
+#include "tests/support/fake_device.h"
 
 #include <pthread.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "core/base/limits.h"
-#include "kernels/device.h"
-
-#define FAKE_STOP 1 /* about one token in 16 is this one */
 
 typedef struct fake_cell {
     uint64_t value;
@@ -43,17 +27,7 @@ struct hg_device {
     fake_adapter adapter[HG_LIMIT_ADAPTER_SLOTS];
 };
 
-static struct {
-    /* knobs */
-    atomic_uint fail_at;    /* the call of this number fails; 0: none */
-    atomic_uint fail_every; /* so does every n-th; 0: none */
-    hg_status fail_status;
-    int32_t (*script)(uint32_t position); /* replaces the hash; NULL: not */
-    void (*before_forward)(void);         /* called by the engine thread; NULL: not */
-    /* results */
-    atomic_uint calls, violations, forwards, rows, copies, most_rows, most_lanes, adapters;
-    char first_violation[200];
-} fake;
+fake_world fake;
 
 __attribute__((format(printf, 1, 2))) static void fake_violation(const char *format, ...)
 {
@@ -76,22 +50,20 @@ static uint64_t fake_value(uint64_t before, int32_t token, uint64_t adapter, uin
     return fake_mix(fake_mix(before, (uint64_t)token + 1), fake_mix(adapter, position));
 }
 
-static int32_t fake_token(uint64_t sum, uint32_t position, uint32_t vocabulary)
+int32_t fake_token(uint64_t sum, uint32_t position, uint32_t vocabulary)
 {
     if (fake.script) return fake.script(position);
     return sum >> 40 & 15 ? (int32_t)(2 + sum % (vocabulary - 2)) : FAKE_STOP;
 }
 
-static void fake_logits(uint64_t sum, int32_t top, uint32_t vocabulary, float *logits)
+void fake_logits(uint64_t sum, int32_t top, uint32_t vocabulary, float *logits)
 {
     for (uint32_t i = 0; i < vocabulary; i++)
         logits[i] = (float)(fake_mix(sum, i) >> 44) / (1 << 20) * 6;
     logits[top] = 7;
 }
 
-/* The sum over all positions of token [tokens] when adapter acts from invocation on. */
-static uint64_t fake_sum(const int32_t *token, uint32_t tokens, uint32_t invocation,
-                         uint64_t adapter)
+uint64_t fake_sum(const int32_t *token, uint32_t tokens, uint32_t invocation, uint64_t adapter)
 {
     uint64_t value = 0, sum = 0;
     for (uint32_t i = 0; i < tokens; i++) {
@@ -284,7 +256,7 @@ static hg_status fake_forward(hg_device *device, const hg_step *step, hg_result 
     return HG_OK;
 }
 
-static const hg_device_api fake_api = {
+const hg_device_api fake_api = {
     .version = HG_DEVICE_VERSION,
     .name = "fake",
     .open = fake_open,
@@ -300,23 +272,16 @@ static const hg_device_api fake_api = {
     .forward = fake_forward,
 };
 
-#define FAKE_VOCABULARY 97
-#define FAKE_POSITIONS  512
-#define FAKE_PAGE_BYTES ((size_t)4 * 2 * HG_LIMIT_PAGE_TOKENS) /* as the engine plans them */
+const hg_weights fake_weights = {.shape = {.vocabulary = FAKE_VOCABULARY,
+                                           .hidden = 1,
+                                           .intermediate = 1,
+                                           .layers = 1,
+                                           .heads = 1,
+                                           .kv_heads = 1,
+                                           .head_dim = 1,
+                                           .positions = FAKE_POSITIONS}};
 
-static const hg_weights fake_weights = {.shape = {.vocabulary = FAKE_VOCABULARY,
-                                                  .hidden = 1,
-                                                  .intermediate = 1,
-                                                  .layers = 1,
-                                                  .heads = 1,
-                                                  .kv_heads = 1,
-                                                  .head_dim = 1,
-                                                  .positions = FAKE_POSITIONS}};
-
-/* Sets all knobs and results back. */
-static inline void fake_reset(void)
+void fake_reset(void)
 {
     memset(&fake, 0, sizeof fake);
 }
-
-#endif
