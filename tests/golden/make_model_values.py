@@ -184,6 +184,9 @@ def lora_case(options):
         LoraConfig(task_type="CAUSAL_LM", **options).save_pretrained(folder)
         config = json.load(open(folder + "/adapter_config.json"))
         loaded = LoraConfig.from_pretrained(folder)
+    for field in ("target_modules", "exclude_modules"):  # PEFT's are sets, in any order
+        if isinstance(config[field], list):
+            config[field].sort()
     base = LlamaForCausalLM(LlamaConfig(
         vocab_size=16, hidden_size=64, intermediate_size=64, num_hidden_layers=4,
         num_attention_heads=2, num_key_value_heads=2))
@@ -199,7 +202,8 @@ def main():
         "models/hydra-tiny",
         make_model("int8-asymmetric", dict(num_bits=8, symmetric=False, group_size=16, **group),
                    torch.float16, 2, tie_word_embeddings=False,
-                   rope_parameters=dict(rope_type="llama3", rope_theta=500000.0, factor=8.0,
+                   rope_parameters=dict(rope_type="llama3", rope_theta=10000.0, factor=8.0,
+                                        # the second of its waves is in the blended range
                                         low_freq_factor=1.0, high_freq_factor=4.0,
                                         original_max_position_embeddings=32)),
         make_model("int4-asymmetric", dict(num_bits=4, symmetric=False, group_size=64, **group),

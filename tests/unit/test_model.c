@@ -335,6 +335,19 @@ static void test_cut_files(void **state)
     broken_end(&b);
 }
 
+static void test_group_must_divide(void **state)
+{
+    (void)state;
+    broken b;
+    hg_error error;
+    broken_begin(&b);
+    copy_json(TINY, b.folder, "config.json",
+              "quantization_config.config_groups.group_0.weights.group_size", "128");
+    assert_int_equal(broken_open(&b, &error), HG_ERROR_UNSUPPORTED);
+    EXPECT_MESSAGE(&error, "layer model.layers.0.self_attn.q_proj", "64 columns", "group size 128");
+    broken_end(&b);
+}
+
 static void test_folders(void **state)
 {
     (void)state;
@@ -399,6 +412,7 @@ int main(void)
         cmocka_unit_test(test_tied_head),
         cmocka_unit_test(test_other_quantisations),
         cmocka_unit_test(test_cut_files),
+        cmocka_unit_test(test_group_must_divide),
         cmocka_unit_test(test_folders),
         cmocka_unit_test(test_shards),
     };
