@@ -27,6 +27,7 @@ typedef struct reading {
     hg_error *error;
 } reading;
 
+/* adapter_config.json alone; nothing of the weights is looked at before it is understood. */
 static hg_status read_config(const char *folder, hg_lora_config **out, hg_error *error)
 {
     char path[HG_PATH_MAX];
@@ -39,6 +40,7 @@ static hg_status read_config(const char *folder, hg_lora_config **out, hg_error 
     return status;
 }
 
+/* Token ids mean something in one vocabulary only. */
 static hg_status take_invocation(const reading *in)
 {
     hg_adapter *adapter = in->adapter;
@@ -71,16 +73,19 @@ static hg_status take_matrix(const reading *in, const char *module, char which, 
     hg_status status = hg_tensors_take(set, &want, &tensor, in->error);
     if (!status) status = hg_tensors_check_finite(set, &tensor, in->error);
     if (status) return status;
+    assert(which == 'A' || which == 'B');
     in->adapter->lora.bytes += tensor.bytes;
     *out = hg_tensor_matrix(&tensor);
     return HG_OK;
 }
 
+/* A and B of one linear layer, if the configuration targets it; else the pair stays rank 0. */
 static hg_status take_pair(const reading *in, uint32_t layer, hg_projection projection)
 {
     char module[HG_LIMIT_TENSOR_NAME / 2];
     hg_lora_choice choice;
     uint32_t rows, columns;
+    assert(layer < in->shape->layers);
     hg_lora *pair = &in->adapter->owned->layer[layer].pair[projection];
     hg_projection_name(layer, projection, module, sizeof module);
     hg_status status = hg_lora_config_choose(in->config, module, true, &choice, in->error);
@@ -111,6 +116,8 @@ static hg_status refuse_tables(const reading *in)
     return HG_OK;
 }
 
+/* Every linear layer of the base is asked about, then what is left in the file is refused: tensors
+ * of a deeper base, of a module that is not targeted, or in a form that we do not know. */
 static hg_status take_pairs(const reading *in)
 {
     hg_adapter *adapter = in->adapter;

@@ -18,6 +18,9 @@ static const struct {
     {"sliding_window", "sliding-window attention is not supported"},
 };
 
+/* Architecture and activation. Many relatives of Llama share its tensor names but not its
+ * arithmetic (Granite scales, Gemma shifts norms), so the architecture's own name is what counts.
+ */
 static hg_status check_kind(const hg_json *at)
 {
     json_t *architectures;
@@ -66,6 +69,7 @@ static hg_status check_heads(const hg_json *at, hg_shape *shape, bool head_dim_g
     return HG_OK;
 }
 
+/* All sizes, each in its range of limits.h, so that their products fit 64 bits. */
 static hg_status read_shape(const hg_json *at, hg_shape *shape)
 {
     const struct {
@@ -95,6 +99,7 @@ static hg_status read_shape(const hg_json *at, hg_shape *shape)
     return check_heads(at, shape, shape->head_dim != 0);
 }
 
+/* A number above 0 where the field is given; *out stays as it was where it is not. */
 static hg_status require_positive(const hg_json *at, const char *field, hg_json_need need,
                                   double *out)
 {
@@ -104,6 +109,7 @@ static hg_status require_positive(const hg_json *at, const char *field, hg_json_
     return status;
 }
 
+/* Llama 3.1's own fields; without an original length the model's own length counts. */
 static hg_status read_llama3(const hg_json *at, uint32_t positions, hg_rope *rope)
 {
     rope->original_max_position_embeddings = positions;
@@ -133,6 +139,7 @@ static hg_status read_theta(const hg_json *at, hg_rope *rope)
     return status;
 }
 
+/* The scaling object; before v4.43 its kind was called "type". */
 static hg_status read_scaling(const hg_json *at, uint32_t positions, hg_rope *rope)
 {
     const char *kind = "default";
@@ -238,7 +245,7 @@ static float scale_llama3(const hg_rope *rope, float frequency)
 
 void hg_rope_frequencies(const hg_rope *rope, uint32_t head_dim, float *frequency)
 {
-    assert(head_dim % 2 == 0);
+    assert(head_dim % 2 == 0 && rope->theta > 0 && rope->factor > 0);
     for (uint32_t i = 0; i < head_dim / 2; i++) {
         float f = 1.0f / powf((float)rope->theta, (float)(2 * i) / (float)head_dim);
         if (rope->kind == HG_ROPE_LINEAR) f /= (float)rope->factor;

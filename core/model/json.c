@@ -1,4 +1,9 @@
-/* json.c: getters over jansson. Each ends in hg_json_fail, the one place that words a message. */
+/* json.c: getters over jansson. Each ends in hg_json_fail, the one place that words a message.
+ *
+ * jansson bounds nesting, refuses NUL inside strings, invalid UTF-8 and integers beyond 64 bits, so
+ * what passes hg_json_parse is a tree of C strings and json_int_t. Duplicate keys are refused: two
+ * readers could take different ones.
+ */
 #include "core/model/json.h"
 
 #include <assert.h>
@@ -15,6 +20,7 @@ hg_status hg_json_parse(const char *bytes, size_t count, const char *file, hg_js
 {
     json_error_t why;
     *out = (hg_json){.file = file, .error = error};
+    assert(bytes || !count);
     json_t *root = json_loadb(bytes, count, JSON_REJECT_DUPLICATES, &why);
     if (!root)
         return hg_fail(error, HG_ERROR_FORMAT, "%s: not JSON: line %d, column %d: %s", file,
@@ -93,6 +99,7 @@ static hg_status absent(const hg_json *at, const char *field, hg_json_need need,
     return hg_json_fail(at, field, HG_ERROR_FORMAT, "expected %s", expected);
 }
 
+/* JSON's own booleans only: 0, 1 and "true" are somebody's mistake. */
 hg_status hg_json_bool(const hg_json *at, const char *field, hg_json_need need, bool *out)
 {
     const json_t *value = hg_json_get(at, field);
@@ -103,6 +110,7 @@ hg_status hg_json_bool(const hg_json *at, const char *field, hg_json_need need, 
     return HG_OK;
 }
 
+/* Values outside 32 bits are compared as 64-bit ones before they are narrowed. */
 hg_status hg_json_u32(const hg_json *at, const char *field, hg_json_need need, uint32_t min,
                       uint32_t max, uint32_t *out)
 {
@@ -118,6 +126,7 @@ hg_status hg_json_u32(const hg_json *at, const char *field, hg_json_need need, u
     return HG_OK;
 }
 
+/* An integer is a number too; jansson cannot yield NaN, but 1e999 is infinite. */
 hg_status hg_json_number(const hg_json *at, const char *field, hg_json_need need, double *out)
 {
     const json_t *value = hg_json_get(at, field);
@@ -128,6 +137,7 @@ hg_status hg_json_number(const hg_json *at, const char *field, hg_json_need need
     return HG_OK;
 }
 
+/* Bytes, not characters, are counted: the bound is for memory. */
 hg_status hg_json_string(const hg_json *at, const char *field, hg_json_need need, size_t max,
                          const char **out)
 {
@@ -143,6 +153,7 @@ hg_status hg_json_string(const hg_json *at, const char *field, hg_json_need need
     return HG_OK;
 }
 
+/* The new cursor carries the longer path, so that its messages name the field as a whole. */
 hg_status hg_json_object(const hg_json *at, const char *field, hg_json_need need, hg_json *out)
 {
     json_t *value = hg_json_get(at, field);
@@ -157,6 +168,7 @@ hg_status hg_json_object(const hg_json *at, const char *field, hg_json_need need
     return HG_OK;
 }
 
+/* Whether one entry of a list is of the kind that the whole list must be. */
 static bool entry_is(const json_t *entry, hg_json_list of)
 {
     if (of == HG_JSON_STRINGS) return json_is_string(entry) && json_string_length(entry) > 0;
@@ -164,6 +176,7 @@ static bool entry_is(const json_t *entry, hg_json_list of)
            json_integer_value(entry) <= INT32_MAX;
 }
 
+/* All entries are checked here, so that readers may index the list without asking again. */
 hg_status hg_json_array(const hg_json *at, const char *field, hg_json_need need, hg_json_list of,
                         size_t max, json_t **out)
 {

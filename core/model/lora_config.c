@@ -96,6 +96,7 @@ static bool names_module(const char *entry, const char *module)
     return length == whole || module[whole - length - 1] == '.';
 }
 
+/* Whether any entry of a list names the module. A missing list names none. */
 static bool list_names(const json_t *list, const char *module)
 {
     for (size_t i = 0; i < json_array_size(list); i++)
@@ -103,6 +104,8 @@ static bool list_names(const json_t *list, const char *module)
     return false;
 }
 
+/* Walks the file's fields, not the table's, so that a field from a later PEFT is seen too: switched
+ * on, it would change the result in a way that nobody here knows. */
 static hg_status check_fields(const hg_json *at)
 {
     const char *name;
@@ -145,6 +148,7 @@ static hg_status check_words(const hg_json *at)
                         "path_initial_model_for_weight_conversion)");
 }
 
+/* Rank and alpha where no pattern says otherwise. */
 static hg_status read_scale(const hg_json *at, hg_lora_config *config)
 {
     uint32_t rank = 8; /* PEFT's default, of alpha too */
@@ -171,6 +175,7 @@ static hg_status read_modules(const hg_json *at, const char *field, const json_t
     return status;
 }
 
+/* "all-linear" in any case of letters; a missing target_modules means PEFT's default for Llama. */
 static hg_status read_targets(const hg_json *at, hg_lora_config *config)
 {
     const char *word = json_string_value(hg_json_get(at, "target_modules"));
@@ -213,6 +218,7 @@ static hg_status read_layer_patterns(const hg_json *at, hg_lora_config *config)
     return status;
 }
 
+/* layers_to_transform: one index or a list, beside a list of target_modules only. */
 static hg_status read_layers(const hg_json *at, hg_lora_config *config)
 {
     json_t *value = hg_json_get(at, "layers_to_transform"), *list;
@@ -262,6 +268,7 @@ static hg_status read_overrides(const hg_json *at, const char *field, bool ranks
     return HG_OK;
 }
 
+/* An empty list is refused: an empty sequence has no last occurrence to begin at. */
 static hg_status read_invocation(const hg_json *at, hg_lora_config *config)
 {
     static const char field[] = "alora_invocation_tokens";
@@ -373,9 +380,13 @@ static hg_status is_targeted(hg_lora_config *config, const char *module, bool li
     return *out && config->layers ? layer_is_meant(config, module, out, error) : HG_OK;
 }
 
+/* The first entry that matches, in the order of the file. PEFT's writer sorts the keys, so that
+ * order may not be the one in which they were given for training; its reader goes by the file too.
+ */
 static hg_status apply_override(override *entry, uint32_t count, const char *module, double *value,
                                 hg_error *error)
 {
+    assert(entry || !count);
     for (uint32_t i = 0; i < count; i++) {
         bool matches;
         hg_status status = hg_pattern_matches(entry[i].pattern, module, &matches, error);
@@ -391,6 +402,7 @@ hg_status hg_lora_config_choose(hg_lora_config *config, const char *module, bool
                                 hg_lora_choice *out, hg_error *error)
 {
     double rank = config->rank, alpha = config->alpha;
+    assert(strlen(module) < HG_LIMIT_TENSOR_NAME);
     *out = (hg_lora_choice){0};
     hg_status status = is_targeted(config, module, linear, &out->targeted, error);
     if (status || !out->targeted) return status;
@@ -407,6 +419,7 @@ hg_status hg_lora_config_choose(hg_lora_config *config, const char *module, bool
 
 uint32_t hg_lora_config_invocation(const hg_lora_config *config, int32_t *token)
 {
+    assert(config->invocations <= HG_INVOCATION_MAX);
     memcpy(token, config->invocation, sizeof config->invocation);
     return config->invocations;
 }

@@ -20,6 +20,7 @@ void *hg_memory_alloc(hg_memory *memory, size_t count, size_t size)
     struct hg_memory_block *block = aligned_alloc(LINE, LINE + bytes);
     if (!block) return NULL;
     memset((char *)block + LINE, 0, bytes);
+    assert((uintptr_t)block % LINE == 0);
     block->next = memory->first;
     memory->first = block;
     return (char *)block + LINE;

@@ -1,4 +1,4 @@
-/* model.c: opens the files of a folder in order config, weights, tokenizer, and takes every tensor
+/* model.c: opens the files of a folder in order config, tokenizer, weights, and takes every tensor
  * that the architecture has. What is left over in the weights is refused: a bias, a scale or an
  * expert that was not applied would give wrong text without a word. */
 #include "core/model/model.h"
@@ -43,6 +43,7 @@ static hg_status check_folder(const char *path, hg_error *error)
                    path, gguf ? "GGUF file, which is not read" : "file");
 }
 
+/* A model is called after its folder, also when that was given as "." or by a link. */
 static hg_status name_model(hg_model *model, const char *path, hg_error *error)
 {
     char *real = realpath(path, NULL);
@@ -54,6 +55,7 @@ static hg_status name_model(hg_model *model, const char *path, hg_error *error)
     return HG_OK;
 }
 
+/* The two parsers of config.c have this form. */
 typedef hg_status parse_text(const char *bytes, size_t count, const char *file,
                              hg_model_config *config, hg_error *error);
 
@@ -67,6 +69,8 @@ static hg_status parse_file(const char *path, parse_text *parse, hg_model_config
     return status;
 }
 
+/* Both configs and the model's tokens and form, before any of the weights is looked at: most wrong
+ * folders end here, and their message then names a field instead of a tensor. */
 static hg_status read_configs(hg_model *model, hg_error *error)
 {
     char path[HG_PATH_MAX];
@@ -151,10 +155,12 @@ static hg_status take_head(hg_model *model, hg_error *error)
     return HG_OK;
 }
 
+/* Norms and projections of one block. */
 static hg_status take_layer(hg_model *model, uint32_t index, hg_error *error)
 {
     char name[HG_LIMIT_TENSOR_NAME];
     hg_tensors *set = &model->owned->tensors;
+    assert(index < model->weights.shape.layers);
     hg_layer *layer = &model->owned->layer[index];
     snprintf(name, sizeof name, "model.layers.%u.input_layernorm.weight", index);
     hg_status status = take_norm(model, name, &layer->attention_norm, error);
@@ -173,10 +179,13 @@ static hg_status take_layer(hg_model *model, uint32_t index, hg_error *error)
     return status;
 }
 
+/* Everything that the architecture has, then the question what is left, and last the fingerprint,
+ * which reads every byte. */
 static hg_status take_weights(hg_model *model, hg_error *error)
 {
     struct hg_model_owned *owned = model->owned;
     hg_weights *w = &model->weights;
+    assert(owned->config.shape.layers > 0 && owned->config.shape.head_dim % 2 == 0);
     w->shape = owned->config.shape;
     hg_status status = hg_tensors_open_model(model->path, &owned->tensors, error);
     if (status) return status;

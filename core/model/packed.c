@@ -1,4 +1,9 @@
-/* packed.c: quantization_config first, then per layer codes, scales and zero points. */
+/* packed.c: quantization_config first, then per layer codes, scales and zero points.
+ *
+ * Exactness is the rule here: the device form must give the weights that the file means, to the
+ * last bit. Codes are not touched, scales are converted only if F16 holds them, and an offset only
+ * if F16 holds the product. Anything else is refused rather than rounded.
+ */
 #include "core/model/packed.h"
 
 #include <assert.h>
@@ -17,6 +22,7 @@ static hg_status expect_off(const hg_json *at, const char *field, const char *wh
     return hg_json_fail(at, field, HG_ERROR_UNSUPPORTED, "%s are not supported", what);
 }
 
+/* An option of which we know one value; absent it must be allowed to mean that value. */
 static hg_status expect_word(const hg_json *at, const char *field, hg_json_need need,
                              const char *expected)
 {
@@ -42,6 +48,7 @@ static hg_status check_order(const hg_json *weights)
     return status;
 }
 
+/* QuantizationArgs of compressed_tensors: what one code means. */
 static hg_status parse_weights(const hg_json *weights, hg_quantization *out)
 {
     uint32_t bits = 0, group = 0;
@@ -118,6 +125,7 @@ typedef struct part {
     hg_tensor tensor;
 } part;
 
+/* Takes module.suffix as out->want describes it. */
 static hg_status take_part(hg_tensors *set, const hg_packed_want *want, const char *suffix,
                            part *out, hg_error *error)
 {
@@ -157,6 +165,7 @@ static hg_status scales_to_f16(hg_tensors *set, const hg_tensor *tensor, const u
     uint16_t *half = hg_memory_alloc(&set->memory, count, sizeof *half);
     if (!half) return hg_fail(error, HG_ERROR_MEMORY, "%s: no memory for scales", set->path);
     const hg_matrix from = hg_tensor_matrix(tensor);
+    assert(from.type == HG_F32 || from.type == HG_BF16);
     for (size_t i = 0; i < count; i++) {
         float scale = from.type == HG_F32 ? ((const float *)from.data)[i]
                                           : hg_bf16_to_f32(((const uint16_t *)from.data)[i]);
@@ -178,6 +187,7 @@ static hg_status make_offsets(hg_tensors *set, const hg_packed_want *want, const
     const uint8_t bits = want->quantization.bits;
     const size_t groups = want->columns / want->quantization.group, per_word = 32 / bits;
     const uint32_t *word = (const void *)zero->tensor.data; /* [rows / per_word, groups] */
+    assert(out->scales && zero->tensor.bytes >= want->rows / per_word * groups * sizeof *word);
     uint16_t *offsets = hg_memory_alloc(&set->memory, want->rows * groups, sizeof *offsets);
     if (!offsets) return hg_fail(error, HG_ERROR_MEMORY, "%s: no memory for offsets", set->path);
     for (size_t i = 0; i < want->rows * groups; i++) {
@@ -195,6 +205,7 @@ static hg_status make_offsets(hg_tensors *set, const hg_packed_want *want, const
     return HG_OK;
 }
 
+/* Zero points are packed down the rows: rows is rounded up to whole words. */
 static hg_status take_offsets(hg_tensors *set, const hg_packed_want *want, hg_linear *out,
                               hg_error *error)
 {
@@ -254,6 +265,7 @@ hg_status hg_packed_take(hg_tensors *set, const hg_packed_want *want, hg_linear 
     if (!status) status = hg_tensors_check_finite(set, &scales.tensor, error);
     if (!status) status = check_shape(set, want, error);
     if (status) return status;
+    assert(scales.tensor.shape[1] * q->group == want->columns);
     *out = (hg_linear){.codes = codes.tensor.data,
                        .rows = want->rows,
                        .columns = want->columns,

@@ -1,4 +1,8 @@
-/* pattern.c: ICU's uregex behind three functions. */
+/* pattern.c: ICU's uregex behind three functions.
+ *
+ * ICU matches UTF-16 and keeps a pointer to the text, so a pattern carries the last text with it.
+ * Backtracking is bounded twice: in steps by us, in memory by ICU's own default of 8 MB.
+ */
 #include "core/model/pattern.h"
 
 #include <assert.h>
@@ -62,6 +66,7 @@ hg_status hg_pattern_matches(hg_pattern *pattern, const char *text, bool *out, h
     int32_t length;
     u_strFromUTF8(pattern->text, HG_LIMIT_TENSOR_NAME, &length, text, -1, &code);
     assert(U_SUCCESS(code));
+    assert(length < HG_LIMIT_TENSOR_NAME);
     uregex_setText(pattern->regex, pattern->text, length, &code);
     *out = uregex_matches(pattern->regex, 0, &code);
     if (U_SUCCESS(code)) return HG_OK;

@@ -1,5 +1,10 @@
 /* plugin.c: plugin.json field by field, and the digest of its folder. Strings stay in the JSON
- * document, which the plugin keeps. */
+ * document, which the plugin keeps.
+ *
+ * Unknown fields are ignored, so that plugin.json may grow; the schema's name changes when an old
+ * reader would misunderstand a new file. Whether tags, template, stop tokens and rules make sense
+ * together is for core/text and core/translate, who know the tokenizer and ICU.
+ */
 #include "core/model/plugin.h"
 
 #include <assert.h>
@@ -19,6 +24,7 @@ struct hg_plugin_owned {
     const char *stop[HG_LIMIT_STOP_TOKENS];
 };
 
+/* Asked first: of another schema no other field means anything. */
 static hg_status check_schema(const hg_json *at)
 {
     const char *schema;
@@ -50,6 +56,7 @@ static bool is_tag(const char *tag)
     return length > 0 && length < HG_LIMIT_TAG && !tag[length] && tag[0] != '-';
 }
 
+/* A language plugin has a language; a task has none. */
 static hg_status read_kind(const hg_json *at, hg_plugin *plugin)
 {
     const char *kind;
@@ -68,10 +75,12 @@ static hg_status read_kind(const hg_json *at, hg_plugin *plugin)
     return status;
 }
 
+/* sources and stop; a task may serve any source. */
 static hg_status read_lists(const hg_json *at, hg_plugin *plugin)
 {
     json_t *sources, *stop;
     struct hg_plugin_owned *owned = plugin->owned;
+    assert(owned && plugin->sources == owned->sources);
     hg_status status = hg_json_array(at, "sources", HG_JSON_REQUIRED, HG_JSON_STRINGS,
                                      HG_LIMIT_PLUGIN_SOURCES, &sources);
     if (!status)
@@ -97,6 +106,7 @@ static hg_status read_lists(const hg_json *at, hg_plugin *plugin)
     return HG_OK;
 }
 
+/* The base it was trained on. Whether it fits is decided by shapes; these are for the gate. */
 static hg_status read_base(const hg_json *at, hg_plugin *plugin)
 {
     hg_json base;
@@ -116,6 +126,7 @@ static hg_status read_base(const hg_json *at, hg_plugin *plugin)
     return status;
 }
 
+/* Texts with their bounds. An absent rules object leaves both rules empty. */
 static hg_status read_texts(const hg_json *at, hg_plugin *plugin)
 {
     hg_json rules;
@@ -194,11 +205,13 @@ void hg_plugin_close(hg_plugin *plugin)
     free(plugin);
 }
 
+/* Filter of scandir: everything but the folder and its parent. */
 static int skip_dots(const struct dirent *entry)
 {
     return strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
 }
 
+/* strcmp, not strcoll: the digest must not depend on the locale. */
 static int by_bytes(const struct dirent **left, const struct dirent **right)
 {
     return strcmp((*left)->d_name, (*right)->d_name);

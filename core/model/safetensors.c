@@ -1,4 +1,8 @@
-/* safetensors.c: header first, then each tensor by itself, then all of them against each other. */
+/* safetensors.c: header first, then each tensor by itself, then all of them against each other.
+ *
+ * Nothing of the data is touched here, so opening a file of any size costs its header only. All
+ * arithmetic on sizes from the file is in 64 bits and checked for overflow before it is used.
+ */
 #include "core/model/safetensors.h"
 
 #include <assert.h>
@@ -39,6 +43,7 @@ typedef struct place {
     hg_error *error;
 } place;
 
+/* dtype must be a name of the table; an unknown one has an unknown size. */
 static hg_status read_type(const place *in, hg_tensor *tensor, const json_t *entry)
 {
     const char *name = json_string_value(json_object_get(entry, "dtype"));
@@ -77,6 +82,7 @@ static hg_status read_shape(const place *in, hg_tensor *tensor, const json_t *en
     return HG_OK;
 }
 
+/* data_offsets must lie in the data and be as long as shape and type say. */
 static hg_status read_offsets(const place *in, hg_tensor *tensor, const json_t *entry,
                               uint64_t bits)
 {
@@ -100,11 +106,13 @@ static hg_status read_offsets(const place *in, hg_tensor *tensor, const json_t *
                        "%s",
                        in->path, tensor->name, (unsigned long long)(end - begin),
                        (unsigned long long)bits, types[tensor->type].name);
+    assert(end - begin <= in->size);
     tensor->data = in->data + begin;
     tensor->bytes = end - begin;
     return HG_OK;
 }
 
+/* One entry of the header. bits links the steps: shape times type, compared with the offsets. */
 static hg_status read_tensor(const place *in, const char *name, const json_t *entry,
                              hg_tensor *tensor)
 {
@@ -122,6 +130,7 @@ static hg_status read_tensor(const place *in, const char *name, const json_t *en
     return status ? status : read_offsets(in, tensor, entry, bits);
 }
 
+/* Order of the data, for check_cover. */
 static int by_place(const void *left, const void *right)
 {
     const hg_tensor *a = left, *b = right;
@@ -129,6 +138,7 @@ static int by_place(const void *left, const void *right)
     return a->bytes < b->bytes ? -1 : a->bytes > b->bytes; /* empty ones stand before */
 }
 
+/* Order of hg_safetensors_find's binary search. */
 static int by_name(const void *left, const void *right)
 {
     return strcmp(((const hg_tensor *)left)->name, ((const hg_tensor *)right)->name);
@@ -155,6 +165,7 @@ static hg_status check_cover(const place *in, hg_tensor *tensor, uint32_t tensor
     return HG_OK;
 }
 
+/* Reads all entries into a sorted table. The names stay in the JSON header, which out owns. */
 static hg_status read_table(const place *in, json_t *header, hg_safetensors *out)
 {
     size_t entries = json_object_size(header);
@@ -186,7 +197,7 @@ hg_status hg_safetensors_parse(const uint8_t *bytes, size_t size, const char *pa
         return hg_fail(error, HG_ERROR_FORMAT,
                        "%s: %zu bytes, too short for a safetensors file's 8 bytes of header length",
                        path, size);
-    uint64_t length = 0;
+    uint64_t length = 0; /* little endian, whatever we run on */
     for (int i = LENGTH_BYTES - 1; i >= 0; i--) length = length << 8 | bytes[i];
     if (length > HG_LIMIT_SAFETENSORS_HEADER)
         return hg_fail(error, HG_ERROR_FORMAT,
@@ -203,6 +214,7 @@ hg_status hg_safetensors_parse(const uint8_t *bytes, size_t size, const char *pa
         hg_json_parse((const char *)bytes + LENGTH_BYTES, length, path, &root, error);
     if (status) return status;
     const place in = {path, bytes + LENGTH_BYTES + length, size - LENGTH_BYTES - length, error};
+    assert(in.data + in.size == bytes + size);
     out->header = root.object;
     status = read_table(&in, root.object, out);
     if (status) hg_safetensors_close(out);

@@ -1,4 +1,8 @@
-/* tensors.c: taking tensors, with one wording for each way in which a file can disappoint. */
+/* tensors.c: taking tensors, with one wording for each way in which a file can disappoint.
+ *
+ * A set is one file or a few shards, so a name is looked up in each in turn; a tensor that two
+ * shards hold is taken from the first, and the second is then refused as left over.
+ */
 #include "core/model/tensors.h"
 
 #include <assert.h>
@@ -44,11 +48,14 @@ static hg_status add_shard(hg_tensors *set, const char *folder, const char *name
     return status;
 }
 
+/* Order of the fingerprint's lines. */
 static int by_path(const void *left, const void *right)
 {
     return strcmp(((const hg_safetensors *)left)->path, ((const hg_safetensors *)right)->path);
 }
 
+/* The index maps tensor names to files. Only the set of files is taken from it: where a tensor lies
+ * the files say themselves. */
 static hg_status open_shards(const char *folder, const char *index, hg_tensors *out,
                              hg_error *error)
 {
@@ -79,6 +86,7 @@ out:
     return status;
 }
 
+/* One file is preferred to an index, as in transformers. */
 hg_status hg_tensors_open_model(const char *folder, hg_tensors *out, hg_error *error)
 {
     char path[HG_PATH_MAX], other[HG_PATH_MAX];
@@ -106,6 +114,7 @@ void hg_tensors_close(hg_tensors *set)
     *set = (hg_tensors){0};
 }
 
+/* path, unless NULL, becomes the file that holds the tensor, for messages. */
 static hg_tensor *find(const hg_tensors *set, const char *name, const char **path)
 {
     for (uint32_t i = 0; i < set->files; i++) {
@@ -148,6 +157,7 @@ static void show_types(unsigned wanted, char *text)
                              hg_tensor_type_name((hg_tensor_type)t));
 }
 
+/* Type first: of a tensor in another form the type says more than the shape does. */
 static hg_status check_want(const hg_tensor *tensor, const hg_tensor_want *want, const char *path,
                             hg_error *error)
 {
@@ -171,7 +181,7 @@ hg_status hg_tensors_take(hg_tensors *set, const hg_tensor_want *want, hg_tensor
 {
     const char *path = set->path;
     char expected[128];
-    assert(want->dimensions <= 2);
+    assert(want->dimensions <= 2 && want->types != 0 && want->because);
     hg_tensor *tensor = find(set, want->name, &path);
     if (!tensor) {
         show_shape(want->shape, want->dimensions, expected);
@@ -185,6 +195,7 @@ hg_status hg_tensors_take(hg_tensors *set, const hg_tensor_want *want, hg_tensor
     tensor->taken = true;
     *out = *tensor;
     if ((uintptr_t)tensor->data % (hg_tensor_type_bits(tensor->type) / 8) == 0) return HG_OK;
+    /* Rare: writers pad the header, but the format does not ask for it. */
     uint8_t *copy = hg_memory_alloc(&set->memory, tensor->bytes, 1);
     if (!copy) return hg_fail(error, HG_ERROR_MEMORY, "%s: no memory", path);
     memcpy(copy, tensor->data, tensor->bytes);
@@ -211,6 +222,7 @@ static bool halves_finite(const uint16_t *half, size_t count, uint16_t exponent)
     return !bad;
 }
 
+/* The same for F32. */
 static bool words_finite(const uint32_t *word, size_t count)
 {
     unsigned bad = 0;
@@ -236,6 +248,7 @@ hg_status hg_tensors_check_finite(const hg_tensors *set, const hg_tensor *tensor
 hg_matrix hg_tensor_matrix(const hg_tensor *tensor)
 {
     assert(tensor->dimensions == 2 && (HG_TENSOR_FLOATS >> tensor->type & 1));
+    assert(tensor->shape[0] <= UINT32_MAX && tensor->shape[1] <= UINT32_MAX);
     return (hg_matrix){.data = tensor->data,
                        .rows = (uint32_t)tensor->shape[0],
                        .columns = (uint32_t)tensor->shape[1],
@@ -248,6 +261,7 @@ const float *hg_tensors_to_f32(hg_tensors *set, const hg_tensor *tensor)
 {
     assert(HG_TENSOR_FLOATS >> tensor->type & 1);
     size_t count = tensor->bytes / (hg_tensor_type_bits(tensor->type) / 8);
+    assert((uintptr_t)tensor->data % (hg_tensor_type_bits(tensor->type) / 8) == 0);
     float *out = hg_memory_alloc(&set->memory, count, sizeof *out);
     if (!out) return NULL;
     const uint16_t *half = (const void *)tensor->data;
