@@ -68,7 +68,7 @@ client.on('languages', ({ languages, model }) => {
   }
   picker.offer(offered);
   cards.arrange(picker.selected);
-  showModel(model);
+  showModel({ model, languages });
   /* Typed before the service was there, or restored by the browser. */
   if (!current && typing.text.trim()) typing.again();
 });

@@ -9,8 +9,9 @@ export const EXAMPLES = [
   'Can you help me?',
   'She is reading a book.',
   "I'm looking for my keys.",
-  'Where can I buy a ticket?',
-  'The children are playing in the garden.',
+  "I'd like to go home.",
+  "We can't talk now.",
+  'He has a dog.',
 ];
 
 const byId = (id) => document.getElementById(id);
@@ -76,11 +77,13 @@ export function showBatch(batch) {
   );
 }
 
-/** @param {object} model of session.ready */
-export function showModel(model) {
-  const { name, device, licence, notice } = model ?? {};
-  const what = device ? `${name} on ${device}` : name;
-  byId('model').textContent = [what, licence, notice].filter(Boolean).join(' · ');
+/** What runs, and whose work it rests on: each licence and attribution once.
+ *  @param {{model: object, languages: object[]}} session of session.ready */
+export function showModel({ model, languages }) {
+  const { name, device, licence, notice } = model;
+  const rights = languages.flatMap((language) => [language.licence, language.attribution]);
+  byId('model').textContent = [...new Set([`${name} on ${device}`, licence, notice, ...rights])]
+    .filter(Boolean).join(' · ');
 }
 
 export function examples(put) {

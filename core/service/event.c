@@ -176,6 +176,8 @@ hg_status hg_languages_print(const hg_language_view *view, uint32_t count, hg_bu
         hg_json_end_array(&json);
         hg_json_put_text(&json, "plugin", view[i].plugin);
         hg_json_put_integer(&json, "generation", view[i].generation);
+        if (view[i].licence) hg_json_put_text(&json, "licence", view[i].licence);
+        if (view[i].attribution) hg_json_put_text(&json, "attribution", view[i].attribution);
         hg_json_end_object(&json);
     }
     hg_json_end_array(&json);
