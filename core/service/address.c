@@ -54,7 +54,7 @@ hg_status hg_address_parse(const char *text, hg_address *out, hg_error *error)
                        "--listen %s: expected HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080",
                        text);
     out->port = (uint16_t)port;
-    if (strcasecmp(out->host, "localhost") == 0) strcpy(out->host, "127.0.0.1");
+    if (strcasecmp(out->host, "localhost") == 0) memcpy(out->host, "127.0.0.1", sizeof "127.0.0.1");
     out->v6 = is_loopback_v6(out->host);
     if (!out->v6 && !is_loopback_v4(out->host))
         return hg_fail(error, HG_ERROR_ARGUMENT,

@@ -267,7 +267,8 @@ static bool load_json(const char *bytes, size_t count, hg_message *out, hg_refus
         /* The parser quotes what it found, cut at any byte: that part is left out. */
         char *quote = strstr(problem.text, " near ");
         if (quote) *quote = '\0';
-        if (strstr(problem.text, "uplicate")) strcpy(problem.text, "a member stands twice");
+        if (strstr(problem.text, "uplicate"))
+            snprintf(problem.text, sizeof problem.text, "a member stands twice");
         return hg_message_refuse(refusal, HG_CODE_bad_json, "not JSON at byte %d: %s",
                                  problem.position, problem.text);
     }

@@ -81,7 +81,10 @@ static const char *const end_labels[HG_LANE_ENDS] = {
     [HG_LANE_END_FAILED] = "failed",
 };
 
-static const double bounds[HG_METRIC_BUCKETS - 1] = HG_METRIC_BOUNDS;
+/* Upper bounds of the latency histograms, in seconds: from a step of the small model to a long
+ * sentence of a large one. */
+static const double bounds[HG_METRIC_BUCKETS - 1] = {0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1,
+                                                     0.2,   0.5,   1,     2,    5,    10};
 
 void hg_histogram_add(hg_histogram *histogram, double seconds)
 {

@@ -11,13 +11,7 @@
 #include "core/base/buf.h"
 #include "core/translate/translate.h"
 
-/* Upper bounds of the latency histograms, in seconds: from a step of the small model to a long
- * sentence of a large one. */
-#define HG_METRIC_BOUNDS                                                                           \
-    {                                                                                              \
-        0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10                          \
-    }
-#define HG_METRIC_BUCKETS 14 /* the bounds and +Inf */
+#define HG_METRIC_BUCKETS 14 /* the bounds of metrics.c and +Inf */
 
 typedef struct hg_histogram {
     uint64_t bucket[HG_METRIC_BUCKETS]; /* not cumulative */
@@ -25,9 +19,11 @@ typedef struct hg_histogram {
 } hg_histogram;
 
 enum {
-#define HG_METRIC_ONE(name, retry, meaning) +1
-    HG_METRIC_CODES = 1 HG_CODES(HG_METRIC_ONE), /* hg_code values, HG_CODE_NONE counted */
-#undef HG_METRIC_ONE
+    HG_METRIC_CODE_NONE,
+#define HG_METRIC_CODE(name, retry, meaning) HG_METRIC_CODE_##name,
+    HG_CODES(HG_METRIC_CODE)
+#undef HG_METRIC_CODE
+        HG_METRIC_CODES, /* hg_code values, HG_CODE_NONE counted */
 };
 
 typedef enum hg_lane_end {

@@ -58,8 +58,11 @@ hg_status hg_out_queue_push(hg_out_queue *queue, const char *bytes, size_t count
 {
     size_t held = held_bytes(count, key);
     if (key) replace_snapshot(queue, key);
-    while (held > queue->maximum - queue->bytes && !TAILQ_EMPTY(&queue->snapshots))
-        drop_snapshot(queue, TAILQ_FIRST(&queue->snapshots));
+    hg_out_message *next, *oldest = TAILQ_FIRST(&queue->snapshots);
+    for (; oldest && held > queue->maximum - queue->bytes; oldest = next) {
+        next = TAILQ_NEXT(oldest, snapshots);
+        drop_snapshot(queue, oldest);
+    }
     if (held > queue->maximum - queue->bytes) {
         if (!key) return HG_ERROR_LIMIT;
         queue->dropped++;
@@ -72,7 +75,7 @@ hg_status hg_out_queue_push(hg_out_queue *queue, const char *bytes, size_t count
     memcpy(message->bytes + HG_OUT_HEADROOM, bytes, count);
     if (key) {
         message->key = message->bytes + HG_OUT_HEADROOM + count;
-        strcpy(message->key, key);
+        memcpy(message->key, key, strlen(key) + 1);
         TAILQ_INSERT_TAIL(&queue->snapshots, message, snapshots);
     }
     TAILQ_INSERT_TAIL(&queue->all, message, all);

@@ -115,7 +115,7 @@ hg_status hg_session_new(hg_session_shared *shared, void *connection, hg_session
     session->shared = shared;
     session->connection = connection;
     session->incoming = hg_buf_new(HG_LIMIT_FRAME);
-    strcpy(session->source, "auto");
+    memcpy(session->source, "auto", sizeof "auto");
     hg_out_queue_init(&session->queue, HG_LIMIT_OUT_QUEUE);
     hg_status status = HG_OK;
     if (!random_hex(session->name, 16) || !random_hex(session->key, 32))
@@ -186,6 +186,9 @@ static bool handle_translate(hg_session *session, const hg_message *message, int
 
 static bool handle_update(hg_session *session, const hg_message *message, hg_refusal *refusal)
 {
+    /* The table bounds it in characters; a tag is ASCII, so more bytes than that are none. */
+    if (message->source && strlen(message->source) >= sizeof session->source)
+        return hg_message_refuse(refusal, HG_CODE_bad_field, "source is not a language tag");
     char *copy[HG_LIMIT_LANES];
     for (uint32_t i = 0; i < message->targets; i++) {
         copy[i] = strdup(message->target[i]);
@@ -198,10 +201,7 @@ static bool handle_update(hg_session *session, const hg_message *message, hg_ref
         memcpy(session->target, copy, message->targets * sizeof *copy);
         session->targets = message->targets;
     }
-    /* The table bounds it in characters; a tag is ASCII, so more bytes than that are none. */
-    if (message->source && strlen(message->source) >= sizeof session->source)
-        return hg_message_refuse(refusal, HG_CODE_bad_field, "source is not a language tag");
-    if (message->source) strcpy(session->source, message->source);
+    if (message->source) memcpy(session->source, message->source, strlen(message->source) + 1);
     return true;
 }
 

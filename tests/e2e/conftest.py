@@ -128,14 +128,20 @@ def service(request, tmp_path_factory):
 
 
 @pytest.fixture
-def own_service(request, tmp_path):
-    """A service for one test that ends it."""
+def fresh_service(request, tmp_path):
+    """A service for one test, just started: perhaps it does not even listen yet."""
     found = Service(request.config.getoption("--binary"), tmp_path)
     try:
-        found.wait_ready()
         yield found
     finally:
         found.stop()
+
+
+@pytest.fixture
+def own_service(fresh_service):
+    """A service for one test that ends it."""
+    fresh_service.wait_ready()
+    return fresh_service
 
 
 @pytest.fixture(autouse=True)

@@ -2,6 +2,7 @@
 import asyncio
 import json
 import random
+import resource
 
 import pytest
 import websockets
@@ -10,6 +11,7 @@ from websockets.frames import OP_BINARY, OP_CONT, OP_TEXT
 from client import SUBPROTOCOL, TIMEOUT_S, check_counts, connect, run
 
 FUZZED_FRAMES = 10_000
+SESSIONS = 2000  # HG_LIMIT_SESSIONS
 
 
 # ---- upgrades ----
@@ -263,6 +265,32 @@ async def test_flood_gets_busy_not_harm(service):
                 assert len(events) == 1 and events[0]["code"] == "busy" and events[0]["retry"]
             else:
                 check_counts(events, ["de", "fr", "ja"])
+
+
+@run
+async def test_too_many_sessions(service):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < SESSIONS + 200:
+        pytest.skip(f"only {hard} open files are allowed here")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, SESSIONS + 200), hard))
+    options = {"subprotocols": [SUBPROTOCOL], "ping_interval": None, "open_timeout": TIMEOUT_S}
+    clients = []
+    try:
+        before = int(service.metric("hydraglot_sessions"))
+        while len(clients) < SESSIONS - before:
+            count = min(100, SESSIONS - before - len(clients))
+            opening = [websockets.connect(service.ws_url, **options) for _ in range(count)]
+            clients += await asyncio.gather(*opening)
+        assert service.metric("hydraglot_sessions") == SESSIONS
+        extra = await websockets.connect(service.ws_url, **options)
+        await asyncio.wait_for(extra.wait_closed(), TIMEOUT_S)
+        assert extra.close_code == 4009
+        await clients.pop().close()
+        async with connect(service) as client:
+            check_counts(await client.translate("m1", 1, "Yes.", ["de"], source="en"), ["de"])
+    finally:
+        await asyncio.gather(*(ws.close() for ws in clients))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 # ---- ten thousand frames ----

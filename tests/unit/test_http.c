@@ -114,7 +114,7 @@ static int make_root(void **state)
     assert_int_equal(symlink("../secret.txt", path), 0);
     snprintf(path, sizeof path, "%s/web/in.js", root);
     assert_int_equal(symlink("app.js", path), 0);
-    strcat(root, "/web");
+    memcpy(root + strlen(root), "/web", sizeof "/web");
     return 0;
 }
 

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -161,28 +162,30 @@ static void test_lengths_are_code_points(void **state)
 static void test_too_many_targets(void **state)
 {
     (void)state;
-    char text[1024] = "{\"type\":\"session.update\",\"targets\":[\"de\"";
-    for (int i = 1; i < HG_LIMIT_LANES; i++) strcat(text, ",\"de\"");
-    size_t end = strlen(text);
-    strcat(text, "]}");
-    hg_message m = good(text);
+    hg_buf buf = hg_buf_new(4096);
+    const char *start = "{\"type\":\"session.update\",\"targets\":[\"de\"";
+    assert_int_equal(hg_buf_append_text(&buf, start), HG_OK);
+    for (int i = 1; i < HG_LIMIT_LANES; i++)
+        assert_int_equal(hg_buf_append_text(&buf, ",\"de\""), HG_OK);
+    size_t end = buf.length;
+    assert_int_equal(hg_buf_append_text(&buf, "]}"), HG_OK);
+    hg_message m = good(buf.data);
     assert_int_equal(m.targets, HG_LIMIT_LANES);
     hg_message_free(&m);
-    strcpy(text + end, ",\"de\"]}");
-    bad(text, HG_CODE_too_many_targets, "targets");
+    buf.length = end;
+    assert_int_equal(hg_buf_append_text(&buf, ",\"de\"]}"), HG_OK);
+    bad(buf.data, HG_CODE_too_many_targets, "targets");
+    hg_buf_free(&buf);
 }
 
 static void test_depth_is_bounded(void **state)
 {
     (void)state;
-    char text[256] = "{\"type\":\"ping\",\"t\":";
-    size_t start = strlen(text);
-    for (int i = 0; i < HG_LIMIT_JSON_DEPTH - 1; i++) text[start + (size_t)i] = '[';
-    for (int i = 0; i < HG_LIMIT_JSON_DEPTH - 1; i++) strcat(text, "]");
-    strcat(text, "}");
+    const char *text = "{\"type\":\"ping\",\"t\":[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]}";
+    static_assert(HG_LIMIT_JSON_DEPTH == 16, "the brackets of this test");
     hg_message m = good(text);
     hg_message_free(&m);
-    strcpy(text, "{\"type\":\"ping\",\"t\":[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]}");
+    text = "{\"type\":\"ping\",\"t\":[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]}";
     bad(text, HG_CODE_bad_json, "deeper");
     /* Brackets and escaped quotes inside of strings do not count. */
     m = good("{\"type\":\"ping\",\"t\":\"\\\\\\\"[[[[[[[[[[[[[[[[[[\\\\\"}");
@@ -213,15 +216,16 @@ static json_t *read_back(hg_buf *buf, const char *members)
     json_error_t problem;
     json_t *root = json_loadb(buf->data, buf->length, JSON_REJECT_DUPLICATES, &problem);
     if (!root) fail_msg("%s: %s", buf->data, problem.text);
-    char found[512] = "";
+    hg_buf found = hg_buf_new(1024);
     const char *name;
     json_t *value;
     json_object_foreach(root, name, value)
     {
-        strcat(found, name);
-        strcat(found, " ");
+        (void)value;
+        assert_int_equal(hg_buf_printf(&found, "%s ", name), HG_OK);
     }
-    assert_string_equal(found, members);
+    assert_string_equal(hg_buf_text(&found), members);
+    hg_buf_free(&found);
     hg_buf_free(buf);
     return root;
 }
