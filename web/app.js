@@ -21,7 +21,10 @@ let source = 'en';
 
 const typing = new Typing(byId('text'), { send, clear });
 const picker = new Picker({
-  button: byId('picker-button'), words: byId('picker-words'), panel: byId('picker-panel'), changed: pick,
+  button: byId('picker-button'),
+  words: byId('picker-words'),
+  panel: byId('picker-panel'),
+  changed: pick,
 });
 
 function send(text, final) {

@@ -73,7 +73,9 @@ class Card {
     const { committed = '', text = '', status = 'empty', rev } = translation ?? {};
     let tentative = text.slice(committed.length);
     /* Until new text has said otherwise, the end of the old one stays where it is. */
-    if (status === 'running' && this.#shown.startsWith(text)) tentative += this.#shown.slice(text.length);
+    if (status === 'running' && this.#shown.startsWith(text)) {
+      tentative += this.#shown.slice(text.length);
+    }
     const timed = status === 'ok' && translation.total_ms !== undefined;
     this.#shown = committed + tentative;
     this.element.dataset.state = status;
@@ -141,7 +143,7 @@ export class Cards {
     this.#list.style.removeProperty('--lines');
   }
 
-  /** Keeps room for a translation of this source; the room shrinks only when the text is cleared. */
+  /** Keeps room for a translation of this source; it shrinks only when the text is cleared. */
   reserve(source) {
     const sample = this.#list.querySelector('.text');
     if (!sample) return;

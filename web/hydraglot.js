@@ -342,7 +342,7 @@ export class Hydraglot extends EventTarget {
 
   #done(event) {
     const newest = event.rev === this.#sentences.get(event.id)?.rev;
-    /* Superseded, say: the newer revision's text is on its way, and the old text stands till then. */
+    /* Superseded, say: newer text is on its way, and the old one stands till then. */
     if (event.status !== 'ok' && !newest) return;
     const found = this.#find(event);
     if (!found) return;

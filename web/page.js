@@ -36,8 +36,9 @@ export class Connection {
     byId('connection').dataset.state = down ? 'waiting' : state;
     byId('connection-words').textContent = down ? CONNECTION.waiting : CONNECTION[state];
     if (state === 'ready') this.#banner(null);
-    else if (state === 'denied') this.#banner('The service no longer accepts this page. Load it again.');
-    else if (state === 'waiting') {
+    else if (state === 'denied') {
+      this.#banner('The service no longer accepts this page. Load it again.');
+    } else if (state === 'waiting') {
       this.#timer ||= setTimeout(() => {
         this.#banner('The service is not answering. Your text is safe, and the page keeps trying.');
       }, BANNER_MS);
