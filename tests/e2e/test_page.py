@@ -32,7 +32,7 @@ return Object.fromEntries([...document.querySelectorAll('.card')].map((card) => 
 }));"""
 
 # Writes down what every card shows after each change, and every layout shift of an element. Text
-# whose first words become solid is not one: its tentative node begins further on, and nothing moves.
+# whose first words become solid is none: its tentative node begins further on, but nothing moves.
 WATCH = """
 window.seen = [];
 window.shifts = [];
@@ -127,7 +127,7 @@ def test_a_typed_sentence_is_read_in_nine_cards(page):
         assert WORDS[tag] in card["committed"], (tag, card["committed"])
         assert card["tentative"] == "" and card["reason"] == ""
         assert (card["lang"], card["dir"]) == (tag, "ltr")
-        assert re.fullmatch(r"[\d.]+(\u202fm?s)? / [\d.]+\u202fm?s", card["latency"]), card["latency"]
+        assert re.fullmatch(r"[\d.]+(\u202fm?s)? / [\d.]+\u202fm?s", card["latency"]), card
     assert (cards["de"]["native"], cards["de"]["english"]) == ("Deutsch", "German")
     assert cards["es"]["native"] == "Español"
     batch = page.find("#batch").text
@@ -140,8 +140,8 @@ def test_a_typed_sentence_is_read_in_nine_cards(page):
 
 def test_nothing_is_loaded_from_elsewhere(page):
     page.translate(SENTENCE)
-    asked = [json.loads(entry["message"])["message"] for entry in page.driver.get_log("performance")]
-    urls = {message["params"]["request"]["url"] for message in asked
+    log = [json.loads(entry["message"])["message"] for entry in page.driver.get_log("performance")]
+    urls = {message["params"]["request"]["url"] for message in log
             if message["method"] == "Network.requestWillBeSent"}
     assert any(url.endswith("/hydraglot.js") for url in urls)
     assert {url for url in urls if not url.startswith(page.service.url)} == set()
@@ -233,17 +233,17 @@ def luminance(colour):
 
 def contrast(page, selector, ground):
     colours = page.driver.execute_script("""
-        return [getComputedStyle(document.querySelector(arguments[0])).color,
-          getComputedStyle(document.querySelector(arguments[1])).backgroundColor]""", selector, ground)
+        const style = (selector) => getComputedStyle(document.querySelector(selector));
+        return [style(arguments[0]).color, style(arguments[1]).backgroundColor]""",
+        selector, ground)
     light, dark = sorted(map(luminance, colours), reverse=True)
     return (light + 0.05) / (dark + 0.05)
 
 
 def test_light_and_dark_are_readable_and_remembered(page):
-    texts = [(selector, ".cards") for selector in (".committed", ".tentative", ".english", ".latency",
-                                                   ".reason")]
-    texts += [("#text", ".source"), (".chip", ".source"), (".notice", ".source"), (".hint", ".source"),
-              ("#model", "body"), ("#connection", "body")]
+    grounds = {".cards": (".committed", ".tentative", ".english", ".latency", ".reason"),
+               ".source": ("#text", ".chip", ".notice", ".hint"), "body": ("#model", "#connection")}
+    texts = [(selector, ground) for ground, of in grounds.items() for selector in of]
     for theme in ("light", "dark"):
         assert page.find("html").value_of_css_property("color-scheme") in (theme, "light dark")
         for selector, ground in texts:  # colours may fade over for a moment
@@ -257,7 +257,8 @@ def test_light_and_dark_are_readable_and_remembered(page):
 
 def test_copying(page):
     page.driver.execute_cdp_cmd("Browser.grantPermissions", {
-        "permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"], "origin": page.service.url})
+        "permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"],
+        "origin": page.service.url})
     german = page.translate(SENTENCE)["de"]["text"]
     button = page.find(".card[data-language=de] .copy")
     button.click()
