@@ -65,6 +65,7 @@ async def test_languages_changed(fresh_service):
             fresh_service.get("/healthz")
             break
         except OSError:
+            assert fresh_service.process.poll() is None, fresh_service.log.read_text()
             await asyncio.sleep(0.001)
     async with connect(fresh_service) as client:
         languages = client.ready["languages"]
