@@ -157,6 +157,7 @@ hg_status hg_store_open(const char *folder, hg_store **out, hg_error *error)
     *out = NULL;
     hg_status status = store_new(folder, &store, error);
     if (status) return status;
+    assert(store);
     status = hg_folder_make(folder, error);
     if (!status) status = lock_folder(folder, &store->lock_fd, error);
     if (!status)
@@ -181,6 +182,7 @@ hg_status hg_store_open_read(const char *folder, hg_store **out, hg_error *error
     *out = NULL;
     hg_status status = store_new(folder, &store, error);
     if (status) return status;
+    assert(store);
     if (!hg_file_exists(store->path)) {
         status = hg_fail(error, HG_ERROR_NOT_FOUND,
                          "%s: there is no database here; start `hydraglot serve` once on this "

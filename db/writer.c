@@ -10,7 +10,7 @@
  * Guarded by `queue`: the list, its counts and `closing`.
  */
 #include <assert.h>
-#include <errno.h>
+#include <inttypes.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -161,7 +161,7 @@ static int put_batch(hg_store *store, const hg_batch_record *r, bool *refused)
     *refused = (code & 0xff) == SQLITE_CONSTRAINT;
     if (*refused) {
         if (!w->told_of_refusal)
-            hg_log(HG_LOG_ERROR, "db", "%s: batch %lld is lost: %s", store->path, (long long)r->id,
+            hg_log(HG_LOG_ERROR, "db", "%s: batch %" PRId64 " is lost: %s", store->path, r->id,
                    sqlite3_errmsg(store->db));
         w->told_of_refusal = true;
         code = run_plain(w, UNDO);
@@ -169,17 +169,23 @@ static int put_batch(hg_store *store, const hg_batch_record *r, bool *refused)
     return code ? code : run_plain(w, RELEASE);
 }
 
+static int write_next_id(hg_writer *w, int64_t id)
+{
+    binder b = {.s = w->statement[RESERVE]};
+    char value[24];
+    snprintf(value, sizeof value, "%" PRId64, id);
+    bind_text(&b, value);
+    return run(&b);
+}
+
 /* Ids that may be given before the next commit: what fits into the queue and the engine. */
 static int reserve_ids(hg_writer *w)
 {
     int64_t next = atomic_load(&w->next_id);
     if (w->reserved_id - next >= HG_BATCH_ID_BLOCK / 2) return SQLITE_OK;
-    binder b = {.s = w->statement[RESERVE]};
-    char value[24];
-    snprintf(value, sizeof value, "%lld", (long long)(next + HG_BATCH_ID_BLOCK));
-    bind_text(&b, value);
-    int code = run(&b);
-    if (!code) w->reserved_id = next + HG_BATCH_ID_BLOCK;
+    int64_t reserve = next + HG_BATCH_ID_BLOCK;
+    int code = write_next_id(w, reserve);
+    if (!code) w->reserved_id = reserve;
     return code;
 }
 
@@ -401,11 +407,7 @@ static void return_ids(hg_store *store)
 {
     hg_writer *w = store->writer;
     if (hg_db_begin(store, HG_SURVIVES_PROCESS, NULL)) return;
-    binder b = {.s = w->statement[RESERVE]};
-    char value[24];
-    snprintf(value, sizeof value, "%lld", (long long)atomic_load(&w->next_id));
-    bind_text(&b, value);
-    int code = run(&b);
+    int code = write_next_id(w, atomic_load(&w->next_id));
     hg_status status = hg_db_end(store, !code, NULL);
     if (code || status) hg_log(HG_LOG_WARN, "db", "%s: some batch ids are skipped", store->path);
 }

@@ -20,7 +20,7 @@ typedef struct setting {
     const char *flag;     /* with its two dashes */
     const char *variable; /* NULL: only a flag */
     type type;
-    size_t offset;     /* in hg_settings */
+    unsigned offset;   /* in hg_settings */
     const char *value; /* what --help shows for the value */
     const char
         *preset; /* default as it would be written; NULL: none, or what hg_paths_default says */
@@ -39,7 +39,7 @@ typedef struct setting {
 #define BENCH     HG_COMMAND_BENCH
 #define RUNTIME   (SERVE | TRANSLATE | BENCH | DOCTOR)
 #define ALL       (RUNTIME | PLUGINS | BATCHES | MODEL)
-#define AT(name)  offsetof(hg_settings, name)
+#define AT(name)  (unsigned)offsetof(hg_settings, name)
 
 /* clang-format off */
 static const setting table[] = {

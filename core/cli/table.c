@@ -93,9 +93,9 @@ static void print_padded(FILE *out, const char *text, size_t width, bool right, 
 
 hg_status hg_table_end(hg_table *table, FILE *out, hg_error *error)
 {
-    size_t width[HG_TABLE_COLUMNS];
+    size_t width[HG_TABLE_COLUMNS] = {0};
     int columns = table->columns;
-    assert(table->failed || table->cells % (size_t)columns == 0);
+    assert(columns > 0 && (table->failed || table->cells % (size_t)columns == 0));
     for (int c = 0; c < columns; c++)
         width[c] = hg_text_columns(table->title[c]) - (table->title[c][0] == '>');
     for (size_t i = 0; i < table->cells; i++) {

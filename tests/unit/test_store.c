@@ -28,7 +28,7 @@ static int set_up(void **state)
 {
     fixture *f = calloc(1, sizeof *f);
     assert_non_null(f);
-    strcpy(f->folder, "/tmp/hg-store-XXXXXX");
+    snprintf(f->folder, sizeof f->folder, "/tmp/hg-store-XXXXXX");
     assert_non_null(mkdtemp(f->folder));
     snprintf(f->file, sizeof f->file, "%s/hydraglot.db", f->folder);
     *state = f;
@@ -103,11 +103,11 @@ static hg_batch_record sample(int64_t id)
                          .first_ms = 1.5,
                          .total_ms = 4.25,
                          .tokens_per_s = 3151.5};
-    strcpy(b.session, "s-1");
-    strcpy(b.mode, "one_prompt_many");
-    strcpy(b.source_language, "en");
-    strcpy(b.device, "cpu: test");
-    strcpy(b.model, "hydra-tiny");
+    snprintf(b.session, sizeof b.session, "s-1");
+    snprintf(b.mode, sizeof b.mode, "one_prompt_many");
+    snprintf(b.source_language, sizeof b.source_language, "en");
+    snprintf(b.device, sizeof b.device, "cpu: test");
+    snprintf(b.model, sizeof b.model, "hydra-tiny");
     b.lane[0] = (hg_lane_record){"de", "ok", "eos", 0, 0, 6, 4, 3, 1.5, 4.0};
     b.lane[1] = (hg_lane_record){"ja", "cancelled", "", 0, 0, 7, 0, 0, 1.75, 4.25};
     return b;
@@ -371,7 +371,7 @@ static void a_batch_that_the_schema_refuses_goes_alone(void **state)
     open_store(f);
     for (int i = 0; i < 3; i++) {
         hg_batch_record b = sample(hg_store_next_batch(f->store));
-        if (i == 1) strcpy(b.lane[1].status, "lost");
+        if (i == 1) snprintf(b.lane[1].status, sizeof b.lane[1].status, "lost");
         hg_store_log_batch(f->store, &b);
     }
     while (raw(f, "SELECT count(*) FROM batch") < 2) usleep(1000);
