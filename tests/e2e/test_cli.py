@@ -11,7 +11,7 @@ import subprocess
 import termios
 
 import pytest
-from conftest import ROOT, Server
+from conftest import ROOT, Service
 
 NINE = {"de", "es", "fr", "ja", "nl", "ru", "sv", "tr", "zh-Hans"}
 TIMEOUT_S = 300  # sanitizer builds are slow
@@ -285,7 +285,7 @@ def test_plugin_list(cli, tmp_path):
 def test_a_session_with_a_service(cli, request, tmp_path):
     """The listings work beside the service; a second one on the folder or the port is refused."""
     binary = request.config.getoption("--binary")
-    service = Server(binary, tmp_path)
+    service = Service(binary, tmp_path)
     data = ["--data", str(tmp_path)]
     try:
         service.wait_ready()

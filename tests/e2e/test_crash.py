@@ -7,7 +7,7 @@ import time
 
 import websockets
 from client import connect
-from conftest import Server
+from conftest import Service
 
 ROUNDS = 100 if os.environ.get("HYDRAGLOT_LONG") else 3
 PROMISED_S = 0.25
@@ -58,7 +58,7 @@ def test_kill_during_batches(request, tmp_path):
     logged = set()
     promised = 0
     for _ in range(ROUNDS):
-        server = Server(binary, tmp_path)
+        server = Service(binary, tmp_path)
         try:
             server.wait_ready()
             ended = []
