@@ -120,10 +120,9 @@ static inline int32_t v16_store_int8(int8_t *p, v16 x)
     return _mm_cvtsi128_si32(_mm_add_epi32(t, _mm_shuffle_epi32(t, 0xB1)));
 }
 
-#include "kernels/cpu/vector.h"
+#include "kernels/cpu/vector_attention.h"
 
-#define ROWS 4 /* activation rows that share a load of the weights: 4 + 4 sums fit the registers   \
-                */
+#define ROWS 4 /* a third of a tile: 4 + 4 sums fit the 16 registers */
 
 static inline __m256i broadcast4(const int8_t *q)
 {
@@ -132,94 +131,125 @@ static inline __m256i broadcast4(const int8_t *q)
     return _mm256_set1_epi32(four);
 }
 
+static inline __m256i load32(const uint8_t *p)
+{
+    return _mm256_loadu_si256((const __m256i *)(const void *)p);
+}
+
+static inline __m256 load_half8(const uint16_t *p)
+{
+    return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)p));
+}
+
 /* sum[rows] = (codes - 8) of one group, half a block, times the rows' q. */
-INLINE void dot_group4(const uint8_t *codes, const int8_t *q, size_t stride, __m256i *sum,
-                       const uint32_t rows, const uint32_t group)
+INLINE void dot_group4(const uint8_t *codes, const int8_t *q, __m256i *sum, const uint32_t rows,
+                       const uint32_t group)
 {
     const __m256i nibble = _mm256_set1_epi8(15), one = _mm256_set1_epi16(1);
     __m256i pair[ROWS]; /* 16-bit sums */
-    for (uint32_t r = 0; r < rows; r++) pair[r] = _mm256_setzero_si256();
-    for (uint32_t c = 0; c < group; c += 8) {
-        __m256i w = _mm256_loadu_si256((const __m256i *)(const void *)(codes + c * 8));
+    UNROLL for (uint32_t r = 0; r < rows; r++) pair[r] = _mm256_setzero_si256();
+    UNROLL for (uint32_t c = 0; c < group; c += 8)
+    {
+        __m256i w = load32(codes + c * 8);
         __m256i low = _mm256_and_si256(w, nibble);
         __m256i high = _mm256_and_si256(_mm256_srli_epi16(w, 4), nibble);
-        for (uint32_t r = 0; r < rows; r++) {
-            const int8_t *x = q + r * stride + c;
+        UNROLL for (uint32_t r = 0; r < rows; r++)
+        {
+            const int8_t *x = q + c * HG_TILE + r * 4;
+            __m256i next = _mm256_maddubs_epi16(high, broadcast4(x + HG_TILE * 4));
             pair[r] = _mm256_add_epi16(pair[r], _mm256_maddubs_epi16(low, broadcast4(x)));
-            pair[r] = _mm256_add_epi16(pair[r], _mm256_maddubs_epi16(high, broadcast4(x + 4)));
+            pair[r] = _mm256_add_epi16(pair[r], next);
         }
     }
-    for (uint32_t r = 0; r < rows; r++)
-        sum[r] = _mm256_add_epi32(sum[r], _mm256_madd_epi16(pair[r], one));
+    UNROLL for (uint32_t r = 0; r < rows; r++) sum[r] =
+        _mm256_add_epi32(sum[r], _mm256_madd_epi16(pair[r], one));
 }
 
-INLINE void dot_group8(const uint8_t *codes, const int8_t *q, size_t stride, __m256i *sum,
-                       const uint32_t rows, const uint32_t group)
+INLINE void dot_group8(const uint8_t *codes, const int8_t *q, __m256i *sum, const uint32_t rows,
+                       const uint32_t group)
 {
     const __m256i zero = _mm256_set1_epi8(-128), one = _mm256_set1_epi16(1);
-    for (uint32_t c = 0; c < group; c += 4) {
-        __m256i w = _mm256_loadu_si256((const __m256i *)(const void *)(codes + c * 16));
-        w = _mm256_xor_si256(w, zero); /* code - 128 */
+    UNROLL for (uint32_t c = 0; c < group; c += 4)
+    {
+        __m256i w = _mm256_xor_si256(load32(codes + c * 16), zero); /* code - 128 */
         __m256i size = _mm256_abs_epi8(w);
-        for (uint32_t r = 0; r < rows; r++) {
-            __m256i x = _mm256_sign_epi8(broadcast4(q + r * stride + c), w);
+        UNROLL for (uint32_t r = 0; r < rows; r++)
+        {
+            __m256i x = _mm256_sign_epi8(broadcast4(q + c * HG_TILE + r * 4), w);
             __m256i pair = _mm256_maddubs_epi16(size, x);
             sum[r] = _mm256_add_epi32(sum[r], _mm256_madd_epi16(pair, one));
         }
     }
 }
 
-/* Half a block of output rows (half: 0 or 8) for `rows` activation rows from `row` on. */
-INLINE void multiply_half(const hg_product *p, uint32_t block, uint32_t half, uint32_t row,
-                          const uint32_t rows, const uint32_t bits, const uint32_t group)
+/* Adds what offsets contribute to half a block: code * scale + offset is
+ * (code - zero) * scale + (offset + zero * scale). */
+INLINE void add_offsets(const hg_packed *w, size_t at, const hg_group *x, uint32_t sub, __m256 *out,
+                        const uint32_t rows)
 {
-    const hg_packed *w = p->w;
-    hg_rows8 x = hg_rows8_at(&p->x, row);
-    size_t stride = x.stride, group_stride = x.stride / 16, cell = (size_t)block * w->groups;
-    float *y = p->y + row * p->y_stride + (size_t)(block - p->block) * HG_BLOCK + half;
-    __m256 out[ROWS];
-    for (uint32_t r = 0; r < rows; r++) out[r] = _mm256_setzero_ps();
-    for (uint32_t g = 0; g < w->groups; g++, cell++) {
-        __m256i sum[ROWS];
-        const uint8_t *codes = w->codes + cell * group * 2 * bits + half * 4;
-        for (uint32_t r = 0; r < rows; r++)
-            sum[r] = bits == 4 ? _mm256_set1_epi32(x.group[r * group_stride + g].minus8)
-                               : _mm256_setzero_si256();
-        if (bits == 4)
-            dot_group4(codes, x.q + g * group, stride, sum, rows, group);
-        else
-            dot_group8(codes, x.q + g * group, stride, sum, rows, group);
-        const __m128i *scales = (const __m128i *)(const void *)(w->scales + cell * HG_BLOCK + half);
-        __m256 scale = _mm256_cvtph_ps(_mm_loadu_si128(scales));
-        for (uint32_t r = 0; r < rows; r++) {
-            __m256 both = _mm256_mul_ps(scale, _mm256_set1_ps(x.group[r * group_stride + g].scale));
-            out[r] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum[r]), both, out[r]);
-        }
-        if (!w->offsets) continue;
-        /* code * scale + offset = (code - zero) * scale + (offset + zero * scale) */
-        const __m128i *offsets =
-            (const __m128i *)(const void *)(w->offsets + cell * HG_BLOCK + half);
-        __m256 zero = _mm256_set1_ps(bits == 4 ? 8.0f : 128.0f);
-        __m256 offset = _mm256_fmadd_ps(scale, zero, _mm256_cvtph_ps(_mm_loadu_si128(offsets)));
-        for (uint32_t r = 0; r < rows; r++) {
-            const hg_group *own = &x.group[r * group_stride + g];
-            float total = own->scale * ((float)own->minus8 * -0.125f);
+    __m256 zero = _mm256_set1_ps(w->bits == 4 ? 8.0f : 128.0f);
+    for (uint32_t g = 0; g < w->groups; g++, at += HG_BLOCK) {
+        __m256 offset =
+            _mm256_fmadd_ps(load_half8(w->scales + at), zero, load_half8(w->offsets + at));
+        UNROLL for (uint32_t r = 0; r < rows; r++)
+        {
+            float total = x[g].scale[sub + r] * ((float)x[g].minus8[sub + r] * -0.125f);
             out[r] = _mm256_fmadd_ps(offset, _mm256_set1_ps(total), out[r]);
         }
     }
-    for (uint32_t r = 0; r < rows; r++) {
-        if (p->add) out[r] = _mm256_add_ps(_mm256_loadu_ps(y + r * p->y_stride), out[r]);
-        _mm256_storeu_ps(y + r * p->y_stride, out[r]);
+}
+
+/* Half a block of output rows (half: 0 or 8): groups from cell on, `rows` activation rows from sub
+ * on of a tile. */
+INLINE void multiply_half(const hg_packed *w, size_t cell, uint32_t half, const int8_t *q,
+                          const hg_group *x, uint32_t sub, __m256 *out, const uint32_t rows,
+                          const uint32_t bits, const uint32_t group)
+{
+    const size_t group_bytes = (size_t)group * 2 * bits, at = cell * HG_BLOCK + half;
+    const uint8_t *codes = w->codes + cell * group_bytes + half * 4;
+    const uint16_t *scales = w->scales + at;
+    const hg_group *first = x, *end = x + w->groups;
+    UNROLL for (uint32_t r = 0; r < rows; r++) out[r] = _mm256_setzero_ps();
+    for (; x < end; x++, codes += group_bytes, scales += HG_BLOCK, q += group * HG_TILE) {
+        const float *factor = x->scale + sub;
+        __m256i sum[ROWS];
+        UNROLL for (uint32_t r = 0; r < rows; r++) sum[r] =
+            bits == 4 ? _mm256_set1_epi32(x->minus8[sub + r]) : _mm256_setzero_si256();
+        if (bits == 4)
+            dot_group4(codes, q, sum, rows, group);
+        else
+            dot_group8(codes, q, sum, rows, group);
+        __m256 scale = load_half8(scales);
+        UNROLL for (uint32_t r = 0; r < rows; r++)
+        {
+            __m256 both = _mm256_mul_ps(scale, _mm256_set1_ps(factor[r]));
+            out[r] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum[r]), both, out[r]);
+        }
+    }
+    if (w->offsets) add_offsets(w, at, first, sub, out, rows);
+}
+
+INLINE void multiply_tile(const hg_product *p, uint32_t block, uint32_t blocks, uint32_t row,
+                          const uint32_t rows, const uint32_t bits, const uint32_t group)
+{
+    const hg_packed *w = p->w;
+    const int8_t *q = hg_rows8_q(p->x, row);
+    const hg_group *x = hg_rows8_group(p->x, row);
+    size_t cell = (size_t)block * w->groups, stride = p->y_stride;
+    float *y = p->y + (row - p->row) * stride + (size_t)(block - p->block) * HG_BLOCK;
+    for (uint32_t half = 0; half < 2 * blocks; half++, y += 8) {
+        __m256 out[ROWS];
+        multiply_half(w, cell, half % 2 * 8, q, x, row % HG_TILE, out, rows, bits, group);
+        UNROLL for (uint32_t r = 0; r < rows; r++)
+        {
+            if (p->add) out[r] = _mm256_add_ps(_mm256_loadu_ps(y + r * stride), out[r]);
+            _mm256_storeu_ps(y + r * stride, out[r]);
+        }
+        cell += half % 2 ? w->groups : 0;
     }
 }
 
-INLINE void multiply_tile(const hg_product *p, uint32_t block, uint32_t row, const uint32_t rows,
-                          const uint32_t bits, const uint32_t group)
-{
-    multiply_half(p, block, 0, row, rows, bits, group);
-    multiply_half(p, block, 8, row, rows, bits, group);
-}
-
+#define ROWS_MANY 0
 #include "kernels/cpu/int8_tiles.h"
 
 static bool runs_here(void)
@@ -228,6 +258,6 @@ static bool runs_here(void)
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 }
 
-HG_INT8_FAMILY(hg_family_avx2, "avx2");
+HG_INT8_FAMILY(avx2);
 
 #endif

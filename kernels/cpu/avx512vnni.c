@@ -1,8 +1,8 @@
 /* avx512vnni.c: the family for AVX-512 with VNNI.
  *
  * A register holds four columns of 16 output rows; vpdpbusd multiplies it by four activations of
- * one row, broadcast from memory, and adds into 16 exact 32-bit sums. Up to eight activation rows
- * share one load of the weights. Compiled with the instruction set's flags, run only where
+ * one row, broadcast from memory, and adds into 16 exact 32-bit sums. Up to twelve activation
+ * rows share one load of the weights. Compiled with the instruction set's flags, run only where
  * runs_here says so.
  */
 #if defined(__x86_64__)
@@ -84,10 +84,9 @@ static inline int32_t v16_store_int8(int8_t *p, v16 a)
     return _mm512_reduce_add_epi32(whole);
 }
 
-#include "kernels/cpu/vector.h"
+#include "kernels/cpu/vector_attention.h"
 
-#define ROWS 8 /* activation rows that share a load of the weights: 8 + 8 sums fit the registers   \
-                */
+#define ROWS HG_TILE /* 12 + 12 sums fit the 32 registers */
 
 static inline __m512i broadcast4(const int8_t *q)
 {
@@ -97,66 +96,92 @@ static inline __m512i broadcast4(const int8_t *q)
 }
 
 /* sum[rows] += codes of one group times the rows' q. */
-INLINE void dot_group(const uint8_t *codes, const int8_t *q, size_t stride, __m512i *sum,
-                      const uint32_t rows, const uint32_t bits, const uint32_t group)
+INLINE void dot_group(const uint8_t *codes, const int8_t *q, __m512i *sum, const uint32_t rows,
+                      const uint32_t bits, const uint32_t group)
 {
     const __m512i nibble = _mm512_set1_epi8(15);
-    for (uint32_t c = 0; c < group; c += 32 / bits) {
+    UNROLL for (uint32_t c = 0; c < group; c += 32 / bits)
+    {
         __m512i w = _mm512_loadu_si512(codes + c * 2 * bits);
-        if (bits == 8) {
-            for (uint32_t r = 0; r < rows; r++)
-                sum[r] = _mm512_dpbusd_epi32(sum[r], w, broadcast4(q + r * stride + c));
-            continue;
-        }
-        __m512i low = _mm512_and_si512(w, nibble);
-        __m512i high = _mm512_and_si512(_mm512_srli_epi16(w, 4), nibble);
-        for (uint32_t r = 0; r < rows; r++)
-            sum[r] = _mm512_dpbusd_epi32(sum[r], low, broadcast4(q + r * stride + c));
-        for (uint32_t r = 0; r < rows; r++)
-            sum[r] = _mm512_dpbusd_epi32(sum[r], high, broadcast4(q + r * stride + c + 4));
+        const int8_t *x = q + c * HG_TILE;
+        __m512i first = bits == 8 ? w : _mm512_and_si512(w, nibble);
+        UNROLL for (uint32_t r = 0; r < rows; r++) sum[r] =
+            _mm512_dpbusd_epi32(sum[r], first, broadcast4(x + r * 4));
+        if (bits == 8) continue;
+        __m512i second = _mm512_and_si512(_mm512_srli_epi16(w, 4), nibble);
+        UNROLL for (uint32_t r = 0; r < rows; r++) sum[r] =
+            _mm512_dpbusd_epi32(sum[r], second, broadcast4(x + HG_TILE * 4 + r * 4));
     }
 }
 
-/* One block of output rows for `rows` activation rows from `row` on. */
-INLINE void multiply_tile(const hg_product *p, uint32_t block, uint32_t row, const uint32_t rows,
-                          const uint32_t bits, const uint32_t group)
+/* Adds what offsets contribute to one block: code * scale + offset is
+ * (code - zero) * scale + (offset + zero * scale). */
+INLINE void add_offsets(const hg_packed *w, size_t cell, const hg_group *x, uint32_t sub,
+                        __m512 *out, const uint32_t rows)
 {
-    const hg_packed *w = p->w;
-    hg_rows8 x = hg_rows8_at(&p->x, row);
-    size_t stride = x.stride, group_stride = x.stride / 16, cell = (size_t)block * w->groups;
-    float *y = p->y + row * p->y_stride + (size_t)(block - p->block) * HG_BLOCK;
-    __m512 out[ROWS];
-    for (uint32_t r = 0; r < rows; r++) out[r] = _mm512_setzero_ps();
+    __m512 zero = _mm512_set1_ps(w->bits == 4 ? 8.0f : 128.0f);
     for (uint32_t g = 0; g < w->groups; g++, cell++) {
-        __m512i sum[ROWS];
-        for (uint32_t r = 0; r < rows; r++) {
-            /* The codes' zero is 8, or 16 times 8. */
-            __m512i start = _mm512_set1_epi32(x.group[r * group_stride + g].minus8);
-            sum[r] = bits == 4 ? start : _mm512_slli_epi32(start, 4);
-        }
-        dot_group(w->codes + cell * group * 2 * bits, x.q + g * group, stride, sum, rows, bits,
-                  group);
         __m512 scale = v16_load_half(w->scales + cell * HG_BLOCK);
-        for (uint32_t r = 0; r < rows; r++) {
-            __m512 both = _mm512_mul_ps(scale, _mm512_set1_ps(x.group[r * group_stride + g].scale));
-            out[r] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum[r]), both, out[r]);
-        }
-        if (!w->offsets) continue;
-        /* code * scale + offset = (code - zero) * scale + (offset + zero * scale) */
-        __m512 offset = v16_load_half(w->offsets + cell * HG_BLOCK);
-        offset = _mm512_fmadd_ps(scale, _mm512_set1_ps(bits == 4 ? 8.0f : 128.0f), offset);
-        for (uint32_t r = 0; r < rows; r++) {
-            const hg_group *own = &x.group[r * group_stride + g];
-            float total = own->scale * ((float)own->minus8 * -0.125f);
+        __m512 offset = _mm512_fmadd_ps(scale, zero, v16_load_half(w->offsets + cell * HG_BLOCK));
+        UNROLL for (uint32_t r = 0; r < rows; r++)
+        {
+            float total = x[g].scale[sub + r] * ((float)x[g].minus8[sub + r] * -0.125f);
             out[r] = _mm512_fmadd_ps(offset, _mm512_set1_ps(total), out[r]);
         }
     }
-    for (uint32_t r = 0; r < rows; r++) {
-        if (p->add) out[r] = _mm512_add_ps(_mm512_loadu_ps(y + r * p->y_stride), out[r]);
-        _mm512_storeu_ps(y + r * p->y_stride, out[r]);
+}
+
+/* One block of output rows: groups from cell on, `rows` activation rows from sub on of a tile. */
+INLINE void multiply_block(const hg_packed *w, size_t cell, const int8_t *q, const hg_group *x,
+                           uint32_t sub, __m512 *out, const uint32_t rows, const uint32_t bits,
+                           const uint32_t group)
+{
+    const size_t group_bytes = (size_t)group * 2 * bits;
+    const uint8_t *codes = w->codes + cell * group_bytes;
+    const uint16_t *scales = w->scales + cell * HG_BLOCK;
+    const hg_group *end = x + w->groups;
+    UNROLL for (uint32_t r = 0; r < rows; r++) out[r] = _mm512_setzero_ps();
+    for (; x < end; x++, codes += group_bytes, scales += HG_BLOCK, q += group * HG_TILE) {
+        const int32_t *minus8 = x->minus8 + sub;
+        const float *factor = x->scale + sub;
+        __m512i sum[ROWS];
+        UNROLL for (uint32_t r = 0; r < rows; r++)
+        {
+            __m512i start = _mm512_set1_epi32(minus8[r]); /* the codes' zero is 8, or 16 times 8 */
+            sum[r] = bits == 4 ? start : _mm512_slli_epi32(start, 4);
+        }
+        dot_group(codes, q, sum, rows, bits, group);
+        __m512 scale = v16_load_half(scales);
+        UNROLL for (uint32_t r = 0; r < rows; r++)
+        {
+            __m512 both = _mm512_mul_ps(scale, _mm512_set1_ps(factor[r]));
+            out[r] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum[r]), both, out[r]);
+        }
     }
 }
 
+INLINE void multiply_tile(const hg_product *p, uint32_t block, uint32_t blocks, uint32_t row,
+                          const uint32_t rows, const uint32_t bits, const uint32_t group)
+{
+    const hg_packed *w = p->w;
+    const int8_t *q = hg_rows8_q(p->x, row);
+    const hg_group *x = hg_rows8_group(p->x, row);
+    uint32_t sub = row % HG_TILE;
+    size_t cell = (size_t)block * w->groups, stride = p->y_stride;
+    float *y = p->y + (row - p->row) * stride + (size_t)(block - p->block) * HG_BLOCK;
+    for (uint32_t b = 0; b < blocks; b++, cell += w->groups, y += HG_BLOCK) {
+        __m512 out[ROWS];
+        multiply_block(w, cell, q, x, sub, out, rows, bits, group);
+        if (w->offsets) add_offsets(w, cell, x, sub, out, rows);
+        UNROLL for (uint32_t r = 0; r < rows; r++)
+        {
+            if (p->add) out[r] = _mm512_add_ps(_mm512_loadu_ps(y + r * stride), out[r]);
+            _mm512_storeu_ps(y + r * stride, out[r]);
+        }
+    }
+}
+
+#define ROWS_MANY 1
 #include "kernels/cpu/int8_tiles.h"
 
 static bool runs_here(void)
@@ -166,6 +191,6 @@ static bool runs_here(void)
            __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("fma");
 }
 
-HG_INT8_FAMILY(hg_family_avx512vnni, "avx512vnni");
+HG_INT8_FAMILY(avx512vnni);
 
 #endif

@@ -6,50 +6,14 @@
  * group of each row with its own scale. Integer sums are exact, and the F32 sum over groups runs in
  * the groups' order for each row by itself, so a row's bits depend on nothing but that row.
  *
- *   int8_pack.c    matrices into packed form         int8_step.c   the stages of a step
- *   int8_memory.c  layouts of memory, KV pages       vector.h, avx2.c, avx512vnni.c: the arithmetic
+ *   packed.c, int8_pack.c  into packed form   int8_step.c  the stages of a step
+ *   int8_memory.c  layouts, KV pages          vector*.h, avx2.c, avx512vnni.c  the arithmetic
  */
 #ifndef HG_KERNELS_CPU_INT8_H
 #define HG_KERNELS_CPU_INT8_H
 
 #include "kernels/cpu/family.h"
-
-/* A packed matrix. 16 rows make a block; in a block the groups of columns follow each other; in a
- * group, four columns at a time of all 16 rows, one byte each: 64 bytes, a register's worth. With
- * 4 bits a byte holds such a quad in its low and the next quad in its high nibble. Codes are
- * unsigned: zero stands at 8 or 128. Groups of 64 and 128 are packed as groups of 32. */
-typedef struct hg_packed {
-    uint8_t *codes;    /* [blocks, groups, group / 4, 16, 4] x bits / 8 bytes */
-    uint16_t *scales;  /* [blocks, groups, 16] F16 */
-    uint16_t *offsets; /* the same, or NULL */
-    uint32_t rows, blocks, groups;
-    uint16_t group; /* 16 or 32 */
-    uint8_t bits;   /* 4 or 8 */
-} hg_packed;
-
-/* Of one group of one quantised row: x = q * scale. */
-typedef struct hg_group {
-    float scale;
-    int32_t minus8; /* -8 times the sum of the group's q: what the codes' zero of 8 adds */
-} hg_group;
-
-/* Quantised rows, q in [-127, 127]. */
-typedef struct hg_rows8 {
-    int8_t *q;       /* [rows, stride] */
-    hg_group *group; /* [rows, stride / 16], of which columns / group are used */
-    uint32_t stride; /* columns; a multiple of 16 */
-} hg_rows8;
-
-/* y[rows, 16 * blocks] = x W^T for some blocks of W. */
-typedef struct hg_product {
-    const hg_packed *w;
-    uint32_t block, blocks; /* of w */
-    hg_rows8 x;             /* [rows, columns of w] */
-    uint32_t rows;
-    bool add; /* y += */
-    float *y; /* [rows, y_stride] */
-    size_t y_stride;
-} hg_product;
+#include "kernels/cpu/packed.h"
 
 /* The query heads of one row that share a KV head, over positions 0 .. positions - 1. In a page
  * stand, for each layer and KV head, K as [head_dim, 16 tokens] and V as [16 tokens, head_dim] F16:
@@ -72,8 +36,8 @@ typedef struct hg_int8_ops {
     /* y = x / rms(x) * weight, [n] */
     void (*norm)(float *y, const float *x, const float *weight, uint32_t n, float epsilon);
     /* One row of n columns, each group with its own scale; factor is applied to x first. */
-    void (*quantise)(const float *x, uint32_t n, uint32_t group, float factor, int8_t *q,
-                     hg_group *out);
+    void (*quantise)(const float *x, uint32_t n, uint32_t group, float factor, const hg_rows8 *out,
+                     uint32_t row);
     void (*swiglu)(float *gate, const float *up, uint32_t n); /* gate = silu(gate) * up */
     float (*max)(const float *x, uint32_t n);
     /* k and v [head_dim] into place token of a page's part. */
@@ -103,7 +67,6 @@ typedef struct hg_best {
     float value;
     int32_t token;
 } hg_best;
-
 #define HG_HEAD_CHUNK 4 /* blocks of the head that are computed before their maximum is taken */
 
 /* The state of a device with a fast family. */
@@ -132,29 +95,9 @@ typedef struct hg_int8 {
     uint32_t runs, wants;
 } hg_int8;
 
-static inline hg_rows8 hg_rows8_at(const hg_rows8 *rows, uint32_t row)
-{
-    return (hg_rows8){rows->q + (size_t)row * rows->stride,
-                      rows->group + (size_t)row * (rows->stride / 16), rows->stride};
-}
+extern const hg_int8_ops hg_ops_avx2, hg_ops_avx512vnni; /* x86-64 only */
 
-static inline hg_input hg_input_of(uint32_t projection)
-{
-    return projection <= HG_V      ? HG_IN_QKV
-           : projection == HG_O    ? HG_IN_O
-           : projection == HG_UP   ? HG_IN_GATE_UP
-           : projection == HG_GATE ? HG_IN_GATE_UP
-                                   : HG_IN_DOWN;
-}
-
-/* int8_pack.c. layout takes w's arrays from the arena. */
-void hg_packed_layout(hg_packed *w, uint32_t rows, uint32_t columns, uint16_t group, uint8_t bits,
-                      bool offsets, hg_arena *arena);
-/* Block `block` of a quantised layer, exactly. */
-void hg_packed_put_linear(const hg_packed *w, const hg_linear *from, uint32_t block);
-/* Block `block` of a matrix times factor, quantised to 8 bits; row: [widest] scratch. */
-void hg_packed_put_matrix(const hg_packed *w, const hg_matrix *from, float factor, uint32_t block,
-                          float *row);
+/* int8_pack.c */
 void hg_int8_pack_model(hg_device *device);
 void hg_int8_pack_lora(const hg_device *device, hg_slot *slot, const hg_lora_piece *piece);
 /* Scales of packed adapters are F16; their values are multiplied by this to stay in its range. */

@@ -46,12 +46,23 @@ void hg_int8_copy_page(const hg_device *d, uint32_t from, uint32_t to, uint32_t 
     }
 }
 
+static hg_input input_of(uint32_t projection)
+{
+    switch (projection) {
+    case HG_O: return HG_IN_O;
+    case HG_GATE:
+    case HG_UP: return HG_IN_GATE_UP;
+    case HG_DOWN: return HG_IN_DOWN;
+    default: return HG_IN_QKV;
+    }
+}
+
 /* The group in which the products of one input are packed and their rows quantised: 32, or 16 when
  * one of them comes in groups of 16. */
 static uint16_t input_group(const hg_layer *layer, hg_input input)
 {
     for (uint32_t p = 0; p < HG_PROJECTIONS; p++)
-        if (hg_input_of(p) == input && layer->linear[p].group == 16) return 16;
+        if (input_of(p) == input && layer->linear[p].group == 16) return 16;
     return 32;
 }
 
@@ -65,13 +76,13 @@ void hg_int8_layout_model(hg_device *d, hg_arena *arena)
         const hg_layer *layer = &d->weights.layer[l];
         for (uint32_t p = 0; p < HG_PROJECTIONS; p++) {
             const hg_linear *from = &layer->linear[p];
-            uint16_t group = input_group(layer, hg_input_of(p));
+            uint16_t group = input_group(layer, input_of(p));
             hg_packed w;
             hg_packed_layout(&w, from->rows, from->columns, group, from->bits,
                              from->offsets != NULL, arena);
             if (!arena->base) continue;
             s->linear[l * HG_PROJECTIONS + p] = w;
-            s->group[l * HG_INPUTS + hg_input_of(p)] = group;
+            s->group[l * HG_INPUTS + input_of(p)] = group;
         }
     }
     hg_packed_layout(&s->head, shape->vocabulary, shape->hidden, shape->hidden % 32 ? 16 : 32, 8,
@@ -89,10 +100,11 @@ uint32_t hg_int8_head_items(const hg_device *d)
 
 static hg_rows8 take_rows8(hg_arena *arena, size_t rows, uint32_t columns)
 {
-    hg_rows8 out = {.stride = columns};
+    hg_rows8 out = {.columns = columns};
+    size_t tiles = (rows + HG_TILE - 1) / HG_TILE;
     assert(columns % 16 == 0);
-    out.q = hg_arena_take(arena, rows * columns);
-    out.group = hg_arena_take(arena, rows * (columns / 16) * sizeof *out.group);
+    out.q = hg_arena_take(arena, tiles * HG_TILE * columns);
+    out.group = hg_arena_take(arena, tiles * (columns / 16) * sizeof *out.group);
     return out;
 }
 
@@ -146,7 +158,7 @@ void hg_int8_layout_adapter(const hg_device *d, hg_slot *slot, hg_arena *arena)
         uint16_t group = pair.rank % 32 ? 16 : 32;
         pair.factor = lora->scale / (HG_LORA_FACTOR * HG_LORA_FACTOR);
         hg_packed_layout(&pair.a, pair.rank, hg_projection_columns(shape, p),
-                         s->group[l * HG_INPUTS + hg_input_of(p)], 8, false, arena);
+                         s->group[l * HG_INPUTS + input_of(p)], 8, false, arena);
         hg_packed_layout(&pair.b, hg_projection_rows(shape, p), pair.rank, group, 8, false, arena);
         if (all) all[i] = pair;
     }

@@ -53,16 +53,15 @@ static void shrink(const item *it, uint32_t projection, const hg_rows8 *h)
         if (!pair->rank) continue;
         hg_product p = {.w = &pair->a,
                         .blocks = pair->a.blocks,
-                        .x = hg_rows8_at(&s->in, from),
+                        .x = &s->in,
+                        .row = from,
                         .rows = to - from,
                         .y = it->scratch,
                         .y_stride = pair->rank};
         s->ops->linear(&p);
-        for (uint32_t r = from; r < to; r++) {
-            hg_rows8 out = hg_rows8_at(h, r);
+        for (uint32_t r = from; r < to; r++)
             s->ops->quantise(it->scratch + (size_t)(r - from) * pair->rank, pair->rank,
-                             pair->b.group, pair->factor, out.q, out.group);
-        }
+                             pair->b.group, pair->factor, h, r);
     }
 }
 
@@ -84,9 +83,7 @@ static void prepare_rows(const item *it, hg_input input, const float *x, uint32_
             s->ops->norm(it->scratch, row, norm, columns, it->device->weights.shape.rms_epsilon);
             row = it->scratch;
         }
-        hg_rows8 out = hg_rows8_at(&s->in, r);
-        s->ops->quantise(row, columns, s->group[it->layer * HG_INPUTS + input], 1, out.q,
-                         out.group);
+        s->ops->quantise(row, columns, s->group[it->layer * HG_INPUTS + input], 1, &s->in, r);
     }
     for (uint32_t i = 0; projection[input][i] != HG_PROJECTIONS; i++)
         shrink(it, projection[input][i], &s->h[i]);
@@ -119,7 +116,7 @@ static void project(const item *it, uint32_t projection, uint32_t block, uint32_
     const hg_int8 *s = it->s;
     uint32_t index = it->layer * HG_PROJECTIONS + projection;
     y += (size_t)block * HG_BLOCK;
-    hg_product p = {&s->linear[index], block, blocks, s->in, s->step->rows, add, y, y_stride};
+    hg_product p = {&s->linear[index], block, blocks, &s->in, 0, s->step->rows, add, y, y_stride};
     s->ops->linear(&p);
     p.add = true;
     for (uint32_t i = 0; i < s->runs; i++) {
@@ -128,7 +125,8 @@ static void project(const item *it, uint32_t projection, uint32_t block, uint32_
         const hg_pair8 *all = it->device->slot[run->slot].pair, *pair = &all[index];
         if (!pair->rank) continue;
         p.w = &pair->b;
-        p.x = hg_rows8_at(h, run->row);
+        p.x = h;
+        p.row = run->row;
         p.rows = run->rows;
         p.y = y + run->row * y_stride;
         s->ops->linear(&p);
@@ -228,10 +226,9 @@ static void norm_wanted(const item *it)
     const hg_weights *w = &it->device->weights;
     uint32_t hidden = w->shape.hidden;
     for (uint32_t i = it->first; i < it->first + it->count; i++) {
-        hg_rows8 out = hg_rows8_at(&s->in, i);
         s->ops->norm(it->scratch, s->x + (size_t)s->wanted[i] * hidden, w->final_norm, hidden,
                      w->shape.rms_epsilon);
-        s->ops->quantise(it->scratch, hidden, s->head.group, 1, out.q, out.group);
+        s->ops->quantise(it->scratch, hidden, s->head.group, 1, &s->in, i);
     }
 }
 
@@ -262,7 +259,7 @@ static void run_head_blocks(const item *it, uint32_t index)
         uint32_t blocks = end - block < HG_HEAD_CHUNK ? end - block : HG_HEAD_CHUNK;
         uint32_t from = block * HG_BLOCK, n = blocks * HG_BLOCK;
         if (from + n > s->head.rows) n = s->head.rows - from;
-        hg_product p = {&s->head, block, blocks, s->in, s->wants, false, it->scratch, stride};
+        hg_product p = {&s->head, block, blocks, &s->in, 0, s->wants, false, it->scratch, stride};
         s->ops->linear(&p);
         for (uint32_t i = 0; i < s->wants; i++)
             take_logits(it, i, it->scratch + i * stride, from, n, &best[i]);

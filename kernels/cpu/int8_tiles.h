@@ -6,32 +6,45 @@
 #ifndef HG_KERNELS_CPU_INT8_TILES_H
 #define HG_KERNELS_CPU_INT8_TILES_H
 
-INLINE void multiply_rows(const hg_product *p, uint32_t block, uint32_t row, uint32_t rows,
-                          const uint32_t bits, const uint32_t group)
+#define CASE(n)                                                                                    \
+    case n: multiply_tile(p, block, blocks, row, n, bits, group); break
+
+INLINE void multiply_rows(const hg_product *p, uint32_t block, uint32_t blocks, uint32_t row,
+                          uint32_t rows, const uint32_t bits, const uint32_t group)
 {
     switch (rows) {
-    case 1: multiply_tile(p, block, row, 1, bits, group); break;
-    case 2: multiply_tile(p, block, row, 2, bits, group); break;
-    case 3: multiply_tile(p, block, row, 3, bits, group); break;
-#if ROWS > 4
-    case 4: multiply_tile(p, block, row, 4, bits, group); break;
-    case 5: multiply_tile(p, block, row, 5, bits, group); break;
-    case 6: multiply_tile(p, block, row, 6, bits, group); break;
-    case 7: multiply_tile(p, block, row, 7, bits, group); break;
+        CASE(1);
+        CASE(2);
+        CASE(3);
+        CASE(4);
+#if ROWS_MANY
+        CASE(5);
+        CASE(6);
+        CASE(7);
+        CASE(8);
+        CASE(9);
+        CASE(10);
+        CASE(11);
+        CASE(12);
 #endif
-    default: multiply_tile(p, block, row, ROWS, bits, group); break;
+    default: assert(!"more rows than a tile has");
     }
 }
 
-/* A block's weights stay in the nearest cache while all rows pass; tiles of rows are as even as
- * they can be, since the smallest pay most for unpacking. */
+/* All tiles of rows pass over a piece of the weights while that stays in the second cache. */
+#define PIECE_BYTES ((size_t)128 << 10)
+
 INLINE void multiply_blocks(const hg_product *p, const uint32_t bits, const uint32_t group)
 {
-    uint32_t tiles = (p->rows + ROWS - 1) / ROWS, row, rows;
-    for (uint32_t block = p->block; block < p->block + p->blocks; block++) {
-        for (uint32_t i = 0; i < tiles; i++) {
-            hg_workers_share(p->rows, tiles, i, &row, &rows);
-            multiply_rows(p, block, row, rows, bits, group);
+    size_t fit = PIECE_BYTES / ((size_t)p->w->groups * group * 2 * bits);
+    uint32_t piece = fit < 1 ? 1 : fit > p->blocks ? p->blocks : (uint32_t)fit, blocks, rows;
+    uint32_t end = p->block + p->blocks, end_row = p->row + p->rows;
+    for (uint32_t block = p->block; block < end; block += blocks) {
+        blocks = piece < end - block ? piece : end - block;
+        for (uint32_t row = p->row; row < end_row; row += rows) {
+            rows = ROWS - row % ROWS; /* to the end of the tile */
+            rows = rows < end_row - row ? rows : end_row - row;
+            multiply_rows(p, block, blocks, row, rows, bits, group);
         }
     }
 }
@@ -65,25 +78,24 @@ static void vector_linear(const hg_product *p)
         (p->w->group == 32 ? linear_8_32 : linear_8_16)(p);
 }
 
-static const hg_int8_ops ops = {
-    .linear = vector_linear,
-    .norm = vector_norm,
-    .quantise = vector_quantise,
-    .swiglu = vector_swiglu,
-    .max = vector_max,
-    .store_k = vector_store_k,
-    .store_v = vector_store_v,
-    .attention = vector_attention,
-};
-
-static void forward(hg_device *device, const hg_step *step, const hg_result *result)
-{
-    hg_int8_forward(device, &ops, step, result);
-}
-
-#define HG_INT8_FAMILY(symbol, family_name)                                                        \
-    const hg_family symbol = {                                                                     \
-        .name = family_name,                                                                       \
+/* The family and its ops; after it nothing follows in the file. */
+#define HG_INT8_FAMILY(isa)                                                                        \
+    const hg_int8_ops hg_ops_##isa = {                                                             \
+        .linear = vector_linear,                                                                   \
+        .norm = vector_norm,                                                                       \
+        .quantise = vector_quantise,                                                               \
+        .swiglu = vector_swiglu,                                                                   \
+        .max = vector_max,                                                                         \
+        .store_k = vector_store_k,                                                                 \
+        .store_v = vector_store_v,                                                                 \
+        .attention = vector_attention,                                                             \
+    };                                                                                             \
+    static void forward(hg_device *device, const hg_step *step, const hg_result *result)           \
+    {                                                                                              \
+        hg_int8_forward(device, &hg_ops_##isa, step, result);                                      \
+    }                                                                                              \
+    const hg_family hg_family_##isa = {                                                            \
+        .name = #isa,                                                                              \
         .runs_here = runs_here,                                                                    \
         .state_bytes = sizeof(hg_int8),                                                            \
         .check = hg_int8_check,                                                                    \

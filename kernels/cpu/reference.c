@@ -5,37 +5,14 @@
  * against this one, and this one against transformers + PEFT. It is written for reading: its only
  * concessions to speed are that output rows are shared out over the workers, that a weight is
  * decoded once for all rows of a step, and that dot() keeps sixteen partial sums.
- *
- * A KV page is [layers, K and V, HG_LIMIT_PAGE_TOKENS, kv_heads * head_dim] F32.
  */
 #include <math.h>
 #include <string.h>
 
 #include "kernels/cpu/convert.h"
-#include "kernels/cpu/family.h"
+#include "kernels/cpu/reference.h"
 
 #define PAGE HG_LIMIT_PAGE_TOKENS
-
-/* An adapter's pair in F32. */
-typedef struct pair {
-    float *a; /* [rank, columns] */
-    float *b; /* [rows, rank] */
-    float scale;
-    uint32_t rank;
-} pair;
-
-typedef struct reference {
-    const hg_step *step;  /* of the forward that runs */
-    float *x, *normed;    /* [step_rows, hidden] */
-    float *q, *attention; /* [step_rows, heads * head_dim] */
-    float *k, *v;         /* [step_rows, kv_heads * head_dim] */
-    float *gate, *up;     /* [step_rows, intermediate] */
-    float *h;             /* [step_rows, HG_LIMIT_ADAPTER_RANK] A x of the rows' adapters */
-    float *logits;        /* [step_rows, vocabulary] */
-    float *weight_row;    /* [threads, widest] one decoded row of a matrix */
-    float *score;         /* [threads, lane_pages * PAGE] attention weights of one head */
-    uint32_t widest;
-} reference;
 
 static float dot(const float *a, const float *b, uint32_t n)
 {
@@ -112,11 +89,11 @@ static void decode_row(const hg_linear *w, uint32_t r, float *out)
 }
 
 /* The row's adapter pair for this product, or NULL. */
-static const pair *row_pair(const product *p, const hg_row *row)
+static const hg_reference_pair *row_pair(const product *p, const hg_row *row)
 {
     if (!p->linear || row->slot == HG_NO_SLOT) return NULL;
-    const pair *all = p->device->slot[row->slot].pair;
-    const pair *own = &all[p->layer * HG_PROJECTIONS + p->projection];
+    const hg_reference_pair *all = p->device->slot[row->slot].pair;
+    const hg_reference_pair *own = &all[p->layer * HG_PROJECTIONS + p->projection];
     return own->rank ? own : NULL;
 }
 
@@ -124,7 +101,7 @@ static const pair *row_pair(const product *p, const hg_row *row)
 static void multiply(const product *p, uint32_t first, uint32_t count, uint32_t worker)
 {
     const hg_device *d = p->device;
-    const reference *ref = d->state;
+    const hg_reference *ref = d->state;
     const hg_matrix *head = &d->weights.head;
     uint32_t out_rows = p->linear ? p->linear->rows : head->rows;
     uint32_t columns = p->linear ? p->linear->columns : head->columns;
@@ -139,7 +116,7 @@ static void multiply(const product *p, uint32_t first, uint32_t count, uint32_t 
             if (!p->linear && !row->want && !row->want_logits) continue;
             float *y = &p->y[(size_t)r * out_rows + o];
             *y = dot(w, p->x + (size_t)r * columns, columns);
-            const pair *own = row_pair(p, row);
+            const hg_reference_pair *own = row_pair(p, row);
             if (own)
                 *y += own->scale * dot(own->b + (size_t)o * own->rank,
                                        ref->h + (size_t)r * HG_LIMIT_ADAPTER_RANK, own->rank);
@@ -150,8 +127,8 @@ static void multiply(const product *p, uint32_t first, uint32_t count, uint32_t 
 /* h = A x of one row. */
 static void shrink(const product *p, uint32_t r)
 {
-    const reference *ref = p->device->state;
-    const pair *own = row_pair(p, &ref->step->row[r]);
+    const hg_reference *ref = p->device->state;
+    const hg_reference_pair *own = row_pair(p, &ref->step->row[r]);
     if (!own) return;
     uint32_t columns = p->linear->columns;
     for (uint32_t i = 0; i < own->rank; i++)
@@ -162,7 +139,7 @@ static void shrink(const product *p, uint32_t r)
 static uint32_t product_items(void *context, uint32_t stage)
 {
     const product *p = context;
-    const reference *ref = p->device->state;
+    const hg_reference *ref = p->device->state;
     if (stage == 0) return p->linear ? ref->step->rows : 0;
     uint32_t rows = p->linear ? p->linear->rows : p->device->weights.head.rows;
     uint32_t items = 8 * hg_workers_threads(p->device->workers);
@@ -205,7 +182,7 @@ static void attend(const attention_job *job, uint32_t r, uint32_t head, float *s
 {
     const hg_device *d = job->device;
     const hg_shape *s = &d->weights.shape;
-    const reference *ref = d->state;
+    const hg_reference *ref = d->state;
     const hg_row *row = &ref->step->row[r];
     size_t at = (size_t)r * s->heads * s->head_dim + (size_t)head * s->head_dim;
     size_t kv = (size_t)(head / (s->heads / s->kv_heads)) * s->head_dim;
@@ -227,7 +204,7 @@ static uint32_t attention_items(void *context, uint32_t stage)
 {
     (void)stage;
     const attention_job *job = context;
-    return ((const reference *)job->device->state)->step->rows;
+    return ((const hg_reference *)job->device->state)->step->rows;
 }
 
 static void attention_run(void *context, uint32_t stage, uint32_t item, uint32_t worker)
@@ -236,7 +213,7 @@ static void attention_run(void *context, uint32_t stage, uint32_t item, uint32_t
     const attention_job *job = context;
     const hg_device *d = job->device;
     float *score =
-        ((const reference *)d->state)->score + (size_t)worker * d->plan.lane_pages * PAGE;
+        ((const hg_reference *)d->state)->score + (size_t)worker * d->plan.lane_pages * PAGE;
     for (uint32_t head = 0; head < d->weights.shape.heads; head++) attend(job, item, head, score);
 }
 
@@ -244,7 +221,7 @@ static void attention_run(void *context, uint32_t stage, uint32_t item, uint32_t
 static void store_kv(hg_device *d, uint32_t layer)
 {
     const hg_shape *s = &d->weights.shape;
-    const reference *ref = d->state;
+    const hg_reference *ref = d->state;
     const float *frequency = d->weights.rope_frequency;
     size_t q_dim = (size_t)s->heads * s->head_dim, kv_dim = (size_t)s->kv_heads * s->head_dim;
     for (uint32_t r = 0; r < ref->step->rows; r++) {
@@ -265,7 +242,7 @@ static void store_kv(hg_device *d, uint32_t layer)
 static void norm_all(hg_device *d, const float *weight)
 {
     const hg_shape *s = &d->weights.shape;
-    const reference *ref = d->state;
+    const hg_reference *ref = d->state;
     for (uint32_t r = 0; r < ref->step->rows; r++)
         rms_norm(ref->normed + (size_t)r * s->hidden, ref->x + (size_t)r * s->hidden, weight,
                  s->hidden, s->rms_epsilon);
@@ -274,7 +251,7 @@ static void norm_all(hg_device *d, const float *weight)
 /* x += normed, which holds a block's output by then. */
 static void add_residual(hg_device *d)
 {
-    const reference *ref = d->state;
+    const hg_reference *ref = d->state;
     size_t n = (size_t)ref->step->rows * d->weights.shape.hidden;
     for (size_t i = 0; i < n; i++) ref->x[i] += ref->normed[i];
 }
@@ -282,7 +259,7 @@ static void add_residual(hg_device *d)
 static void run_layer(hg_device *d, uint32_t layer)
 {
     const hg_shape *s = &d->weights.shape;
-    const reference *ref = d->state;
+    const hg_reference *ref = d->state;
     norm_all(d, d->weights.layer[layer].attention_norm);
     linear(d, layer, HG_Q, ref->normed, ref->q);
     linear(d, layer, HG_K, ref->normed, ref->k);
@@ -314,11 +291,11 @@ static int32_t arg_max(const float *logits, uint32_t n)
     return (int32_t)best;
 }
 
-static void reference_forward(hg_device *d, const hg_step *step, const hg_result *result)
+void hg_reference_forward(hg_device *d, const hg_step *step, const hg_result *result)
 {
     const hg_weights *w = &d->weights;
     uint32_t hidden = w->shape.hidden, vocabulary = w->shape.vocabulary;
-    reference *ref = d->state;
+    hg_reference *ref = d->state;
     ref->step = step;
     for (uint32_t r = 0; r < step->rows; r++)
         hg_matrix_read(&w->embedding, (size_t)step->row[r].token, 0, hidden,
@@ -337,100 +314,3 @@ static void reference_forward(hg_device *d, const hg_step *step, const hg_result
             memcpy(result->logits + logit_rows++ * vocabulary, logits, vocabulary * sizeof(float));
     }
 }
-
-/* ---- memory ---- */
-
-static float *take(hg_arena *arena, size_t rows, size_t columns)
-{
-    return hg_arena_take(arena, rows * columns * sizeof(float));
-}
-
-static void layout_workspace(hg_device *d, hg_arena *arena)
-{
-    const hg_shape *s = &d->weights.shape;
-    reference *ref = d->state;
-    size_t rows = d->plan.step_rows, q_dim = (size_t)s->heads * s->head_dim;
-    size_t kv_dim = (size_t)s->kv_heads * s->head_dim, threads = hg_workers_threads(d->workers);
-    ref->widest = s->hidden;
-    for (uint32_t p = 0; p < HG_PROJECTIONS; p++)
-        if (hg_projection_columns(s, p) > ref->widest) ref->widest = hg_projection_columns(s, p);
-    ref->x = take(arena, rows, s->hidden);
-    ref->normed = take(arena, rows, s->hidden);
-    ref->q = take(arena, rows, q_dim);
-    ref->attention = take(arena, rows, q_dim);
-    ref->k = take(arena, rows, kv_dim);
-    ref->v = take(arena, rows, kv_dim);
-    ref->gate = take(arena, rows, s->intermediate);
-    ref->up = take(arena, rows, s->intermediate);
-    ref->h = take(arena, rows, HG_LIMIT_ADAPTER_RANK);
-    ref->logits = take(arena, rows, s->vocabulary);
-    ref->weight_row = take(arena, threads, ref->widest);
-    ref->score = take(arena, threads, (size_t)d->plan.lane_pages * PAGE);
-}
-
-static void layout_model(hg_device *d, hg_arena *arena)
-{
-    (void)d, (void)arena; /* the reference reads the caller's views */
-}
-
-static void pack_model(hg_device *d)
-{
-    (void)d;
-}
-
-static void layout_adapter(const hg_device *d, hg_slot *slot, hg_arena *arena)
-{
-    const hg_shape *s = &d->weights.shape;
-    pair *all = hg_arena_take(arena, (size_t)s->layers * HG_PROJECTIONS * sizeof *all);
-    slot->pair = all;
-    for (uint32_t i = 0; i < s->layers * HG_PROJECTIONS; i++) {
-        const hg_lora *lora = &slot->weights->layer[i / HG_PROJECTIONS].pair[i % HG_PROJECTIONS];
-        pair own = {.scale = lora->scale, .rank = lora->rank};
-        own.a = take(arena, lora->rank, hg_projection_columns(s, i % HG_PROJECTIONS));
-        own.b = take(arena, hg_projection_rows(s, i % HG_PROJECTIONS), lora->rank);
-        if (all) all[i] = own;
-    }
-}
-
-static void pack_lora(const hg_device *d, hg_slot *slot, const hg_lora_piece *piece)
-{
-    (void)d;
-    const hg_lora *lora = &slot->weights->layer[piece->layer].pair[piece->projection];
-    const pair *all = slot->pair, *own = &all[piece->layer * HG_PROJECTIONS + piece->projection];
-    const hg_matrix *m = piece->side ? &lora->b : &lora->a;
-    float *to = piece->side ? own->b : own->a;
-    for (uint32_t r = piece->row; r < piece->row + HG_BLOCK && r < m->rows; r++)
-        hg_matrix_read(m, r, 0, m->columns, to + (size_t)r * m->columns);
-}
-
-static size_t page_bytes(const hg_shape *s)
-{
-    return (size_t)s->layers * 2 * PAGE * s->kv_heads * s->head_dim * sizeof(float);
-}
-
-static void copy_page(const hg_device *d, uint32_t from, uint32_t to, uint32_t tokens)
-{
-    const hg_shape *s = &d->weights.shape;
-    size_t part = page_bytes(s) / s->layers / 2, bytes = part / PAGE * tokens;
-    for (uint32_t i = 0; i < s->layers * 2; i++)
-        memcpy(hg_page(d, to) + i * part, hg_page(d, from) + i * part, bytes);
-}
-
-static bool runs_here(void)
-{
-    return true;
-}
-
-const hg_family hg_family_reference = {
-    .name = "reference",
-    .runs_here = runs_here,
-    .state_bytes = sizeof(reference),
-    .page_bytes = page_bytes,
-    .layout_model = layout_model,
-    .layout_workspace = layout_workspace,
-    .layout_adapter = layout_adapter,
-    .pack_model = pack_model,
-    .pack_lora = pack_lora,
-    .copy_page = copy_page,
-    .forward = reference_forward,
-};

@@ -19,6 +19,13 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
+/* Before loops over registers: their number is a constant, and they must not stay loops. */
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
+
 /* e^x: x = n ln 2 + r with |r| <= ln 2 / 2, Taylor's series for e^r (its rest is below 2e-8), and a
  * scaling by 2^n. Below -87 the result would be subnormal: it is that of -87, which no sum notices.
  */
@@ -49,11 +56,14 @@ static void vector_norm(float *y, const float *x, const float *weight, uint32_t 
         v16_store(y + i, v16_mul(v16_mul(v16_load(x + i), scale), v16_load(weight + i)));
 }
 
-static void vector_quantise(const float *x, uint32_t n, uint32_t group, float factor, int8_t *q,
-                            hg_group *out)
+static void vector_quantise(const float *x, uint32_t n, uint32_t group, float factor,
+                            const hg_rows8 *out, uint32_t row)
 {
-    assert(n % group == 0 && group % 16 == 0);
-    for (uint32_t g = 0; g < n; g += group, out++) {
+    assert(n <= out->columns && n % group == 0 && group % 16 == 0);
+    hg_group *own = hg_rows8_group(out, row);
+    int8_t *q = hg_rows8_q(out, row), flat[16];
+    uint32_t sub = row % HG_TILE;
+    for (uint32_t g = 0; g < n; g += group, own++) {
         v16 most = v16_set1(0);
         for (uint32_t i = 0; i < group; i += 16) most = v16_max(v16_abs(v16_load(x + g + i)), most);
         float largest = v16_most(most);
@@ -61,9 +71,12 @@ static void vector_quantise(const float *x, uint32_t n, uint32_t group, float fa
          * division stays finite. */
         v16 inverse = v16_set1(largest > 0x1p-100f ? 127.0f / largest : 0.0f);
         int32_t sum = 0;
-        for (uint32_t i = 0; i < group; i += 16)
-            sum += v16_store_int8(q + g + i, v16_round(v16_mul(v16_load(x + g + i), inverse)));
-        *out = (hg_group){largest * factor / 127.0f, -8 * sum};
+        for (uint32_t i = 0; i < group; i += 16) {
+            sum += v16_store_int8(flat, v16_round(v16_mul(v16_load(x + g + i), inverse)));
+            for (uint32_t j = 0; j < 16; j += 4) memcpy(q + (g + i + j) * HG_TILE, flat + j, 4);
+        }
+        own->scale[sub] = largest * factor / 127.0f;
+        own->minus8[sub] = -8 * sum;
     }
 }
 
@@ -89,104 +102,6 @@ static float vector_max(const float *x, uint32_t n)
     }
     for (; i < n; i++) most = x[i] > most ? x[i] : most;
     return most;
-}
-
-static void vector_store_v(uint16_t *part, const float *v, uint32_t head_dim, uint32_t token)
-{
-    uint16_t *to = part + (size_t)token * head_dim;
-    for (uint32_t i = 0; i < head_dim; i += 16) v16_store_half(to + i, v16_load(v + i));
-}
-
-static void vector_store_k(uint16_t *part, const float *k, uint32_t head_dim, uint32_t token)
-{
-    for (uint32_t i = 0; i < head_dim; i += 16) {
-        uint16_t half[16];
-        v16_store_half(half, v16_load(k + i));
-        for (uint32_t j = 0; j < 16; j++) part[(i + j) * HG_LIMIT_PAGE_TOKENS + token] = half[j];
-    }
-}
-
-INLINE const uint16_t *attention_part(const hg_attention *job, uint32_t page)
-{
-    return (const uint16_t *)(const void *)(job->pages + job->page[page] * job->page_bytes);
-}
-
-/* q k / sqrt(head_dim) of `heads` heads with the 16 tokens of one page. */
-INLINE void score_page(const hg_attention *job, const float *q, const uint16_t *k, float *score,
-                       uint32_t room, const uint32_t heads)
-{
-    v16 sum[HG_HEAD_TILE];
-    for (uint32_t h = 0; h < heads; h++) sum[h] = v16_set1(0);
-    for (uint32_t i = 0; i < job->head_dim; i++) {
-        v16 keys = v16_load_half(k + i * HG_LIMIT_PAGE_TOKENS);
-        for (uint32_t h = 0; h < heads; h++)
-            sum[h] = v16_fma(v16_set1(q[h * job->head_dim + i]), keys, sum[h]);
-    }
-    v16 scale = v16_set1(1.0f / sqrtf((float)job->head_dim));
-    for (uint32_t h = 0; h < heads; h++) v16_store(score + h * room, v16_mul(sum[h], scale));
-}
-
-/* score[positions] to e^(score - max), as good as zero up to a multiple of 16; returns 1 / sum. */
-static float soften(float *score, uint32_t positions)
-{
-    float most = vector_max(score, positions);
-    v16 sum = v16_set1(0), shift = v16_set1(-most);
-    for (uint32_t i = positions; i % 16; i++) score[i] = -INFINITY;
-    for (uint32_t i = 0; i < positions; i += 16) {
-        v16 e = v16_exp(v16_add(v16_load(score + i), shift));
-        v16_store(score + i, e);
-        sum = v16_add(sum, e);
-    }
-    return 1.0f / v16_sum(sum);
-}
-
-/* out[heads, V16_TILE * 16 elements from `element`] = score V */
-INLINE void mix_values(const hg_attention *job, float *out, uint32_t element, const float *score,
-                       uint32_t room, const float *inverse, const uint32_t heads,
-                       const uint32_t tile)
-{
-    v16 sum[HG_HEAD_TILE][V16_TILE];
-    for (uint32_t h = 0; h < heads; h++)
-        for (uint32_t j = 0; j < tile; j++) sum[h][j] = v16_set1(0);
-    for (uint32_t t = 0; t < job->positions; t++) {
-        const uint16_t *v = attention_part(job, t / HG_LIMIT_PAGE_TOKENS) + element;
-        v += (size_t)(HG_LIMIT_PAGE_TOKENS + t % HG_LIMIT_PAGE_TOKENS) * job->head_dim;
-        for (uint32_t j = 0; j < tile; j++) {
-            v16 values = v16_load_half(v + 16 * j);
-            for (uint32_t h = 0; h < heads; h++)
-                sum[h][j] = v16_fma(v16_set1(score[h * room + t]), values, sum[h][j]);
-        }
-    }
-    for (uint32_t h = 0; h < heads; h++)
-        for (uint32_t j = 0; j < tile; j++)
-            v16_store(out + h * job->head_dim + element + 16 * j,
-                      v16_mul(sum[h][j], v16_set1(inverse[h])));
-}
-
-INLINE void attend_heads(const hg_attention *job, uint32_t head, const uint32_t heads)
-{
-    const float *q = job->q + (size_t)head * job->head_dim;
-    float *out = job->out + (size_t)head * job->head_dim, inverse[HG_HEAD_TILE];
-    uint32_t pages = (job->positions + 15) / 16, room = pages * 16, i = 0;
-    for (uint32_t p = 0; p < pages; p++)
-        score_page(job, q, attention_part(job, p), job->score + p * 16, room, heads);
-    for (uint32_t h = 0; h < heads; h++)
-        inverse[h] = soften(job->score + (size_t)h * room, job->positions);
-    for (; i + 16 * V16_TILE <= job->head_dim; i += 16 * V16_TILE)
-        mix_values(job, out, i, job->score, room, inverse, heads, V16_TILE);
-    for (; i < job->head_dim; i += 16) mix_values(job, out, i, job->score, room, inverse, heads, 1);
-}
-
-static void vector_attention(const hg_attention *job)
-{
-    for (uint32_t head = 0; head < job->heads; head += HG_HEAD_TILE) {
-        switch (job->heads - head) { /* so that the compiler knows the number */
-        case 1: attend_heads(job, head, 1); break;
-        case 2: attend_heads(job, head, 2); break;
-        case 3: attend_heads(job, head, 3); break;
-        default: attend_heads(job, head, HG_HEAD_TILE); break;
-        }
-    }
 }
 
 #endif
