@@ -469,7 +469,7 @@ static void test_models(void **state)
     (void)state;
     for (const char *const *name = hg_cpu_kernels(); *name; name++) {
         double worst = 0;
-        for (uint64_t seed = 1; seed <= 25; seed++) {
+        for (uint64_t seed = 1; seed <= 12; seed++) {
             double error = compare_model(*name, seed);
             if (error > MODEL_ERROR) fail_msg("%s, seed %lu: error %g", *name, seed, error);
             worst = error > worst ? error : worst;
