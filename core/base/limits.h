@@ -38,7 +38,8 @@
     /* engine */                                                                                   \
     X(LANES, 32, "lanes of one job: the targets of one sentence")                                  \
     X(JOBS, 64, "jobs in the engine at once, waiting ones counted")                                \
-    X(LANE_TOKENS, 4096, "positions of one lane, prompt and output; fewer when the model has fewer")\
+    X(LANE_TOKENS, 4096,                                                                           \
+      "positions of one lane, prompt and output; fewer when the model has fewer")                  \
     X(STEP_LANES, 64, "lanes that run in one step")                                                \
     X(STEP_ROWS, 256, "rows of one step: decode rows first, prefill fills the rest")               \
     X(PAGE_TOKENS, 16, "tokens of one KV page")                                                    \
