@@ -1,7 +1,14 @@
 /* test_quality.c: every bundled plugin translates as well as its training.json says: its validation
  * pairs (the very lines that were scored when it was trained) go through the whole runtime,
- * greedily, and the chrF of the results is compared. Prints the table that stands in
- * docs/PERFORMANCE.md. */
+ * greedily, and the chrF of the results is compared. Prints the table of docs/PERFORMANCE.md.
+ *
+ *     test_quality              the fastest kernels: some seconds
+ *     test_quality reference    the reference kernels: some minutes; the full claim
+ *
+ * The reference must come within half a point of every plugin's figure. The fast kernels turn a
+ * near-tie now and then; on two hundred short sentences that moves a language's chrF by some
+ * tenths either way (a paired bootstrap of Chinese, 6 of 198 sentences turned, gives -1.2 to +0.3),
+ * so one language may be a point away, their mean half a point. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,7 +24,11 @@
 #include "core/translate/translate.h"
 
 #define PAIRS_MAX 512
-#define TOLERANCE 0.5 /* chrF points */
+/* chrF points */
+#define TOLERANCE      0.5 /* of each plugin on the reference; of their mean on fast kernels */
+#define TOLERANCE_FAST 1.0 /* of each plugin on fast kernels */
+
+static const char *kernel; /* NULL: the fastest */
 
 typedef struct pair {
     char *source, *reference; /* in the file's text */
@@ -122,7 +133,7 @@ static double check_language(hg_runtime *runtime, const hg_language_view *langua
     assert_int_equal(out->pairs, (uint32_t)trained(language->plugin, "dev_pairs"));
     translate_all(runtime, language, out);
     double here = score(out), there = trained(language->plugin, "chrf");
-    printf("| %s | %u | %u | %.1f | %.1f |\n", language->plugin, language->rank_max, out->pairs,
+    printf("| %s | %u | %u | %.2f | %.1f |\n", language->plugin, language->rank_max, out->pairs,
            here, there);
     for (uint32_t i = 0; i < out->pairs; i++) free(out->pair[i].translation);
     hg_buf_free(&text);
@@ -136,25 +147,30 @@ static void test_quality(void **state)
     hg_error error = {0};
     hg_runtime *runtime;
     hg_language_view language[16];
-    hg_runtime_options options = {
-        .model_path = "models/hydra-tiny", .plugins_path = "plugins", .device = "cpu"};
+    hg_runtime_options options = {.model_path = "models/hydra-tiny",
+                                  .plugins_path = "plugins",
+                                  .device = "cpu",
+                                  .kernel = kernel};
     assert_int_equal(hg_runtime_open(&options, &runtime, &error), HG_OK);
     assert_int_equal(hg_runtime_wait_ready(runtime, &error), HG_OK);
     uint32_t languages = hg_runtime_languages(runtime, language, 16);
     assert_int_equal(languages, 10);
-    double worst = 0;
+    double worst = 0, sum = 0;
     printf(
         "| plugin | rank | pairs | chrF here | chrF in training.json |\n|---|---|---|---|---|\n");
     for (uint32_t i = 0; i < languages; i++) {
         double distance = check_language(runtime, &language[i]);
         if (distance > worst) worst = distance;
+        sum += distance;
     }
     hg_runtime_close(runtime);
-    assert_true(worst <= TOLERANCE);
+    assert_true(sum / languages <= TOLERANCE);
+    assert_true(worst <= (kernel && !strcmp(kernel, "reference") ? TOLERANCE : TOLERANCE_FAST));
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    if (argc > 1) kernel = argv[1];
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_quality)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
