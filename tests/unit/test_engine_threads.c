@@ -70,8 +70,8 @@ static void *change_adapters(void *argument)
 }
 
 typedef struct job_case {
-    int32_t token[MOST][PROMPT + 1];
     hg_lane_request lane[MOST];
+    int32_t token[MOST][PROMPT + 1];
     uint32_t lanes;
 } job_case;
 

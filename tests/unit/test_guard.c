@@ -81,7 +81,7 @@ static void equals_the_rule_on_random_text(void **state)
     uint32_t fired = 0;
     for (int round = 0; round < 300; round++) {
         hg_guard guard = {0};
-        int32_t token[400];
+        int32_t token[400] = {0};
         int period = 1 + rand() % 20;
         for (uint32_t i = 0; i < 400; i++) {
             bool copy = i >= (uint32_t)period && rand() % 60;
