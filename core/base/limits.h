@@ -60,6 +60,8 @@
     /* service */                                                                                  \
     X(SESSIONS, 2000, "websocket sessions at once")                                                \
     X(FRAME, 64 << 10, "bytes of one websocket frame from a client")                               \
+    X(FRAME_REST, 4 << 20,                                                                         \
+      "bytes of an oversize frame that are still read, so that its close code arrives")            \
     X(SENTENCES, 64, "sentence ids whose state a session keeps, least recently used leave")        \
     X(SESSION_JOBS, 8, "jobs of one session in the engine; a further translate gets `busy`")       \
     X(OUT_QUEUE, 1 << 20, "bytes waiting for one slow reader before it is closed with 4008")       \

@@ -199,6 +199,7 @@ hg_status hg_ready_print(const hg_ready *ready, uint64_t seq, hg_buf *out)
     hg_json_begin_object(&json, "model");
     hg_json_put_text(&json, "name", ready->model);
     hg_json_put_text(&json, "device", ready->device);
+    if (*ready->notice) hg_json_put_text(&json, "notice", ready->notice);
     hg_json_end_object(&json);
     hg_json_put_raw(&json, "languages", ready->languages);
     hg_json_begin_object(&json, "limits");

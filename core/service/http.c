@@ -60,6 +60,7 @@ static const char *reason(unsigned status)
     case 200: return "OK";
     case 304: return "Not Modified";
     case 400: return "Bad Request";
+    case 401: return "Unauthorized";
     case 403: return "Forbidden";
     case 404: return "Not Found";
     case 405: return "Method Not Allowed";
@@ -260,6 +261,21 @@ static bool offers_subprotocol(struct lws *wsi)
     return false;
 }
 
+/* Did a proxy bring it? Then the loopback address says nothing about who asks. */
+static bool came_by_proxy(struct lws *wsi)
+{
+    /* libwebsockets' own table takes some of these, depending on how it was built. */
+    static const char *const names[] = {
+        "forwarded:", "x-forwarded-host:", "x-forwarded-proto:", "x-real-ip:"};
+    if (lws_hdr_total_length(wsi, WSI_TOKEN_X_FORWARDED_FOR) > 0) return true;
+#if defined(LWS_WITH_HTTP_UNCOMMON_HEADERS) || defined(LWS_HTTP_HEADERS_ALL)
+    if (lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_X_REAL_IP) > 0) return true;
+#endif
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (lws_hdr_custom_length(wsi, names[i], (int)strlen(names[i])) > 0) return true;
+    return false;
+}
+
 /* Fills *status and returns why an upgrade is refused; NULL: it may go on. */
 static const char *refuse_upgrade(struct lws *wsi, const char *protocol, unsigned *status)
 {
@@ -268,6 +284,8 @@ static const char *refuse_upgrade(struct lws *wsi, const char *protocol, unsigne
     *status = 403;
     const char *refusal = refuse_caller(wsi, service);
     if (refusal) return refusal;
+    *status = 401;
+    if (came_by_proxy(wsi)) return "a proxy brought this request, and it carries no access token";
     *status = 400;
     if (strcasecmp(protocol, "websocket") != 0) return "only an upgrade to websocket is served";
     if (lws_hdr_total_length(wsi, WSI_TOKEN_KEY) == 0) return "Sec-WebSocket-Key is missing";

@@ -77,6 +77,7 @@ hg_status hg_languages_changed_print(const char *languages, uint64_t seq, hg_buf
 typedef struct hg_ready {
     const char *session, *key;
     const char *model, *device;
+    const char *notice;    /* of the model's licence, or "" */
     const char *languages; /* printed array */
 } hg_ready;
 

@@ -92,6 +92,7 @@ static void send_ready(hg_session *session)
         .key = session->key,
         .model = session->shared->metrics.model,
         .device = session->shared->metrics.device,
+        .notice = hg_runtime_model(session->shared->runtime)->notice,
         .languages = hg_buf_text(&session->shared->languages),
     };
     uint64_t seq = begin_event(session);

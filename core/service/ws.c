@@ -16,6 +16,7 @@ static_assert(HG_OUT_HEADROOM >= LWS_PRE, "room for the frame's header");
 typedef struct connection {
     hg_session *session; /* NULL when there are too many */
     bool closed;         /* a close frame was asked for; what still comes in is ignored */
+    size_t dropped;      /* bytes of an oversize message so far; 0: none is coming in */
 } connection;
 
 size_t hg_ws_user_bytes(void)
@@ -89,20 +90,35 @@ static int finish_message(struct lws *wsi, connection *c)
     return 0;
 }
 
+static bool is_whole(struct lws *wsi)
+{
+    return lws_is_final_fragment(wsi) && !lws_remaining_packet_payload(wsi);
+}
+
+/* More of an oversize message. To close a socket that has unread bytes makes TCP reset it, and the
+ * client may then never see the close frame: so the rest is read first, within bounds. */
+static int drop(struct lws *wsi, connection *c, size_t count)
+{
+    if (!c->dropped) lws_set_timeout(wsi, PENDING_TIMEOUT_USER_OK, HG_LIMIT_CLOSE_S);
+    c->dropped += count;
+    if (!is_whole(wsi) && c->dropped < HG_LIMIT_FRAME_REST) return 0;
+    return close_with(wsi, c, HG_CLOSE_TOO_LARGE);
+}
+
 static int receive(struct lws *wsi, connection *c, const void *in, size_t count)
 {
     hg_session *session = c->session;
     if (c->closed || !session || session->close_code) return 0;
+    if (c->dropped) return drop(wsi, c, count);
     if (lws_frame_is_binary(wsi)) return close_with(wsi, c, HG_CLOSE_BINARY);
     if (!session->receiving) {
         session->received_us = hg_clock_us();
         session->receiving = true;
     }
     hg_status status = hg_buf_append(&session->incoming, in, count);
-    if (status == HG_ERROR_LIMIT) return close_with(wsi, c, HG_CLOSE_TOO_LARGE);
+    if (status == HG_ERROR_LIMIT) return drop(wsi, c, count);
     if (status) return close_with(wsi, c, HG_CLOSE_INTERNAL);
-    if (!lws_is_final_fragment(wsi) || lws_remaining_packet_payload(wsi)) return 0;
-    return finish_message(wsi, c);
+    return is_whole(wsi) ? finish_message(wsi, c) : 0;
 }
 
 /* Sends the oldest message; false when the connection is gone. */

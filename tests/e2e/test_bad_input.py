@@ -60,6 +60,14 @@ async def test_origin_and_host(service):
 
 
 @run
+async def test_a_proxy_needs_a_token(service):
+    """A loopback address says nothing about who asks when a proxy stands in between."""
+    for name in ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP"):
+        headers = {name: "for=192.0.2.1"}
+        assert await refused(service, subprotocols=[SUBPROTOCOL], extra_headers=headers) == 401
+
+
+@run
 async def test_other_paths(service):
     for path in ("/", "/v1/live/", "/v1/liv", "/v1/lives", "/healthz"):
         url = f"ws://127.0.0.1:{service.port}{path}"

@@ -328,9 +328,11 @@ static void test_print_ready(void **state)
                                  .direction = "ltr",
                                  .generation = 2}};
     assert_int_equal(hg_languages_print(view, 2, &languages), HG_OK);
-    hg_ready ready = {"s", "k", "tiny", "cpu", hg_buf_text(&languages)};
+    hg_ready ready = {"s", "k", "tiny", "cpu", "a notice", hg_buf_text(&languages)};
     assert_int_equal(hg_ready_print(&ready, 1, &buf), HG_OK);
     json_t *root = read_back(&buf, "type seq session key model languages limits ");
+    json_t *notice = json_object_get(json_object_get(root, "model"), "notice");
+    assert_string_equal(json_string_value(notice), "a notice");
     json_t *list = json_object_get(root, "languages");
     assert_int_equal(json_array_size(list), 2);
     assert_string_equal(json_string_value(json_object_get(json_array_get(list, 1), "native")),
