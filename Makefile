@@ -126,8 +126,43 @@ bench: $(BIN) $(BENCH) ## tokens per second, step time, sharing, start-up, memor
 	$(call run_all,$(BENCH))
 
 # ---- CUDA: built where nvcc is; the program runs without it ---------------------------------------
+# Its library needs nvcc and a C compiler, none of the packages.
+CUDA_LIB := $(BUILD)/libhydraglot_cuda.so
+CUDA_HOME := $(patsubst %/bin/,%,$(dir $(realpath $(NVCC))))
+CUDA_HOST := $(wildcard kernels/cuda/*.c) core/base/error.c
+CUDA_KERNELS := $(wildcard kernels/cuda/*.cu)
+CUDA_ARCH := $(foreach a,80 89 90 120,-gencode arch=compute_$(a),code=sm_$(a)) \
+             $(foreach a,90 120,-gencode arch=compute_$(a),code=compute_$(a))
+NVCCFLAGS = -std=c++17 -O3 -I. -Werror all-warnings -Xcompiler -Wall,-Wextra,-fPIC,-fvisibility=hidden $(CUDA_ARCH)
 cuda: ## build libhydraglot_cuda.so
 	@if [ -z "$(NVCC)" ]; then echo "make cuda: nvcc was not found; install the CUDA toolkit"; exit 1; fi
+	@$(MAKE) --no-print-directory $(CUDA_LIB)
+$(BUILD)/cuda/%.o: %.cu
+	@mkdir -p $(@D)
+	$(NVCC) $(NVCCFLAGS) -MMD -MP -MF $(@:.o=.d) -c $< -o $@
+$(BUILD)/cuda/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) -std=c11 -D_GNU_SOURCE -I. -isystem $(CUDA_HOME)/include $(WARN) $(OPT) -fPIC \
+	    -fvisibility=hidden -MMD -MP -c $< -o $@
+$(CUDA_LIB): $(CUDA_HOST:%.c=$(BUILD)/cuda/%.o) $(CUDA_KERNELS:%.cu=$(BUILD)/cuda/%.o)
+	$(NVCC) -shared -cudart static -Xlinker --as-needed,--exclude-libs,ALL,--no-undefined $^ -o $@
+
+# The same sources for the emulator, which runs them on the CPU in tests.
+EMULATED := $(patsubst %.c,$(BUILD)/emulated/%.o,$(wildcard kernels/cuda/*.c)) \
+            $(patsubst %.cu,$(BUILD)/emulated/%.o,$(CUDA_KERNELS) $(wildcard tests/cuda_emulator/*.cu)) \
+            $(patsubst %.cpp,$(BUILD)/emulated/%.o,$(wildcard tests/cuda_emulator/*.cpp))
+EMULATED_CXX = $(CXX) -std=c++17 -I. -Itests/cuda_emulator -Wall -Wextra -Wshadow -Werror $(OPT) $(SANITIZE)
+$(BUILD)/emulated/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -Itests/cuda_emulator -MMD -MP -c $< -o $@
+$(BUILD)/emulated/%.o: %.cu
+	@mkdir -p $(@D)
+	$(EMULATED_CXX) -MMD -MP -x c++ -c $< -o $@
+$(BUILD)/emulated/%.o: %.cpp
+	@mkdir -p $(@D)
+	$(EMULATED_CXX) -MMD -MP -c $< -o $@
+$(BUILD)/tests/unit/test_cuda_kernels: $(EMULATED)
+$(BUILD)/tests/unit/test_cuda_kernels: LDLIBS += -lstdc++
 
 clean: ## remove what was built
 	rm -rf build

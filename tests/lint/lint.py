@@ -47,7 +47,9 @@ def flags(name):
            "-Wmissing-prototypes -Wwrite-strings -Wvla -Wno-missing-field-initializers -Werror"
     isa = next((f for k, f in ISA.items() if pathlib.Path(name).name.startswith(k)), "")
     packages = subprocess.run(["pkg-config", "--cflags", *PACKAGES], capture_output=True, text=True).stdout
-    return shlex.split(f"{base} {isa if name.startswith('kernels/cpu/') else ''} {packages}")
+    # The CUDA device's host files need no toolkit here: the emulator has the runtime's header.
+    cuda = "-Itests/cuda_emulator" if name.startswith("kernels/cuda/") else ""
+    return shlex.split(f"{base} {cuda} {isa if name.startswith('kernels/cpu/') else ''} {packages}")
 
 
 def compiled(name):

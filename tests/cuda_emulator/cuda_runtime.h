@@ -1,0 +1,136 @@
+/* cuda_runtime.h: CUDA's kernel language as C++: the sources of kernels/cuda on the CPU.
+ *
+ * A block runs as one fiber for each of its threads. A fiber runs until a barrier, a shuffle or its
+ * end; then the scheduler (emulator.cpp) goes to the next. Checked on the way:
+ * - all threads of a block meet at the same __syncthreads, none has ended before;
+ * - all lanes of a warp take part in a shuffle, the same one;
+ * - shared arrays: indices within bounds, and no two threads at one element between two barriers
+ *   when one of them writes. (A shuffle orders nothing.)
+ */
+#ifndef HG_TESTS_CUDA_RUNTIME_H
+#define HG_TESTS_CUDA_RUNTIME_H
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "tests/cuda_emulator/cuda_runtime_api.h"
+
+#define __global__
+#define __device__
+
+struct dim3 {
+    uint32_t x, y, z;
+    dim3(uint32_t a = 1, uint32_t b = 1, uint32_t c = 1) : x(a), y(b), z(c) {}
+};
+
+/* The thread that runs now; its block is block_now. */
+struct emulator_thread {
+    dim3 index;
+    uint32_t number;
+};
+extern emulator_thread *emulator_now;
+extern dim3 emulator_block;
+
+#define threadIdx (emulator_now->index)
+#define blockIdx  emulator_block
+
+/* An array of the block, with what is known of each element's accesses in this barrier interval. */
+struct emulator_shadow {
+    uint32_t written, read;  /* interval of the last access, 0: never */
+    uint16_t writer, reader; /* thread */
+    bool readers;            /* more than one thread read in that interval */
+};
+
+struct emulator_array {
+    const char *site; /* of the declaration */
+    char *data;
+    emulator_shadow *shadow;
+    size_t bytes, count;
+};
+
+emulator_array *emulator_shared(const char *site, size_t bytes, size_t count);
+void emulator_access(emulator_array *array, size_t index, bool write);
+void emulator_barrier(const char *site);
+uint32_t emulator_shuffle_xor(const char *site, uint32_t bits, uint32_t lanes);
+void emulator_launch(dim3 grid, dim3 block, const char *name, void (*run)(const void *),
+                     const void *closure);
+
+/* One element: reading and writing are told apart. */
+template <class T> struct emulator_element {
+    emulator_array *array;
+    size_t index;
+
+    T *at(bool write) const
+    {
+        emulator_access(array, index, write);
+        return (T *)(void *)array->data + (index < array->count ? index : 0);
+    }
+    operator T() const { return *at(false); }
+    T operator=(T value) const { return *at(true) = value; }
+    T operator=(const emulator_element &other) const { return *this = (T)other; }
+    T operator+=(T value) const { return *this = (T) * this + value; }
+};
+
+template <class T> struct emulator_view {
+    emulator_array *array;
+    emulator_element<T> operator[](size_t index) const { return {array, index}; }
+};
+
+#define EMULATOR_TEXT2(line) #line
+#define EMULATOR_TEXT(line)  EMULATOR_TEXT2(line)
+#define EMULATOR_SITE        __FILE__ ":" EMULATOR_TEXT(__LINE__)
+
+#define HG_SHARED(type, name, count)                                                               \
+    emulator_view<type> name = {emulator_shared(EMULATOR_SITE " " #name, sizeof(type), count)}
+#define __syncthreads() emulator_barrier(EMULATOR_SITE)
+#define __shfl_xor_sync(mask, value, lanes)                                                        \
+    ((void)(mask), emulator_shuffle(EMULATOR_SITE, value, lanes))
+
+template <class T> static inline T emulator_shuffle(const char *site, T value, uint32_t lanes)
+{
+    static_assert(sizeof(T) == 4, "a register");
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    bits = emulator_shuffle_xor(site, bits, lanes);
+    memcpy(&value, &bits, sizeof bits);
+    return value;
+}
+
+template <class Run> static void emulator_call(const void *closure)
+{
+    (*(const Run *)closure)();
+}
+
+template <class Run> static void emulator_run(dim3 grid, dim3 block, const char *name, Run run)
+{
+    emulator_launch(grid, block, name, emulator_call<Run>, &run);
+}
+
+/* Arguments are copied at the launch, as CUDA does. */
+#define HG_LAUNCH(kernel, grid, block, stream, ...)                                                \
+    ((void)(stream), emulator_run(grid, block, #kernel, [=] { kernel(__VA_ARGS__); }))
+
+static inline float __uint_as_float(uint32_t bits)
+{
+    float f;
+    memcpy(&f, &bits, sizeof f);
+    return f;
+}
+
+/* Two roundings where the card has one: the difference is what the tests' tolerance is for. */
+static inline float multiply_add(float a, float b, float c)
+{
+    return a * b + c;
+}
+
+/* Exponent and mantissa go to F32's places; the multiplication mends the bias (subnormals too). */
+static inline float f32_of_f16(uint16_t half)
+{
+    uint32_t rest = (uint32_t)(half & 0x7FFF) << 13;
+    float f = rest >= 0x0F800000 ? __uint_as_float(rest | 0x7F800000)
+                                 : __uint_as_float(rest) * 5192296858534827628530496329220096.0f;
+    return half & 0x8000 ? -f : f;
+}
+
+#endif

@@ -1,0 +1,92 @@
+/* cuda_runtime_api.h: what kernels/cuda's host files use of CUDA's runtime, on the CPU.
+ *
+ * Stands in for the toolkit's header of that name when tests/cuda_emulator is on the include path,
+ * so the host files compile unchanged without a toolkit. Names, values and meanings are CUDA's
+ * (CUDA Runtime API, 13.0); only what is used is here. One thread uses the emulator at a time.
+ *
+ * Memory of the card is malloc's, so AddressSanitizer guards each block; it begins as all ones
+ * (NaN) so that what is read before it is written shows. Work runs when it is queued.
+ */
+#ifndef HG_TESTS_CUDA_RUNTIME_API_H
+#define HG_TESTS_CUDA_RUNTIME_API_H
+
+#include <stddef.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define CUDART_VERSION         13000
+#define cudaStreamNonBlocking  1
+#define cudaEventDisableTiming 2
+
+typedef enum cudaError {
+    cudaSuccess = 0,
+    cudaErrorInvalidValue = 1,
+    cudaErrorMemoryAllocation = 2,
+    cudaErrorInsufficientDriver = 35,
+    cudaErrorNoDevice = 100,
+    cudaErrorLaunchFailure = 719,
+    cudaErrorUnknown = 999,
+} cudaError_t;
+
+typedef enum cudaMemcpyKind {
+    cudaMemcpyHostToDevice = 1,
+    cudaMemcpyDeviceToHost = 2
+} cudaMemcpyKind;
+
+typedef struct CUstream_st *cudaStream_t;
+typedef struct CUevent_st *cudaEvent_t;
+
+struct cudaDeviceProp {
+    char name[256];
+    int major, minor;
+};
+
+cudaError_t cudaDriverGetVersion(int *version);
+cudaError_t cudaGetDeviceCount(int *count);
+cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *out, int device);
+cudaError_t cudaSetDevice(int device);
+cudaError_t cudaDeviceSynchronize(void);
+cudaError_t cudaMemGetInfo(size_t *left, size_t *whole);
+cudaError_t cudaMalloc(void **out, size_t bytes);
+cudaError_t cudaFree(void *block);
+cudaError_t cudaMallocHost(void **out, size_t bytes);
+cudaError_t cudaFreeHost(void *block);
+cudaError_t cudaMemcpy(void *to, const void *from, size_t bytes, cudaMemcpyKind kind);
+cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpyKind kind,
+                            cudaStream_t stream);
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t *out, unsigned flags);
+cudaError_t cudaStreamDestroy(cudaStream_t stream);
+cudaError_t cudaStreamSynchronize(cudaStream_t stream);
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t *out, unsigned flags);
+cudaError_t cudaEventDestroy(cudaEvent_t event);
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream);
+cudaError_t cudaEventSynchronize(cudaEvent_t event);
+cudaError_t cudaGetLastError(void); /* and forgets it */
+const char *cudaGetErrorName(cudaError_t error);
+const char *cudaGetErrorString(cudaError_t error);
+
+/* ---- for tests ---- */
+
+/* The machine: CUDA version of the driver (0: none), cards, the first one's memory. */
+typedef struct hg_emulator_machine {
+    int driver, cards, major;
+    size_t memory_bytes;
+} hg_emulator_machine;
+
+void hg_emulator_set_machine(const hg_emulator_machine *machine);
+
+/* The call number n from now (0: the next) fails with error, and all calls of its kind that CUDA
+ * would fail after it: none but itself. Calls that free are counted and fail, but do free. */
+void hg_emulator_fail(long n, cudaError_t error);
+long hg_emulator_calls(void); /* since the last hg_emulator_fail or start */
+long hg_emulator_held(void);  /* blocks, streams and events not given back */
+
+/* The first fault found in a kernel (race, divergence, bounds), or NULL; and forgets it. */
+const char *hg_emulator_fault(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,82 @@
+/* planted.cu: kernels with one mistake each, which the emulator must find. */
+#include "kernels/cuda/vocabulary.cuh"
+#include "tests/cuda_emulator/planted.h"
+
+/* A sum over the block whose halves are read without a barrier in between. */
+static __global__ void race_kernel(float *out)
+{
+    HG_SHARED(float, value, THREADS);
+    value[threadIdx.x] = 1;
+    __syncthreads();
+    for (uint32_t step = THREADS / 2; step > 0; step /= 2)
+        if (threadIdx.x < step) value[threadIdx.x] += value[threadIdx.x + step];
+    if (threadIdx.x == 0) *out = value[0];
+}
+
+/* A write that overtakes another thread's read. */
+static __global__ void overtaking_kernel(float *out)
+{
+    HG_SHARED(float, value, THREADS);
+    value[threadIdx.x] = (float)threadIdx.x;
+    __syncthreads();
+    float other = value[THREADS - 1 - threadIdx.x];
+    value[threadIdx.x] = other;
+    if (threadIdx.x == 0) *out = other;
+}
+
+/* The same with the barrier that was missing. */
+static __global__ void ordered_kernel(float *out)
+{
+    HG_SHARED(float, value, THREADS);
+    value[threadIdx.x] = (float)threadIdx.x;
+    __syncthreads();
+    float other = value[THREADS - 1 - threadIdx.x];
+    __syncthreads();
+    value[threadIdx.x] = other;
+    if (threadIdx.x == 0) *out = other;
+}
+
+static __global__ void early_end_kernel(float *out)
+{
+    if (threadIdx.x > 64) return;
+    __syncthreads();
+    if (threadIdx.x == 0) *out = 1;
+}
+
+static __global__ void two_barriers_kernel(float *out)
+{
+    if (threadIdx.x < 64)
+        __syncthreads();
+    else
+        __syncthreads(); /* another place */
+    if (threadIdx.x == 0) *out = 1;
+}
+
+static __global__ void lone_shuffle_kernel(float *out)
+{
+    float value = 1;
+    if (threadIdx.x % 32 < 31) value += __shfl_xor_sync(0xFFFFFFFFu, value, 1);
+    if (threadIdx.x == 0) *out = value;
+}
+
+static __global__ void bounds_kernel(float *out)
+{
+    HG_SHARED(float, value, THREADS);
+    value[threadIdx.x + 1] = 1;
+    __syncthreads();
+    if (threadIdx.x == 0) *out = value[1];
+}
+
+extern "C" cudaError_t planted_run(planted_mistake mistake, float *out)
+{
+    switch (mistake) {
+    case PLANTED_NONE: HG_LAUNCH(ordered_kernel, 2, THREADS, nullptr, out); break;
+    case PLANTED_RACE: HG_LAUNCH(race_kernel, 2, THREADS, nullptr, out); break;
+    case PLANTED_OVERTAKING: HG_LAUNCH(overtaking_kernel, 2, THREADS, nullptr, out); break;
+    case PLANTED_EARLY_END: HG_LAUNCH(early_end_kernel, 2, THREADS, nullptr, out); break;
+    case PLANTED_TWO_BARRIERS: HG_LAUNCH(two_barriers_kernel, 2, THREADS, nullptr, out); break;
+    case PLANTED_LONE_SHUFFLE: HG_LAUNCH(lone_shuffle_kernel, 2, THREADS, nullptr, out); break;
+    case PLANTED_BOUNDS: HG_LAUNCH(bounds_kernel, 2, THREADS, nullptr, out); break;
+    }
+    return cudaGetLastError();
+}
