@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "tests/cuda_emulator/cuda_runtime_api.h"
+#include "tests/cuda_emulator/shared.h"
 
 #define __global__
 #define __device__
@@ -35,47 +36,10 @@ extern dim3 emulator_block;
 #define threadIdx (emulator_now->index)
 #define blockIdx  emulator_block
 
-/* An array of the block, with what is known of each element's accesses in this barrier interval. */
-struct emulator_shadow {
-    uint32_t written, read;  /* interval of the last access, 0: never */
-    uint16_t writer, reader; /* thread */
-    bool readers;            /* more than one thread read in that interval */
-};
-
-struct emulator_array {
-    const char *site; /* of the declaration */
-    char *data;
-    emulator_shadow *shadow;
-    size_t bytes, count;
-};
-
-emulator_array *emulator_shared(const char *site, size_t bytes, size_t count);
-void emulator_access(emulator_array *array, size_t index, bool write);
 void emulator_barrier(const char *site);
 uint32_t emulator_shuffle_xor(const char *site, uint32_t bits, uint32_t lanes);
 void emulator_launch(dim3 grid, dim3 block, const char *name, void (*run)(const void *),
                      const void *closure);
-
-/* One element: reading and writing are told apart. */
-template <class T> struct emulator_element {
-    emulator_array *array;
-    size_t index;
-
-    T *at(bool write) const
-    {
-        emulator_access(array, index, write);
-        return (T *)(void *)array->data + (index < array->count ? index : 0);
-    }
-    operator T() const { return *at(false); }
-    T operator=(T value) const { return *at(true) = value; }
-    T operator=(const emulator_element &other) const { return *this = (T)other; }
-    T operator+=(T value) const { return *this = (T) * this + value; }
-};
-
-template <class T> struct emulator_view {
-    emulator_array *array;
-    emulator_element<T> operator[](size_t index) const { return {array, index}; }
-};
 
 #define EMULATOR_TEXT2(line) #line
 #define EMULATOR_TEXT(line)  EMULATOR_TEXT2(line)
