@@ -1,21 +1,36 @@
 /* paths.c: where things lie when nobody says. See settings.h. */
-#include <libgen.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "core/cli/settings.h"
 
-/* The folder above the one that the binary is in: the source tree of build/hydraglot. */
+#define LEVELS 3 /* build/hydraglot, build/asan/hydraglot: a tree is not deeper above its binary   \
+                  */
+
+static bool is_tree(const char *folder)
+{
+    char models[HG_PATH_MAX];
+    return !hg_path_join(models, sizeof models, folder, "models", NULL) && hg_file_exists(models);
+}
+
+/* The nearest folder above the binary's own that has models in it: the source tree of
+ * build/hydraglot. When none has, the one right above, for messages that say where was looked. */
 static hg_status find_tree(char *tree, hg_error *error)
 {
     char path[HG_PATH_MAX];
     ssize_t length = readlink("/proc/self/exe", path, sizeof path - 1);
     if (length < 0) return hg_fail(error, HG_ERROR_IO, "/proc/self/exe: cannot read the link");
     path[length] = '\0';
-    memcpy(tree, path, sizeof path);
-    char *folder = dirname(dirname(tree)); /* works in place, or gives a constant */
-    memmove(tree, folder, strlen(folder) + 1);
+    for (int level = 0; level <= LEVELS; level++) {
+        char *slash = strrchr(path, '/');
+        if (!slash || (level && slash == path)) break;
+        slash[slash == path] = '\0';
+        if (level == 1) memcpy(tree, path, sizeof path);
+        if (level < 1 || !is_tree(path)) continue;
+        memcpy(tree, path, sizeof path);
+        break;
+    }
     return HG_OK;
 }
 
@@ -37,7 +52,7 @@ static hg_status data_default(hg_settings *settings, const char *tree, hg_error 
 
 hg_status hg_paths_default(hg_settings *settings, hg_error *error)
 {
-    char tree[HG_PATH_MAX];
+    char tree[HG_PATH_MAX] = "/";
     hg_status status = find_tree(tree, error);
     if (!status)
         status = hg_path_join(settings->model_default, sizeof settings->model_default, tree,
