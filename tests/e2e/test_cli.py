@@ -332,7 +332,7 @@ def test_the_documentation_is_printed_from_the_tables(cli):
     for flag in ("--settings", "--limits", "--metrics"):
         table = cli("doctor", flag).stdout
         assert table.count("\n") > 5
-        assert table in text, f"docs/OPERATIONS.md: replace the table by `doctor {flag}`"
+        assert table in text, f"docs/OPERATIONS.md: the table of {flag} is old; run docs/print_tables.py"
 
 
 def test_bench(cli):

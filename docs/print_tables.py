@@ -1,0 +1,25 @@
+"""print_tables.py: puts the program's own tables into docs/OPERATIONS.md.
+
+    python3 docs/print_tables.py [build/hydraglot]
+
+A table stands below the line `<!-- hydraglot doctor --NAME -->`. Run it when a row of limits.h,
+settings.c or metrics.c has changed; tests/e2e/test_cli.py compares.
+"""
+import pathlib
+import re
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "OPERATIONS.md"
+binary = sys.argv[1] if len(sys.argv) > 1 else str(ROOT / "build" / "hydraglot")
+
+
+def printed(match):
+    command = [binary, "doctor", match[2]]
+    table = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return match[1] + table
+
+
+text = PAGE.read_text()
+PAGE.write_text(re.sub(r"(<!-- hydraglot doctor (--\w+) -->\n)(?:\|.*\n)*", printed, text))
