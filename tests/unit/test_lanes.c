@@ -189,7 +189,7 @@ static void run_alone(const char *kernel)
 static void run_together(const char *kernel)
 {
     output have[SENTENCES][LANGUAGES];
-    hg_job *job[SENTENCES];
+    hg_job *job[SENTENCES] = {NULL};
     open_engine(kernel);
     for (uint32_t s = 0; s < sentences(kernel); s++) { /* nine lanes, nobody else */
         hg_job_state state = finish(submit(cases[s], LANGUAGES), LANGUAGES, have[s]);
@@ -199,8 +199,8 @@ static void run_together(const char *kernel)
     hg_engine_close(engine);
 
     open_engine(kernel);
-    for (int round = 0; round < (is_slow(kernel) ? 1 : 2);
-         round++) { /* beside other jobs; then on kept prefixes too */
+    int rounds = is_slow(kernel) ? 1 : 2;
+    for (int round = 0; round < rounds; round++) { /* beside others; then on kept prefixes too */
         for (uint32_t s = 0; s < sentences(kernel); s++) job[s] = submit(cases[s], LANGUAGES);
         for (uint32_t s = 0; s < sentences(kernel); s++) {
             finish(job[s], LANGUAGES, have[s]);
