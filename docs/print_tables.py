@@ -23,3 +23,4 @@ def printed(match):
 
 text = PAGE.read_text()
 PAGE.write_text(re.sub(r"(<!-- hydraglot doctor (--\w+) -->\n)(?:\|.*\n)*", printed, text))
+

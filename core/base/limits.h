@@ -45,6 +45,7 @@
     X(PAGE_TOKENS, 16, "tokens of one KV page")                                                    \
     X(ADAPTER_SLOTS, 64, "adapters resident on the device")                                        \
     X(ADAPTER_PIECE, 256 << 10, "bytes of an adapter uploaded between two steps")                  \
+    X(KV_TOKENS, 16384, "tokens of the KV pool when no size is given: 32 lanes of 512")            \
     X(PREFIXES, 256, "token sequences whose KV is kept for reuse")                                 \
     X(WORKERS, 64, "threads of the CPU device")                                                    \
     /* text */                                                                                     \

@@ -29,7 +29,8 @@ static hg_status make_plan(hg_engine *engine, hg_error *error)
     size_t page_bytes = sizeof(float) * 2 * shape->layers * shape->kv_heads * shape->head_dim *
                         HG_LIMIT_PAGE_TOKENS;
     size_t most = (size_t)plan.lane_pages * plan.step_lanes;
-    size_t pages = engine->options.kv_bytes ? engine->options.kv_bytes / page_bytes : most;
+    size_t usual = hg_pages_for(HG_LIMIT_KV_TOKENS);
+    size_t pages = engine->options.kv_bytes ? engine->options.kv_bytes / page_bytes : usual;
     if (pages == 0)
         return hg_fail(error, HG_ERROR_LIMIT,
                        "the KV pool of %zu bytes has no room for one page of %zu bytes",

@@ -36,6 +36,7 @@ typedef struct hg_catalog_entry {
     int64_t plugin_id;    /* the store's; 0 without one */
     uint32_t generation, rank_max;
     bool is_default;               /* of its language */
+    bool is_enabled;               /* in the store */
     struct hg_catalog_entry *next; /* in the handed-over list */
 } hg_catalog_entry;
 

@@ -129,7 +129,8 @@ static hg_status describe(hg_catalog_entry *entry, const hg_runtime *runtime, hg
     return status;
 }
 
-/* Records the plugin as an enabled generation, whose row id is the adapter's key. */
+/* Records the plugin as an enabled generation, whose row id is the adapter's key. Content that the
+ * store knows keeps the state that it has there. */
 static hg_status record(hg_loader *loader, hg_catalog_entry *entry, hg_error *error)
 {
     const hg_plugin *plugin = entry->plugin;
@@ -137,7 +138,7 @@ static hg_status record(hg_loader *loader, hg_catalog_entry *entry, hg_error *er
     entry->generation = 1;
     if (!store) {
         entry->adapter_key = ++loader->keys;
-        entry->is_default = true; /* the first by folder name wins */
+        entry->is_default = entry->is_enabled = true; /* the first by folder name wins */
         return HG_OK;
     }
     json_t *sources = json_array();
@@ -172,6 +173,7 @@ static hg_status record(hg_loader *loader, hg_catalog_entry *entry, hg_error *er
     entry->plugin_id = row.plugin_id;
     entry->generation = row.generation;
     entry->is_default = row.is_default;
+    entry->is_enabled = row.enabled;
     return HG_OK;
 }
 
@@ -193,6 +195,10 @@ static hg_status give_to_engine(hg_loader *loader, hg_catalog_entry *entry, hg_e
     memcpy(entry->invocation, adapter->invocation, sizeof entry->invocation);
     status = try_prompt(entry, runtime->tokenizer, error);
     if (!status) status = record(loader, entry, error);
+    if (!status && !entry->is_enabled) {
+        hg_adapter_close(adapter);
+        return HG_OK;
+    }
     if (!status)
         status = hg_engine_add_adapter(runtime->engine, entry->adapter_key, &adapter->lora,
                                        release_adapter, adapter, error);
@@ -231,8 +237,13 @@ static void load(hg_loader *loader, const char *folder_name)
     if (!status && loader->entries == HG_LIMIT_ADAPTER_SLOTS)
         status = hg_fail(&error, HG_ERROR_LIMIT, "more than %d plugins", HG_LIMIT_ADAPTER_SLOTS);
     if (!status) status = give_to_engine(loader, entry, &error);
-    if (!status) {
+    if (!status && entry->is_enabled) {
         loader->entry[loader->entries++] = entry;
+        return;
+    }
+    if (!status) {
+        hg_log(HG_LOG_INFO, "translate", "plugin %s is disabled", entry->plugin->name);
+        hg_catalog_entry_release(entry);
         return;
     }
     add_failure(loader, entry && entry->plugin ? entry->plugin->name : folder_name, error.message);

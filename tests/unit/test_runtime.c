@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
+#include <sqlite3.h>
 #include <ftw.h>
 #include <jansson.h>
 #include <stdatomic.h>
@@ -295,6 +296,34 @@ static void test_store(void **state)
     hg_store_close(store);
 }
 
+/* What the store holds as disabled stays so when the folder is found again. */
+static void test_disabled(void **state)
+{
+    (void)state;
+    char data[128], path[160];
+    hg_runtime_options options = options_here();
+    snprintf(data, sizeof data, "%s/data", folder);
+    snprintf(path, sizeof path, "%s/hydraglot.db", data);
+    options.data_path = data;
+    MAKE_PLUGIN("one", "title", "German");
+    MAKE_PLUGIN("two", "language", "fr");
+    hg_runtime *runtime = open_ready(&options);
+    assert_int_equal(hg_runtime_languages(runtime, NULL, 0), 2);
+    hg_runtime_close(runtime);
+    sqlite3 *db;
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    const char *sql = "UPDATE plugin_generation SET state = 'disabled' WHERE plugin_id ="
+                      " (SELECT id FROM plugin WHERE name = 'two');"
+                      "UPDATE plugin SET enabled_generation = NULL WHERE name = 'two'";
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+    hg_language_view view[2];
+    runtime = open_ready(&options);
+    assert_int_equal(hg_runtime_languages(runtime, view, 2), 1);
+    assert_string_equal(view[0].plugin, "one");
+    hg_runtime_close(runtime);
+}
+
 static void count_ring(void *context)
 {
     atomic_fetch_add((atomic_int *)context, 1);
@@ -372,6 +401,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_rules, make_folder, drop_folder),
         cmocka_unit_test_setup_teardown(test_variants, make_folder, drop_folder),
         cmocka_unit_test_setup_teardown(test_store, make_folder, drop_folder),
+        cmocka_unit_test_setup_teardown(test_disabled, make_folder, drop_folder),
         cmocka_unit_test_setup_teardown(test_starting, make_folder, drop_folder),
         cmocka_unit_test_setup_teardown(test_wrong_options, make_folder, drop_folder),
     };
