@@ -1,9 +1,9 @@
-"""print_tables.py: puts the program's own tables into docs/OPERATIONS.md.
+"""print_tables.py: puts the program's own tables into OPERATIONS.md and PROTOCOL.md.
 
     python3 docs/print_tables.py [build/hydraglot]
 
 A table stands below the line `<!-- hydraglot doctor --NAME -->`. Run it when a row of limits.h,
-settings.c or metrics.c has changed; tests/e2e/test_cli.py compares.
+codes.h, settings.c or metrics.c has changed; tests/e2e/test_cli.py compares.
 """
 import pathlib
 import re
@@ -11,7 +11,7 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-PAGE = ROOT / "docs" / "OPERATIONS.md"
+PAGES = [ROOT / "docs" / name for name in ("OPERATIONS.md", "PROTOCOL.md")]
 binary = sys.argv[1] if len(sys.argv) > 1 else str(ROOT / "build" / "hydraglot")
 
 
@@ -21,6 +21,6 @@ def printed(match):
     return match[1] + table
 
 
-text = PAGE.read_text()
-PAGE.write_text(re.sub(r"(<!-- hydraglot doctor (--\w+) -->\n)(?:\|.*\n)*", printed, text))
-
+for page in PAGES:
+    text = page.read_text()
+    page.write_text(re.sub(r"(<!-- hydraglot doctor (--\w+) -->\n)(?:\|.*\n)*", printed, text))

@@ -19,6 +19,7 @@
 #include "core/service/address.h"
 #include "core/service/json_out.h"
 #include "core/service/metrics.h"
+#include "core/translate/codes.h"
 #include "kernels/cpu/cpu.h"
 
 typedef enum verdict { VERDICT_OK, VERDICT_WARN, VERDICT_FAIL } verdict;
@@ -248,6 +249,16 @@ static int print_limits(void)
     return HG_EXIT_OK;
 }
 
+static int print_codes(void)
+{
+    puts("| code | retry | meaning |\n|---|---|---|");
+#define CODE_ROW(name, retry, meaning)                                                             \
+    printf("| `%s` | %s | %s |\n", #name, (retry) ? "yes" : "no", meaning);
+    HG_CODES(CODE_ROW)
+#undef CODE_ROW
+    return HG_EXIT_OK;
+}
+
 static int print_metrics(void)
 {
     hg_error error = {0};
@@ -264,6 +275,7 @@ int hg_command_doctor(const hg_settings *settings)
 {
     if (settings->limits) return print_limits();
     if (settings->metrics) return print_metrics();
+    if (settings->codes) return print_codes();
     if (settings->settings) {
         hg_settings_print_markdown(stdout);
         return HG_EXIT_OK;

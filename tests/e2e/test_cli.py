@@ -328,11 +328,12 @@ def test_doctor(cli, tmp_path):
 
 
 def test_the_documentation_is_printed_from_the_tables(cli):
-    text = (ROOT / "docs" / "OPERATIONS.md").read_text()
-    for flag in ("--settings", "--limits", "--metrics"):
+    pages = {"--settings": "OPERATIONS", "--limits": "OPERATIONS", "--metrics": "OPERATIONS", "--codes": "PROTOCOL"}
+    for flag, page in pages.items():
         table = cli("doctor", flag).stdout
         assert table.count("\n") > 5
-        assert table in text, f"docs/OPERATIONS.md: the table of {flag} is old; run docs/print_tables.py"
+        text = (ROOT / "docs" / f"{page}.md").read_text()
+        assert table in text, f"docs/{page}.md: the table of {flag} is old; run docs/print_tables.py"
 
 
 def test_bench(cli):
