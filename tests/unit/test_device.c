@@ -9,7 +9,11 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "tests/unit/device_harness.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/support/device_harness.h"
 
 static const hg_shape shape = {.vocabulary = 203,
                                .hidden = 96,

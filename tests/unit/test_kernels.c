@@ -9,9 +9,13 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
 #include "kernels/cpu/convert.h"
 #include "kernels/cpu/int8.h"
-#include "tests/unit/device_harness.h"
+#include "tests/support/device_harness.h"
 
 /* Arithmetic in F32 on given integers: rounding only. */
 #define F32_ERROR 1e-11

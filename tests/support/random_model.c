@@ -1,25 +1,12 @@
-/* random_model.h: small random Llama models and adapters for the tests of devices.
- *
- * Shapes are the caller's; values come from a seed, with the spreads of a trained model, so that
- * activations stay near one through all layers. Everything hangs on one list and is freed at once.
- */
-#ifndef HG_TESTS_RANDOM_MODEL_H
-#define HG_TESTS_RANDOM_MODEL_H
+/* random_model.c: see random_model.h. */
+#include "tests/support/random_model.h"
 
 #include <assert.h>
 #include <math.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "kernels/weights.h"
-
-typedef struct random_source {
-    uint64_t state;
-} random_source;
-
-/* splitmix64 */
-static inline uint64_t random_bits(random_source *r)
+uint64_t random_bits(random_source *r)
 {
     uint64_t z = r->state += 0x9E3779B97F4A7C15u;
     z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
@@ -27,19 +14,17 @@ static inline uint64_t random_bits(random_source *r)
     return z ^ z >> 31;
 }
 
-static inline uint32_t random_below(random_source *r, uint32_t n)
+uint32_t random_below(random_source *r, uint32_t n)
 {
     return (uint32_t)(random_bits(r) % n);
 }
 
-/* Uniform in [-1, 1). */
-static inline float random_unit(random_source *r)
+float random_unit(random_source *r)
 {
     return (float)(int32_t)(random_bits(r) >> 40) / 8388608.0f - 1.0f;
 }
 
-/* To the nearest F16, of a value that F16 can hold. */
-static inline uint16_t f16_of(float f)
+uint16_t f16_of(float f)
 {
     uint32_t bits, sign;
     memcpy(&bits, &f, sizeof bits);
@@ -50,12 +35,7 @@ static inline uint16_t f16_of(float f)
     return (uint16_t)(sign | ((bits >> 13) - (112u << 10)));
 }
 
-typedef struct random_owner {
-    void *block[16384];
-    size_t blocks;
-} random_owner;
-
-static inline void *random_take(random_owner *o, size_t bytes)
+void *random_take(random_owner *o, size_t bytes)
 {
     assert(o->blocks < sizeof o->block / sizeof o->block[0]);
     void *p = malloc(bytes);
@@ -63,13 +43,13 @@ static inline void *random_take(random_owner *o, size_t bytes)
     return o->block[o->blocks++] = p;
 }
 
-static inline void random_free(random_owner *o)
+void random_free(random_owner *o)
 {
     while (o->blocks) free(o->block[--o->blocks]);
 }
 
-static inline hg_matrix random_matrix(random_owner *o, random_source *r, uint32_t rows,
-                                      uint32_t columns, hg_dtype type, float spread)
+hg_matrix random_matrix(random_owner *o, random_source *r, uint32_t rows, uint32_t columns,
+                        hg_dtype type, float spread)
 {
     size_t n = (size_t)rows * columns;
     uint16_t *half = random_take(o, n * (type == HG_F32 ? 4 : 2) + 4);
@@ -86,14 +66,8 @@ static inline hg_matrix random_matrix(random_owner *o, random_source *r, uint32_
     return (hg_matrix){half, rows, columns, type};
 }
 
-typedef struct random_form {
-    uint16_t group;
-    uint8_t bits;
-    bool offsets;
-} random_form;
-
-static inline hg_linear random_linear(random_owner *o, random_source *r, uint32_t rows,
-                                      uint32_t columns, random_form form)
+hg_linear random_linear(random_owner *o, random_source *r, uint32_t rows, uint32_t columns,
+                        random_form form)
 {
     assert(columns % form.group == 0);
     size_t codes = (size_t)rows * columns * form.bits / 8, groups = codes * 8 / form.bits;
@@ -111,19 +85,14 @@ static inline hg_linear random_linear(random_owner *o, random_source *r, uint32_
                        form.group, form.bits};
 }
 
-static inline float *random_norm(random_owner *o, random_source *r, uint32_t n)
+static float *random_norm(random_owner *o, random_source *r, uint32_t n)
 {
     float *w = random_take(o, n * sizeof *w);
     for (uint32_t i = 0; i < n; i++) w[i] = 1.0f + 0.3f * random_unit(r);
     return w;
 }
 
-typedef struct random_model {
-    random_owner owner;
-    hg_weights weights;
-} random_model;
-
-static inline void random_shape_of(const hg_shape *s, uint32_t p, uint32_t *rows, uint32_t *columns)
+void random_shape_of(const hg_shape *s, uint32_t p, uint32_t *rows, uint32_t *columns)
 {
     uint32_t q = s->heads * s->head_dim, kv = s->kv_heads * s->head_dim;
     uint32_t out[HG_PROJECTIONS] = {q,        kv, kv, s->hidden, s->intermediate, s->intermediate,
@@ -132,9 +101,8 @@ static inline void random_shape_of(const hg_shape *s, uint32_t p, uint32_t *rows
     *columns = p == HG_O ? q : p == HG_DOWN ? s->intermediate : s->hidden;
 }
 
-/* form[HG_PROJECTIONS] */
-static inline random_model *random_model_new(uint64_t seed, const hg_shape *shape,
-                                             const random_form *form, hg_dtype head)
+random_model *random_model_new(uint64_t seed, const hg_shape *shape, const random_form *form,
+                               hg_dtype head)
 {
     random_source r = {seed};
     random_model *m = calloc(1, sizeof *m);
@@ -164,20 +132,14 @@ static inline random_model *random_model_new(uint64_t seed, const hg_shape *shap
     return m;
 }
 
-static inline void random_model_free(random_model *m)
+void random_model_free(random_model *m)
 {
     random_free(&m->owner);
     free(m);
 }
 
-typedef struct random_adapter {
-    random_owner owner;
-    hg_lora_weights weights;
-} random_adapter;
-
-/* rank 0: each pair has a rank of its own, some of them none. */
-static inline random_adapter *random_adapter_new(uint64_t seed, const hg_shape *shape,
-                                                 uint32_t rank, hg_dtype type)
+random_adapter *random_adapter_new(uint64_t seed, const hg_shape *shape, uint32_t rank,
+                                   hg_dtype type)
 {
     random_source r = {seed};
     random_adapter *a = calloc(1, sizeof *a);
@@ -201,10 +163,8 @@ static inline random_adapter *random_adapter_new(uint64_t seed, const hg_shape *
     return a;
 }
 
-static inline void random_adapter_free(random_adapter *a)
+void random_adapter_free(random_adapter *a)
 {
     random_free(&a->owner);
     free(a);
 }
-
-#endif

@@ -1,50 +1,22 @@
-/* device_harness.h: drives a device the way the engine does, for the tests: one prompt after
- * another, in chunks, alone or beside others, and takes down logits and tokens.
- */
-#ifndef HG_TESTS_DEVICE_HARNESS_H
-#define HG_TESTS_DEVICE_HARNESS_H
+/* device_harness.c: see device_harness.h. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
 
-#include "core/base/limits.h"
-#include "kernels/cpu/cpu.h"
-#include "tests/unit/random_model.h"
+#include <stdlib.h>
+#include <string.h>
 
-#define HARNESS_LANES      8
-#define HARNESS_LANE_PAGES 6
-#define HARNESS_PAGES      (HARNESS_LANES * HARNESS_LANE_PAGES)
-#define HARNESS_ROWS       64
-#define HARNESS_SLOTS      6
+#include "tests/support/device_harness.h"
 
-static const hg_device_plan harness_plan = {.pages = HARNESS_PAGES,
-                                            .lane_pages = HARNESS_LANE_PAGES,
-                                            .step_rows = HARNESS_ROWS,
-                                            .step_lanes = HARNESS_LANES,
-                                            .adapter_slots = HARNESS_SLOTS};
-
-/* A lane of the test: its tokens, its adapter, and what came out. */
-typedef struct harness_lane {
-    int32_t token[HARNESS_LANE_PAGES * HG_LIMIT_PAGE_TOKENS];
-    uint32_t tokens; /* to compute */
-    uint32_t done;
-    uint32_t invocation; /* rows before it run without the adapter */
-    uint16_t slot;
-    int32_t *best; /* [tokens] */
-    float *logits; /* [tokens, vocabulary] */
-} harness_lane;
-
-typedef struct harness {
-    const hg_device_api *api;
-    hg_device *device;
-    uint32_t vocabulary;
-    uint32_t page[HARNESS_LANES * HARNESS_LANE_PAGES];
-} harness;
-
-static inline void harness_check(hg_status status, const hg_error *error)
+void harness_check(hg_status status, const hg_error *error)
 {
     if (status) print_error("%s\n", error->message);
     assert_int_equal(status, HG_OK);
 }
 
-static inline harness harness_open(const hg_weights *weights, const char *kernel, uint32_t threads)
+harness harness_open(const hg_weights *weights, const char *kernel, uint32_t threads)
 {
     harness h = {.api = hg_cpu_device(), .vocabulary = weights->shape.vocabulary};
     hg_device_options options = {.kernel = kernel, .threads = threads};
@@ -56,13 +28,12 @@ static inline harness harness_open(const hg_weights *weights, const char *kernel
     return h;
 }
 
-static inline void harness_close(harness *h)
+void harness_close(harness *h)
 {
     h->api->close(h->device);
 }
 
-static inline void harness_put(harness *h, uint16_t slot, const hg_lora_weights *weights,
-                               size_t piece)
+void harness_put(harness *h, uint16_t slot, const hg_lora_weights *weights, size_t piece)
 {
     hg_error error;
     bool done = false;
@@ -72,8 +43,8 @@ static inline void harness_put(harness *h, uint16_t slot, const hg_lora_weights 
     harness_check(h->api->put_adapter_commit(h->device, slot, &error), &error);
 }
 
-static inline void harness_lane_new(harness_lane *lane, random_source *r, uint32_t tokens,
-                                    uint16_t slot, uint32_t vocabulary)
+void harness_lane_new(harness_lane *lane, random_source *r, uint32_t tokens, uint16_t slot,
+                      uint32_t vocabulary)
 {
     assert_true(tokens <= HARNESS_LANE_PAGES * HG_LIMIT_PAGE_TOKENS);
     memset(lane, 0, sizeof *lane);
@@ -85,15 +56,13 @@ static inline void harness_lane_new(harness_lane *lane, random_source *r, uint32
     assert_true(lane->best && lane->logits);
 }
 
-static inline void harness_lane_free(harness_lane *lane)
+void harness_lane_free(harness_lane *lane)
 {
     free(lane->best);
     free(lane->logits);
 }
 
-/* One step: the next rows of each lane as chunk[lane] says; every row wants its logits. */
-static inline void harness_step(harness *h, harness_lane *lane, uint32_t lanes,
-                                const uint32_t *chunk)
+void harness_step(harness *h, harness_lane *lane, uint32_t lanes, const uint32_t *chunk)
 {
     hg_row row[HARNESS_ROWS];
     uint32_t rows = 0, owner[HARNESS_ROWS];
@@ -127,8 +96,7 @@ static inline void harness_step(harness *h, harness_lane *lane, uint32_t lanes,
     free(logits);
 }
 
-/* Runs all lanes to their ends, at most chunk rows of a lane a step. */
-static inline void harness_run(harness *h, harness_lane *lane, uint32_t lanes, uint32_t chunk)
+void harness_run(harness *h, harness_lane *lane, uint32_t lanes, uint32_t chunk)
 {
     for (uint32_t l = 0; l < lanes; l++) lane[l].done = 0;
     for (;;) {
@@ -145,8 +113,7 @@ static inline void harness_run(harness *h, harness_lane *lane, uint32_t lanes, u
     }
 }
 
-/* |a - b|^2 / |b|^2 */
-static inline double normalised_error(const float *a, const float *b, size_t n)
+double normalised_error(const float *a, const float *b, size_t n)
 {
     double difference = 0, size = 0;
     for (size_t i = 0; i < n; i++) {
@@ -155,5 +122,3 @@ static inline double normalised_error(const float *a, const float *b, size_t n)
     }
     return size > 0 ? difference / size : difference;
 }
-
-#endif
