@@ -199,16 +199,18 @@ INLINE void add_offsets(const hg_packed *w, size_t at, const hg_group *x, uint32
     }
 }
 
-/* Half a block of output rows (half: 0 or 8): groups from cell on, `rows` activation rows from sub
- * on of a tile. */
-INLINE void multiply_half(const hg_packed *w, size_t cell, uint32_t half, const int8_t *q,
-                          const hg_group *x, uint32_t sub, __m256 *out, const uint32_t rows,
+/* Half a block of output rows, cells (group, row) from `cell` on, of which there are 16 a group:
+ * out[rows] = W x. */
+INLINE void multiply_half(const tile *t, size_t cell, __m256 *out, const uint32_t rows,
                           const uint32_t bits, const uint32_t group)
 {
-    const size_t group_bytes = (size_t)group * 2 * bits, at = cell * HG_BLOCK + half;
-    const uint8_t *codes = w->codes + cell * group_bytes + half * 4;
-    const uint16_t *scales = w->scales + at;
-    const hg_group *first = x, *end = x + w->groups;
+    const hg_packed *w = t->product->w;
+    const size_t group_bytes = (size_t)group * 2 * bits;
+    const uint8_t *codes = w->codes + cell / HG_BLOCK * group_bytes + cell % HG_BLOCK * 4;
+    const uint16_t *scales = w->scales + cell;
+    const int8_t *q = hg_rows8_q(t->product->x, t->row);
+    const hg_group *x = hg_rows8_group(t->product->x, t->row), *first = x, *end = x + w->groups;
+    const uint32_t sub = t->row % HG_TILE;
     UNROLL for (uint32_t r = 0; r < rows; r++) out[r] = _mm256_setzero_ps();
     for (; x < end; x++, codes += group_bytes, scales += HG_BLOCK, q += group * HG_TILE) {
         const float *factor = x->scale + sub;
@@ -226,26 +228,25 @@ INLINE void multiply_half(const hg_packed *w, size_t cell, uint32_t half, const 
             out[r] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum[r]), both, out[r]);
         }
     }
-    if (w->offsets) add_offsets(w, at, first, sub, out, rows);
+    if (w->offsets) add_offsets(w, cell, first, sub, out, rows);
 }
 
-INLINE void multiply_tile(const hg_product *p, uint32_t block, uint32_t blocks, uint32_t row,
-                          const uint32_t rows, const uint32_t bits, const uint32_t group)
+INLINE void multiply_tile(const tile *t, const uint32_t rows, const uint32_t bits,
+                          const uint32_t group)
 {
-    const hg_packed *w = p->w;
-    const int8_t *q = hg_rows8_q(p->x, row);
-    const hg_group *x = hg_rows8_group(p->x, row);
-    size_t cell = (size_t)block * w->groups, stride = p->y_stride;
-    float *y = p->y + (row - p->row) * stride + (size_t)(block - p->block) * HG_BLOCK;
-    for (uint32_t half = 0; half < 2 * blocks; half++, y += 8) {
+    const hg_product *p = t->product;
+    size_t cell = (size_t)t->block * p->w->groups * HG_BLOCK, stride = p->y_stride;
+    float *y = p->y + (t->row - p->row) * stride + (size_t)(t->block - p->block) * HG_BLOCK;
+    for (uint32_t half = 0; half < 2 * t->blocks; half++, y += 8) {
         __m256 out[ROWS];
-        multiply_half(w, cell, half % 2 * 8, q, x, row % HG_TILE, out, rows, bits, group);
+        multiply_half(t, cell, out, rows, bits, group);
         UNROLL for (uint32_t r = 0; r < rows; r++)
         {
             if (p->add) out[r] = _mm256_add_ps(_mm256_loadu_ps(y + r * stride), out[r]);
             _mm256_storeu_ps(y + r * stride, out[r]);
         }
-        cell += half % 2 ? w->groups : 0;
+        /* From the first half to the second; then from there to the next block. */
+        cell += half % 2 ? (size_t)p->w->groups * HG_BLOCK - 8 : 8;
     }
 }
 

@@ -131,15 +131,17 @@ INLINE void add_offsets(const hg_packed *w, size_t cell, const hg_group *x, uint
     }
 }
 
-/* One block of output rows: groups from cell on, `rows` activation rows from sub on of a tile. */
-INLINE void multiply_block(const hg_packed *w, size_t cell, const int8_t *q, const hg_group *x,
-                           uint32_t sub, __m512 *out, const uint32_t rows, const uint32_t bits,
-                           const uint32_t group)
+/* One block of output rows, whose groups start at cell: out[rows] = W x. */
+INLINE void multiply_block(const tile *t, size_t cell, __m512 *out, const uint32_t rows,
+                           const uint32_t bits, const uint32_t group)
 {
+    const hg_packed *w = t->product->w;
     const size_t group_bytes = (size_t)group * 2 * bits;
     const uint8_t *codes = w->codes + cell * group_bytes;
     const uint16_t *scales = w->scales + cell * HG_BLOCK;
-    const hg_group *end = x + w->groups;
+    const int8_t *q = hg_rows8_q(t->product->x, t->row);
+    const hg_group *x = hg_rows8_group(t->product->x, t->row), *end = x + w->groups;
+    const uint32_t sub = t->row % HG_TILE;
     UNROLL for (uint32_t r = 0; r < rows; r++) out[r] = _mm512_setzero_ps();
     for (; x < end; x++, codes += group_bytes, scales += HG_BLOCK, q += group * HG_TILE) {
         const int32_t *minus8 = x->minus8 + sub;
@@ -160,19 +162,18 @@ INLINE void multiply_block(const hg_packed *w, size_t cell, const int8_t *q, con
     }
 }
 
-INLINE void multiply_tile(const hg_product *p, uint32_t block, uint32_t blocks, uint32_t row,
-                          const uint32_t rows, const uint32_t bits, const uint32_t group)
+INLINE void multiply_tile(const tile *t, const uint32_t rows, const uint32_t bits,
+                          const uint32_t group)
 {
+    const hg_product *p = t->product;
     const hg_packed *w = p->w;
-    const int8_t *q = hg_rows8_q(p->x, row);
-    const hg_group *x = hg_rows8_group(p->x, row);
-    uint32_t sub = row % HG_TILE;
-    size_t cell = (size_t)block * w->groups, stride = p->y_stride;
-    float *y = p->y + (row - p->row) * stride + (size_t)(block - p->block) * HG_BLOCK;
-    for (uint32_t b = 0; b < blocks; b++, cell += w->groups, y += HG_BLOCK) {
+    size_t cell = (size_t)t->block * w->groups, stride = p->y_stride;
+    float *y = p->y + (t->row - p->row) * stride + (size_t)(t->block - p->block) * HG_BLOCK;
+    for (uint32_t b = 0; b < t->blocks; b++, cell += w->groups, y += HG_BLOCK) {
         __m512 out[ROWS];
-        multiply_block(w, cell, q, x, sub, out, rows, bits, group);
-        if (w->offsets) add_offsets(w, cell, x, sub, out, rows);
+        multiply_block(t, cell, out, rows, bits, group);
+        if (w->offsets)
+            add_offsets(w, cell, hg_rows8_group(p->x, t->row), t->row % HG_TILE, out, rows);
         UNROLL for (uint32_t r = 0; r < rows; r++)
         {
             if (p->add) out[r] = _mm512_add_ps(_mm512_loadu_ps(y + r * stride), out[r]);

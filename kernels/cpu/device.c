@@ -249,7 +249,7 @@ static hg_status cpu_put_adapter_begin(hg_device *d, uint16_t index, const hg_lo
     hg_slot *slot = NULL;
     hg_status status = find_slot(d, index, HG_SLOT_EMPTY, &slot, error);
     if (status) return status;
-    assert(weights->layers == d->weights.shape.layers);
+    assert(slot && weights->layers == d->weights.shape.layers);
     assert(weights->rank_max <= HG_LIMIT_ADAPTER_RANK);
     slot->weights = weights;
     hg_arena arena = {0};
@@ -273,6 +273,7 @@ static hg_status cpu_put_adapter_step(hg_device *d, uint16_t index, size_t bytes
     hg_slot *slot = NULL;
     hg_status status = find_slot(d, index, HG_SLOT_LOADING, &slot, error);
     if (status) return status;
+    assert(slot);
     size_t read = 0;
     bool more = settle_piece(slot, &slot->next);
     while (more && read < bytes) {
@@ -293,6 +294,7 @@ static hg_status cpu_put_adapter_commit(hg_device *d, uint16_t index, hg_error *
     hg_slot *slot = NULL;
     hg_status status = find_slot(d, index, HG_SLOT_LOADING, &slot, error);
     if (status) return status;
+    assert(slot);
     if (settle_piece(slot, &slot->next))
         return hg_fail(error, HG_ERROR_STATE, "adapter slot %u: commit before the last piece",
                        index);

@@ -77,16 +77,16 @@ void hg_int8_layout_model(hg_device *d, hg_arena *arena)
         for (uint32_t p = 0; p < HG_PROJECTIONS; p++) {
             const hg_linear *from = &layer->linear[p];
             uint16_t group = input_group(layer, input_of(p));
-            hg_packed w;
-            hg_packed_layout(&w, from->rows, from->columns, group, from->bits,
-                             from->offsets != NULL, arena);
+            hg_packed w = {.rows = from->rows, .group = group, .bits = from->bits};
+            hg_packed_layout(&w, from->columns, from->offsets != NULL, arena);
             if (!arena->base) continue;
             s->linear[l * HG_PROJECTIONS + p] = w;
             s->group[l * HG_INPUTS + input_of(p)] = group;
         }
     }
-    hg_packed_layout(&s->head, shape->vocabulary, shape->hidden, shape->hidden % 32 ? 16 : 32, 8,
-                     false, arena);
+    s->head = (hg_packed){.rows = shape->vocabulary, .bits = 8};
+    s->head.group = shape->hidden % 32 ? 16 : 32;
+    hg_packed_layout(&s->head, shape->hidden, false, arena);
 }
 
 /* Items of the head's stage: fixed, since each has its own row of best. */
@@ -155,11 +155,13 @@ void hg_int8_layout_adapter(const hg_device *d, hg_slot *slot, hg_arena *arena)
         const hg_lora *lora = &slot->weights->layer[l].pair[p];
         if (!lora->rank) continue; /* the mapping is zero: rank 0 */
         hg_pair8 pair = {.rank = (lora->rank + HG_BLOCK - 1) / HG_BLOCK * HG_BLOCK};
-        uint16_t group = pair.rank % 32 ? 16 : 32;
         pair.factor = lora->scale / (HG_LORA_FACTOR * HG_LORA_FACTOR);
-        hg_packed_layout(&pair.a, pair.rank, hg_projection_columns(shape, p),
-                         s->group[l * HG_INPUTS + input_of(p)], 8, false, arena);
-        hg_packed_layout(&pair.b, hg_projection_rows(shape, p), pair.rank, group, 8, false, arena);
+        pair.a = (hg_packed){.rows = pair.rank, .bits = 8};
+        pair.a.group = s->group[l * HG_INPUTS + input_of(p)];
+        pair.b = (hg_packed){.rows = hg_projection_rows(shape, p), .bits = 8};
+        pair.b.group = pair.rank % 32 ? 16 : 32;
+        hg_packed_layout(&pair.a, hg_projection_columns(shape, p), false, arena);
+        hg_packed_layout(&pair.b, pair.rank, false, arena);
         if (all) all[i] = pair;
     }
 }

@@ -108,15 +108,22 @@ static void embed_rows(const item *it)
 
 /* ---- products ---- */
 
-/* y (+)= W x + B h for all rows and some blocks of a projection; y [rows, y_stride] starts at the
- * projection's first output; h: what shrink made of it. */
+/* Where a projection's result goes. */
+typedef struct target {
+    float *y; /* [step_rows, width] */
+    size_t width;
+    bool add; /* to what is there */
+} target;
+
+/* y (+)= W x + B h for all rows and some blocks of a projection; h: what shrink made of it. */
 static void project(const item *it, uint32_t projection, uint32_t block, uint32_t blocks,
-                    const hg_rows8 *h, float *y, size_t y_stride, bool add)
+                    const hg_rows8 *h, const target *to)
 {
     const hg_int8 *s = it->s;
     uint32_t index = it->layer * HG_PROJECTIONS + projection;
-    y += (size_t)block * HG_BLOCK;
-    hg_product p = {&s->linear[index], block, blocks, &s->in, 0, s->step->rows, add, y, y_stride};
+    float *y = to->y + (size_t)block * HG_BLOCK;
+    hg_product p = {&s->linear[index], block,   blocks, &s->in,   0,
+                    s->step->rows,     to->add, y,      to->width};
     s->ops->linear(&p);
     p.add = true;
     for (uint32_t i = 0; i < s->runs; i++) {
@@ -128,7 +135,7 @@ static void project(const item *it, uint32_t projection, uint32_t block, uint32_
         p.x = h;
         p.row = run->row;
         p.rows = run->rows;
-        p.y = y + run->row * y_stride;
+        p.y = y + run->row * to->width;
         s->ops->linear(&p);
     }
 }
@@ -166,12 +173,14 @@ static void run_head(const item *it, uint32_t unit)
         projection = unit - shape->heads < kv ? HG_K : HG_V;
         head = (unit - shape->heads) % kv;
     }
-    float *y = projection == HG_Q ? s->q : projection == HG_K ? s->k : s->v;
-    size_t stride = (size_t)dim * (projection == HG_Q ? shape->heads : kv);
-    project(it, projection, head * blocks, blocks, &s->h[projection], y, stride, false);
+    target to = {projection == HG_Q   ? s->q
+                 : projection == HG_K ? s->k
+                                      : s->v,
+                 (size_t)dim * (projection == HG_Q ? shape->heads : kv), false};
+    project(it, projection, head * blocks, blocks, &s->h[projection], &to);
     for (uint32_t r = 0; r < s->step->rows; r++) {
         const hg_row *row = &s->step->row[r];
-        float *own = y + r * stride + (size_t)head * dim;
+        float *own = to.y + r * to.width + (size_t)head * dim;
         size_t angle = (size_t)r * (dim / 2);
         uint32_t token = row->position % HG_LIMIT_PAGE_TOKENS;
         if (projection != HG_V) rope(own, s->cosine + angle, s->sine + angle, dim / 2);
@@ -210,8 +219,9 @@ static void run_gate_up(const item *it)
 {
     hg_int8 *s = it->s;
     uint32_t width = it->device->weights.shape.intermediate;
-    project(it, HG_GATE, it->first, it->count, &s->h[0], s->gate, width, false);
-    project(it, HG_UP, it->first, it->count, &s->h[1], s->up, width, false);
+    target gate = {s->gate, width, false}, up = {s->up, width, false};
+    project(it, HG_GATE, it->first, it->count, &s->h[0], &gate);
+    project(it, HG_UP, it->first, it->count, &s->h[1], &up);
     for (uint32_t r = 0; r < s->step->rows; r++) {
         size_t at = (size_t)r * width + (size_t)it->first * HG_BLOCK;
         s->ops->swiglu(s->gate + at, s->up + at, it->count * HG_BLOCK);
@@ -307,6 +317,7 @@ static void run_stage(item *it, stage_kind kind, uint32_t index)
     const hg_shape *shape = &it->device->weights.shape;
     const hg_layer *layer = &it->device->weights.layer[it->layer];
     uint32_t hidden = shape->hidden, end = it->first + it->count;
+    const target residual = {s->x, hidden, true};
     switch (kind) {
     case ROWS_QKV:
         if (it->layer == 0) embed_rows(it);
@@ -321,13 +332,11 @@ static void run_stage(item *it, stage_kind kind, uint32_t index)
     case ROWS_O:
         prepare_rows(it, HG_IN_O, s->attention, shape->heads * shape->head_dim, NULL);
         break;
-    case BLOCKS_O: project(it, HG_O, it->first, it->count, &s->h[0], s->x, hidden, true); break;
+    case BLOCKS_O: project(it, HG_O, it->first, it->count, &s->h[0], &residual); break;
     case ROWS_GATE_UP: prepare_rows(it, HG_IN_GATE_UP, s->x, hidden, layer->mlp_norm); break;
     case BLOCKS_GATE_UP: run_gate_up(it); break;
     case ROWS_DOWN: prepare_rows(it, HG_IN_DOWN, s->gate, shape->intermediate, NULL); break;
-    case BLOCKS_DOWN:
-        project(it, HG_DOWN, it->first, it->count, &s->h[0], s->x, hidden, true);
-        break;
+    case BLOCKS_DOWN: project(it, HG_DOWN, it->first, it->count, &s->h[0], &residual); break;
     case ROWS_HEAD: norm_wanted(it); break;
     case BLOCKS_HEAD: run_head_blocks(it, index); break;
     }

@@ -7,10 +7,9 @@
 #define HG_KERNELS_CPU_INT8_TILES_H
 
 #define CASE(n)                                                                                    \
-    case n: multiply_tile(p, block, blocks, row, n, bits, group); break
+    case n: multiply_tile(t, n, bits, group); break
 
-INLINE void multiply_rows(const hg_product *p, uint32_t block, uint32_t blocks, uint32_t row,
-                          uint32_t rows, const uint32_t bits, const uint32_t group)
+INLINE void multiply_rows(const tile *t, uint32_t rows, const uint32_t bits, const uint32_t group)
 {
     switch (rows) {
         CASE(1);
@@ -44,7 +43,8 @@ INLINE void multiply_blocks(const hg_product *p, const uint32_t bits, const uint
         for (uint32_t row = p->row; row < end_row; row += rows) {
             rows = ROWS - row % ROWS; /* to the end of the tile */
             rows = rows < end_row - row ? rows : end_row - row;
-            multiply_rows(p, block, blocks, row, rows, bits, group);
+            tile t = {p, block, blocks, row};
+            multiply_rows(&t, rows, bits, group);
         }
     }
 }

@@ -12,17 +12,15 @@
 #include "kernels/cpu/family.h"
 #include "kernels/cpu/packed.h"
 
-void hg_packed_layout(hg_packed *w, uint32_t rows, uint32_t columns, uint16_t group, uint8_t bits,
-                      bool offsets, hg_arena *arena)
+void hg_packed_layout(hg_packed *w, uint32_t columns, bool offsets, hg_arena *arena)
 {
-    assert((group == 16 || group == 32) && (bits == 4 || bits == 8) && columns % group == 0);
-    *w = (hg_packed){.rows = rows,
-                     .blocks = (rows + HG_BLOCK - 1) / HG_BLOCK,
-                     .groups = columns / group,
-                     .group = group,
-                     .bits = bits};
+    assert((w->group == 16 || w->group == 32) && (w->bits == 4 || w->bits == 8));
+    assert(columns % w->group == 0);
+    w->blocks = (w->rows + HG_BLOCK - 1) / HG_BLOCK;
+    w->groups = columns / w->group;
+    w->offsets = NULL;
     size_t cells = (size_t)w->blocks * HG_BLOCK * w->groups;
-    w->codes = hg_arena_take(arena, cells * group * bits / 8);
+    w->codes = hg_arena_take(arena, cells * w->group * w->bits / 8);
     w->scales = hg_arena_take(arena, cells * sizeof *w->scales);
     if (offsets) w->offsets = hg_arena_take(arena, cells * sizeof *w->offsets);
 }

@@ -58,9 +58,8 @@ static inline hg_group *hg_rows8_group(const hg_rows8 *x, uint32_t row)
     return x->group + (size_t)(row / HG_TILE) * (x->columns / 16);
 }
 
-/* Packing: packed.c. layout takes w's arrays from the arena. */
-void hg_packed_layout(hg_packed *w, uint32_t rows, uint32_t columns, uint16_t group, uint8_t bits,
-                      bool offsets, hg_arena *arena);
+/* Packing: packed.c. layout takes w's arrays from the arena; rows, group and bits are given. */
+void hg_packed_layout(hg_packed *w, uint32_t columns, bool offsets, hg_arena *arena);
 /* Block `block` of a quantised layer, exactly. */
 void hg_packed_put_linear(const hg_packed *w, const hg_linear *from, uint32_t block);
 /* Block `block` of a matrix times factor, quantised to 8 bits; row: [widest] scratch. */

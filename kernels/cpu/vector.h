@@ -26,6 +26,12 @@
 #define UNROLL _Pragma("GCC unroll 16")
 #endif
 
+/* Blocks of a product, for rows of one tile from row on. */
+typedef struct tile {
+    const hg_product *product;
+    uint32_t block, blocks, row;
+} tile;
+
 /* e^x: x = n ln 2 + r with |r| <= ln 2 / 2, Taylor's series for e^r (its rest is below 2e-8), and a
  * scaling by 2^n. Below -87 the result would be subnormal: it is that of -87, which no sum notices.
  */

@@ -57,41 +57,48 @@ static float soften(float *score, uint32_t positions)
     return 1.0f / v16_sum(sum);
 }
 
-/* out[heads, V16_TILE * 16 elements from `element`] = score V */
-INLINE void mix_values(const hg_attention *job, float *out, uint32_t element, const float *score,
-                       uint32_t room, const float *inverse, const uint32_t heads,
-                       const uint32_t tile)
+/* Softened scores of a tile of heads. */
+typedef struct weighting {
+    const float *score; /* [heads, room] */
+    uint32_t room;
+    float inverse[HG_HEAD_TILE]; /* 1 / sum of each head's */
+} weighting;
+
+/* out[heads, width * 16 elements from `element` on] = weights V */
+INLINE void mix_values(const hg_attention *job, const weighting *w, float *out, uint32_t element,
+                       const uint32_t heads, const uint32_t width)
 {
     v16 sum[HG_HEAD_TILE][V16_TILE];
     for (uint32_t h = 0; h < heads; h++)
-        for (uint32_t j = 0; j < tile; j++) sum[h][j] = v16_set1(0);
+        for (uint32_t j = 0; j < width; j++) sum[h][j] = v16_set1(0);
     for (uint32_t t = 0; t < job->positions; t++) {
         const uint16_t *v = attention_part(job, t / HG_LIMIT_PAGE_TOKENS) + element;
         v += (size_t)(HG_LIMIT_PAGE_TOKENS + t % HG_LIMIT_PAGE_TOKENS) * job->head_dim;
-        for (uint32_t j = 0; j < tile; j++) {
+        for (uint32_t j = 0; j < width; j++) {
             v16 values = v16_load_half(v + 16 * j);
             for (uint32_t h = 0; h < heads; h++)
-                sum[h][j] = v16_fma(v16_set1(score[h * room + t]), values, sum[h][j]);
+                sum[h][j] = v16_fma(v16_set1(w->score[h * w->room + t]), values, sum[h][j]);
         }
     }
     for (uint32_t h = 0; h < heads; h++)
-        for (uint32_t j = 0; j < tile; j++)
+        for (uint32_t j = 0; j < width; j++)
             v16_store(out + h * job->head_dim + element + 16 * j,
-                      v16_mul(sum[h][j], v16_set1(inverse[h])));
+                      v16_mul(sum[h][j], v16_set1(w->inverse[h])));
 }
 
 INLINE void attend_heads(const hg_attention *job, uint32_t head, const uint32_t heads)
 {
     const float *q = job->q + (size_t)head * job->head_dim;
-    float *out = job->out + (size_t)head * job->head_dim, inverse[HG_HEAD_TILE];
-    uint32_t pages = (job->positions + 15) / 16, room = pages * 16, i = 0;
+    float *out = job->out + (size_t)head * job->head_dim;
+    uint32_t pages = (job->positions + 15) / 16, i = 0;
+    weighting w = {.score = job->score, .room = pages * 16};
     for (uint32_t p = 0; p < pages; p++)
-        score_page(job, q, attention_part(job, p), job->score + p * 16, room, heads);
+        score_page(job, q, attention_part(job, p), job->score + p * 16, w.room, heads);
     for (uint32_t h = 0; h < heads; h++)
-        inverse[h] = soften(job->score + (size_t)h * room, job->positions);
+        w.inverse[h] = soften(job->score + (size_t)h * w.room, job->positions);
     for (; i + 16 * V16_TILE <= job->head_dim; i += 16 * V16_TILE)
-        mix_values(job, out, i, job->score, room, inverse, heads, V16_TILE);
-    for (; i < job->head_dim; i += 16) mix_values(job, out, i, job->score, room, inverse, heads, 1);
+        mix_values(job, &w, out, i, heads, V16_TILE);
+    for (; i < job->head_dim; i += 16) mix_values(job, &w, out, i, heads, 1);
 }
 
 static void vector_attention(const hg_attention *job)

@@ -9,6 +9,7 @@
 #ifndef HG_KERNELS_CPU_WORKERS_H
 #define HG_KERNELS_CPU_WORKERS_H
 
+#include <assert.h>
 #include <stdint.h>
 
 #include "core/base/error.h"
@@ -40,6 +41,7 @@ uint32_t hg_workers_threads(const hg_workers *workers);
 static inline void hg_workers_share(uint32_t total, uint32_t items, uint32_t item, uint32_t *first,
                                     uint32_t *count)
 {
+    assert(items > 0 && item < items);
     *first = (uint32_t)((uint64_t)total * item / items);
     *count = (uint32_t)((uint64_t)total * (item + 1) / items) - *first;
 }

@@ -113,7 +113,8 @@ static void new_linear_case(linear_case *c, random_owner *o, random_source *r,
     *c = (linear_case){.x_rows = 1 + random_below(r, 40)};
     c->from = random_linear(o, r, rows, columns, form);
     for (int pass = 0; pass < 2; pass++) {
-        hg_packed_layout(&c->w, rows, columns, group, form.bits, form.offsets, &c->arena);
+        c->w = (hg_packed){.rows = rows, .group = group, .bits = form.bits};
+        hg_packed_layout(&c->w, columns, form.offsets, &c->arena);
         c->x = new_rows8(&c->arena, c->x_rows, columns);
         hg_error error;
         if (pass == 0) assert_int_equal(hg_arena_map(&c->arena, "a test", &error), HG_OK);
@@ -208,10 +209,10 @@ static void nothing_overflows(const hg_int8_ops *ops, random_source *r)
             hg_linear from = {codes, scales, NULL, 16, COLUMNS, 32, (uint8_t)bits};
             hg_arena arena = {0};
             hg_error error;
-            hg_packed w;
+            hg_packed w = {.rows = 16, .group = 32, .bits = (uint8_t)bits};
             hg_rows8 x;
             for (int pass = 0; pass < 2; pass++) {
-                hg_packed_layout(&w, 16, COLUMNS, 32, (uint8_t)bits, false, &arena);
+                hg_packed_layout(&w, COLUMNS, false, &arena);
                 x = new_rows8(&arena, 1, COLUMNS);
                 if (!pass) assert_int_equal(hg_arena_map(&arena, "a test", &error), HG_OK);
             }
@@ -244,12 +245,12 @@ static void test_put_matrix(void **state)
     for (int type = HG_F32; type <= HG_BF16; type++) {
         for (int i = -5; i <= 1; i++) { /* of all sizes that adapters have */
             hg_matrix m = random_matrix(o, &r, 20, 48, (hg_dtype)type, powf(10, (float)i));
-            hg_packed w;
+            hg_packed w = {.rows = 20, .group = 16, .bits = 8};
             hg_arena arena = {0};
             hg_error error;
-            hg_packed_layout(&w, 20, 48, 16, 8, false, &arena);
+            hg_packed_layout(&w, 48, false, &arena);
             assert_int_equal(hg_arena_map(&arena, "a test", &error), HG_OK);
-            hg_packed_layout(&w, 20, 48, 16, 8, false, &arena);
+            hg_packed_layout(&w, 48, false, &arena);
             float row[48], got[48];
             for (uint32_t b = 0; b < 2; b++) hg_packed_put_matrix(&w, &m, 4096, b, row);
             for (uint32_t n = 0; n < 20; n++) {
