@@ -69,7 +69,8 @@ hg_status hg_cuda_put_begin(hg_device *d, uint16_t index, const hg_lora_weights 
     hg_cuda_slot *slot = NULL;
     hg_status status = find_slot(d, index, HG_CUDA_EMPTY, &slot, error);
     if (status) return status;
-    assert(weights->layers == d->shape.layers && weights->rank_max <= HG_LIMIT_ADAPTER_RANK);
+    assert(slot && weights->layers == d->shape.layers &&
+           weights->rank_max <= HG_LIMIT_ADAPTER_RANK);
     hg_cuda_slot made = {.state = HG_CUDA_LOADING, .weights = weights};
     made.pair = calloc(pairs_of(d), sizeof *made.pair);
     if (!made.pair) return hg_fail(error, HG_ERROR_MEMORY, "no memory for adapter slot %u", index);
@@ -133,6 +134,7 @@ hg_status hg_cuda_put_step(hg_device *d, uint16_t index, size_t bytes, bool *don
     hg_cuda_slot *slot = NULL;
     hg_status status = find_slot(d, index, HG_CUDA_LOADING, &slot, error);
     if (status) return status;
+    assert(slot);
     uint8_t *to = NULL;
     const hg_matrix *m = settle(d, slot, &to);
     while (m && bytes) {
@@ -156,6 +158,7 @@ hg_status hg_cuda_put_commit(hg_device *d, uint16_t index, hg_error *error)
     uint8_t *to = NULL;
     hg_status status = find_slot(d, index, HG_CUDA_LOADING, &slot, error);
     if (status) return status;
+    assert(slot);
     if (settle(d, slot, &to))
         return hg_fail(error, HG_ERROR_STATE, "adapter slot %u: commit before the last piece",
                        index);

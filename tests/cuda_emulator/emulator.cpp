@@ -1,15 +1,13 @@
 /* emulator.cpp: runs a block of CUDA threads as fibers, in lockstep at barriers and shuffles.
  *
- * Fibers are made with makecontext and switched with _setjmp and _longjmp, which do not enter the
- * operating system (the way of QEMU's coroutines); AddressSanitizer is told of each switch. A fiber
- * serves thread after thread. Nothing of this is needed on a card.
+ * A switch between fibers saves the registers that a call must keep and changes the stack, in a few
+ * instructions for each processor: setjmp and longjmp enter the operating system when
+ * AddressSanitizer watches them. It is told of each switch instead. A fiber serves thread after
+ * thread.
  */
-#undef _FORTIFY_SOURCE /* its longjmp refuses to leave a stack for another */
-#include <csetjmp>
 #include <cstdio>
 #include <cstdlib>
 #include <sys/mman.h>
-#include <ucontext.h>
 #include <vector>
 
 #include "tests/cuda_emulator/cuda_runtime.h"
@@ -26,6 +24,32 @@
 #include <sanitizer/common_interface_defs.h>
 #endif
 
+/* emulator_switch(save, load): puts the stack pointer into *save and goes on where load was saved.
+ * A new fiber's stack is laid out as if it had been saved at the first instruction of fiber_main. */
+extern "C" void emulator_switch(void **save, void *load);
+#if defined(__x86_64__)
+#define SAVED_WORDS 8 /* six registers, the return address and one to keep the alignment */
+#define RETURN_WORD 6
+asm(".text\n.globl emulator_switch\n.type emulator_switch,@function\nemulator_switch:\n"
+    "push %rbp\n push %rbx\n push %r12\n push %r13\n push %r14\n push %r15\n"
+    "mov %rsp,(%rdi)\n mov %rsi,%rsp\n"
+    "pop %r15\n pop %r14\n pop %r13\n pop %r12\n pop %rbx\n pop %rbp\n ret\n");
+#elif defined(__aarch64__)
+#define SAVED_WORDS 20 /* x19 to x30, d8 to d15 */
+#define RETURN_WORD 11
+asm(".text\n.globl emulator_switch\n.type emulator_switch,%function\nemulator_switch:\n"
+    "sub sp,sp,#160\n stp x19,x20,[sp]\n stp x21,x22,[sp,#16]\n stp x23,x24,[sp,#32]\n"
+    "stp x25,x26,[sp,#48]\n stp x27,x28,[sp,#64]\n stp x29,x30,[sp,#80]\n"
+    "stp d8,d9,[sp,#96]\n stp d10,d11,[sp,#112]\n stp d12,d13,[sp,#128]\n"
+    "stp d14,d15,[sp,#144]\n mov x9,sp\n str x9,[x0]\n mov sp,x1\n"
+    "ldp x19,x20,[sp]\n ldp x21,x22,[sp,#16]\n ldp x23,x24,[sp,#32]\n"
+    "ldp x25,x26,[sp,#48]\n ldp x27,x28,[sp,#64]\n ldp x29,x30,[sp,#80]\n"
+    "ldp d8,d9,[sp,#96]\n ldp d10,d11,[sp,#112]\n ldp d12,d13,[sp,#128]\n"
+    "ldp d14,d15,[sp,#144]\n add sp,sp,#160\n ret\n");
+#else
+#error "the emulator needs a switch between fibers for this processor"
+#endif
+
 #define WARP        32
 #define STACK_BYTES (128 << 10)
 #define BLOCK_MAX   1024
@@ -37,10 +61,8 @@ struct fiber {
     fiber_state state;
     const char *site;     /* of the barrier or shuffle */
     uint32_t bits, lanes; /* of the shuffle */
-    jmp_buf where;
-    ucontext_t context;
+    void *where; /* the stack pointer of a fiber that waits */
     char *stack;
-    bool begun; /* has a context to go back to */
 };
 
 emulator_thread *emulator_now;
@@ -48,7 +70,7 @@ dim3 emulator_block;
 
 static fiber *fibers[BLOCK_MAX];
 static fiber *current;
-static jmp_buf scheduler;
+static void *scheduler; /* its stack pointer while a fiber runs */
 static const void *scheduler_stack; /* told by AddressSanitizer */
 static size_t scheduler_stack_bytes;
 static void (*run_kernel)(const void *);
@@ -102,10 +124,8 @@ static void wait_as(fiber_state state, const char *site)
     fiber *me = current;
     me->state = state;
     me->site = site;
-    if (!_setjmp(me->where)) {
-        leave_for(scheduler_stack, scheduler_stack_bytes);
-        _longjmp(scheduler, 1);
-    }
+    leave_for(scheduler_stack, scheduler_stack_bytes);
+    emulator_switch(&me->where, scheduler);
     arrived(NULL, NULL);
 }
 
@@ -123,12 +143,8 @@ static void resume(fiber *f)
     current = f;
     emulator_now = &f->thread;
     f->state = READY;
-    if (!_setjmp(scheduler)) {
-        leave_for(f->stack, STACK_BYTES);
-        if (f->begun) _longjmp(f->where, 1);
-        f->begun = true;
-        setcontext(&f->context);
-    }
+    leave_for(f->stack, STACK_BYTES);
+    emulator_switch(&scheduler, f->where);
     arrived(NULL, NULL);
 }
 
@@ -145,12 +161,10 @@ static void prepare(uint32_t i, dim3 index)
     }
     fiber *f = fibers[i];
     if (f->state != ENDED) {
-        getcontext(&f->context);
-        f->context.uc_stack.ss_sp = f->stack;
-        f->context.uc_stack.ss_size = STACK_BYTES;
-        f->context.uc_link = NULL;
-        makecontext(&f->context, fiber_main, 0);
-        f->begun = false;
+        void **words = (void **)(void *)(f->stack + STACK_BYTES) - SAVED_WORDS;
+        memset(words, 0, SAVED_WORDS * sizeof *words);
+        words[RETURN_WORD] = (void *)fiber_main;
+        f->where = words;
     }
     f->state = READY;
     f->thread.index = index;

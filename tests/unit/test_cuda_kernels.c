@@ -14,6 +14,7 @@
 
 #include "core/model/adapter.h"
 #include "core/model/model.h"
+#include "core/model/safetensors.h"
 #include "kernels/cuda/cuda.h"
 #include "tests/cuda_emulator/planted.h"
 #include "tests/unit/device_harness.h"
@@ -330,6 +331,69 @@ static void test_memory(void **state)
     close_fixture(&f);
 }
 
+/* ---- the embedded model ---- */
+
+static const void *golden(const hg_safetensors *file, const char *name)
+{
+    const hg_tensor *t = hg_safetensors_find(file, name);
+    if (!t) fail_msg("tests/golden/model.safetensors has no tensor %s", name);
+    return t ? t->data : NULL;
+}
+
+/* One golden sentence in one step, with its own tokens as history; equal arg-maxes of tokens. */
+static uint32_t run_golden(const hg_safetensors *file, hg_device *device, uint32_t sentence,
+                           uint32_t *decoded)
+{
+    const int32_t *tokens = golden(file, "tokens"), *start = golden(file, "start");
+    const int32_t *prompt = golden(file, "prompt"), *argmax = golden(file, "argmax");
+    for (uint32_t s = 0; s < sentence; s++) argmax += start[s + 1] - start[s] - prompt[s];
+    uint32_t rows = (uint32_t)(start[sentence + 1] - start[sentence]) - 1, equal = 0;
+    uint32_t first = (uint32_t)prompt[sentence] - 1; /* the invocation token is the prompt's last */
+    hg_row row[HARNESS_ROWS];
+    int32_t token[HARNESS_ROWS];
+    uint32_t page[HARNESS_LANE_PAGES] = {5, 3, 1, 0, 2, 4};
+    assert_true(rows <= HARNESS_ROWS);
+    for (uint32_t i = 0; i < rows; i++)
+        row[i] = (hg_row){.token = tokens[start[sentence] + (int32_t)i],
+                          .position = i,
+                          .slot = i >= first ? 0 : HG_NO_SLOT,
+                          .want = i >= first};
+    hg_step step = {.row = row, .page = page, .rows = rows, .lanes = 1};
+    hg_result result = {.token = token};
+    hg_error error;
+    harness_check(hg_cuda_device()->forward(device, &step, &result, &error), &error);
+    for (uint32_t i = first; i < rows; i++) equal += token[i] == argmax[i - first];
+    *decoded = rows - first;
+    return equal;
+}
+
+/* hydra-tiny with a real adapter, against what transformers and PEFT gave. */
+static void test_goldens(void **state)
+{
+    (void)state;
+    hg_safetensors file;
+    hg_model *model;
+    hg_adapter *adapter;
+    hg_error error;
+    harness_check(hg_safetensors_open("tests/golden/model.safetensors", &file, &error), &error);
+    harness_check(hg_model_open("models/hydra-tiny", &model, &error), &error);
+    harness_check(hg_adapter_open("plugins/de", &model->weights.shape, &adapter, &error), &error);
+    harness cuda = open_cuda(&model->weights);
+    harness_put(&cuda, 0, &adapter->lora, HG_LIMIT_ADAPTER_PIECE);
+    uint32_t equal = 0, decoded = 0;
+    for (uint32_t s = 0; s < 3; s++) { /* the first fifty are German */
+        uint32_t more;
+        equal += run_golden(&file, cuda.device, s, &more);
+        decoded += more;
+    }
+    print_message("hydra-tiny: %u of %u tokens equal\n", equal, decoded);
+    assert_true(decoded >= 15 && equal >= 0.985 * decoded);
+    close_cuda(&cuda);
+    hg_adapter_close(adapter);
+    hg_model_close(model);
+    hg_safetensors_close(&file);
+}
+
 /* ---- failing calls ---- */
 
 /* Opens, loads, puts an adapter, runs two rows, copies a page, drops: every kind of call. */
@@ -433,6 +497,7 @@ int main(void)
         cmocka_unit_test(test_forms),     cmocka_unit_test(test_company),
         cmocka_unit_test(test_long_lane), cmocka_unit_test(test_pages_and_slots),
         cmocka_unit_test(test_memory),    cmocka_unit_test(test_failures),
+        cmocka_unit_test(test_goldens),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
