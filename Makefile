@@ -145,7 +145,7 @@ $(BUILD)/cuda/%.o: %.c
 	$(CC) -std=c11 -D_GNU_SOURCE -I. -isystem $(CUDA_HOME)/include $(WARN) $(OPT) -fPIC \
 	    -fvisibility=hidden -MMD -MP -c $< -o $@
 $(CUDA_LIB): $(CUDA_HOST:%.c=$(BUILD)/cuda/%.o) $(CUDA_KERNELS:%.cu=$(BUILD)/cuda/%.o)
-	$(NVCC) -shared -cudart static -Xlinker --as-needed,--exclude-libs,ALL,--no-undefined $^ -o $@
+	$(NVCC) -shared -cudart static -Xcompiler -static-libstdc++,-static-libgcc -Xlinker --as-needed,--exclude-libs,ALL,--no-undefined $^ -o $@
 
 # The same sources for the emulator, which runs them on the CPU in tests.
 EMULATED := $(patsubst %.c,$(BUILD)/emulated/%.o,$(wildcard kernels/cuda/*.c)) \

@@ -81,7 +81,7 @@ void harness_step(harness *h, harness_lane *lane, uint32_t lanes, const uint32_t
     }
     float *logits = malloc((size_t)rows * h->vocabulary * sizeof *logits);
     int32_t best[HARNESS_ROWS];
-    assert_true(logits != NULL);
+    assert(logits); /* not assert_true, which the analyzer takes to come back */
     hg_step step = {.row = row, .page = h->page, .rows = rows, .lanes = lanes};
     hg_result result = {.token = best, .logits = logits};
     hg_error error;
