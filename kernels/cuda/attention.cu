@@ -69,7 +69,7 @@ static __global__ void attention_kernel(hg_cuda_rows rows, hg_cuda_kv kv, hg_cud
         total = total * keep + block_sum(mine, scratch); /* its barriers publish the weights too */
         for (uint32_t j = 0; j < VALUES; j++) sum[j] *= keep;
         add_values(kv, lane, weight, first, count, sum, dim);
-        __syncthreads();
+        /* The next tile's block_max keeps the weights until all threads have used them. */
     }
     for (uint32_t j = 0; j < VALUES; j++)
         if (me + j * THREADS < dim) heads.out[at + me + j * THREADS] = sum[j] / total;

@@ -258,6 +258,30 @@ static void test_long_lane(void **state)
     assert_null(hg_emulator_fault());
 }
 
+/* Every tenth token has the same logits: the lowest of the best ones wins, within a thread of the
+ * arg-max (128 tokens apart: 640 is a common multiple) and between threads. */
+static void test_ties(void **state)
+{
+    (void)state;
+    hg_shape shape = small;
+    shape.layers = 1;
+    shape.vocabulary = 1300;
+    random_model *model = new_model(3, &shape, (random_form){32, 4, false}, HG_F32);
+    float *head = (float *)(uintptr_t)model->weights.head.data;
+    for (uint32_t i = 10; i < shape.vocabulary; i++)
+        memcpy(head + (size_t)i * shape.hidden, head + (size_t)(i % 10) * shape.hidden,
+               shape.hidden * sizeof *head);
+    harness cuda = open_cuda(&model->weights);
+    harness_lane lane;
+    random_source r = {4};
+    harness_lane_new(&lane, &r, 12, HG_NO_SLOT, shape.vocabulary);
+    harness_run(&cuda, &lane, 1, 12);
+    for (int i = 0; i < 12; i++) assert_in_range(lane.best[i], 0, 9);
+    harness_lane_free(&lane);
+    close_cuda(&cuda);
+    random_model_free(model);
+}
+
 static void assert_open_fails(const hg_emulator_machine *machine, hg_status status,
                               const char *words)
 {
@@ -498,7 +522,7 @@ int main(void)
         cmocka_unit_test(test_forms),     cmocka_unit_test(test_company),
         cmocka_unit_test(test_long_lane), cmocka_unit_test(test_pages_and_slots),
         cmocka_unit_test(test_memory),    cmocka_unit_test(test_failures),
-        cmocka_unit_test(test_goldens),
+        cmocka_unit_test(test_goldens),   cmocka_unit_test(test_ties),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
