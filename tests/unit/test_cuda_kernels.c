@@ -12,12 +12,16 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
 #include "core/model/adapter.h"
 #include "core/model/model.h"
 #include "core/model/safetensors.h"
 #include "kernels/cuda/cuda.h"
 #include "tests/cuda_emulator/planted.h"
-#include "tests/unit/device_harness.h"
+#include "tests/support/device_harness.h"
 
 #define TOLERANCE 1e-6
 
