@@ -47,7 +47,7 @@ void harness_put(harness *h, uint16_t slot, const hg_lora_weights *weights, size
 void harness_lane_new(harness_lane *lane, random_source *r, uint32_t tokens, uint16_t slot,
                       uint32_t vocabulary)
 {
-    assert_true(tokens <= HARNESS_LANE_PAGES * HG_LIMIT_PAGE_TOKENS);
+    assert(tokens && tokens <= HARNESS_LANE_PAGES * HG_LIMIT_PAGE_TOKENS);
     memset(lane, 0, sizeof *lane);
     lane->tokens = tokens;
     lane->slot = slot;
