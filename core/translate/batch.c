@@ -7,6 +7,7 @@
  * Modes, after the three ways to batch many adapters: "one-adapter" (one lane),
  * "one-prompt-many-adapters" (one sentence for several languages), "none" when no lane was needed.
  */
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -52,6 +53,7 @@ static void record_job(const hg_request *request, hg_batch_record *record)
 void hg_request_record(const hg_request *request, hg_batch_record *record)
 {
     *record = (hg_batch_record){.started_us = request->started_wall_us, .lanes = request->lanes};
+    assert(request->lanes > 0 && request->lanes <= HG_LIMIT_LANES);
     const hg_runtime *runtime = request->runtime;
     snprintf(record->session, sizeof record->session, "%s", request->session);
     snprintf(record->source_language, sizeof record->source_language, "%s", request->source.text);

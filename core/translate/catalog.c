@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/base/log.h"
+#include "core/engine/engine.h"
 
 void hg_catalog_entry_release(hg_catalog_entry *entry)
 {
@@ -53,6 +54,7 @@ void hg_catalog_hand_over(hg_catalog *catalog, hg_catalog_entry *entry)
 /* Puts one entry in its place by English name, or in that of its older generation. */
 static void serve(hg_catalog *catalog, hg_catalog_entry *entry)
 {
+    assert(entry->plugin && entry->prompt && entry->adapter_key != HG_NO_ADAPTER);
     uint32_t at = 0;
     for (uint32_t i = 0; i < catalog->entries; i++) {
         hg_catalog_entry *old = catalog->entry[i];
@@ -74,7 +76,7 @@ static void serve(hg_catalog *catalog, hg_catalog_entry *entry)
         at++;
     }
     memmove(&catalog->entry[at + 1], &catalog->entry[at],
-            (catalog->entries - at) * sizeof catalog->entry[0]);
+            (catalog->entries - at) * sizeof(hg_catalog_entry *));
     catalog->entry[at] = entry;
     catalog->entries++;
 }

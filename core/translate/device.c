@@ -1,6 +1,7 @@
 /* device.c: the table of devices, in the order in which "auto" tries them. */
 #include "core/translate/device.h"
 
+#include <assert.h>
 #include <dlfcn.h>
 #include <stdio.h>
 #include <string.h>
@@ -74,6 +75,7 @@ static const struct {
 
 static hg_status open_row(size_t row, hg_engine_options *options, hg_engine **out, hg_error *error)
 {
+    assert(row < DEVICE_ROWS);
     hg_status status = device_row[row].find(&options->api, error);
     return status ? status : hg_engine_open(options, out, error);
 }

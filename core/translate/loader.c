@@ -81,6 +81,7 @@ static hg_status set_stops(hg_catalog_entry *entry, const hg_runtime *runtime, h
         entry->stop[entry->stops++] = id;
     }
     if (entry->stops) return HG_OK;
+    _Static_assert(sizeof entry->stop == sizeof runtime->model->stop, "one bound for both");
     memcpy(entry->stop, runtime->model->stop, sizeof entry->stop); /* the base's own */
     entry->stops = runtime->model->stops;
     return HG_OK;
@@ -192,6 +193,7 @@ static hg_status give_to_engine(hg_loader *loader, hg_catalog_entry *entry, hg_e
     if (status) return status;
     entry->rank_max = adapter->lora.rank_max;
     entry->invocations = adapter->invocations;
+    assert(adapter->invocations <= HG_INVOCATION_MAX);
     memcpy(entry->invocation, adapter->invocation, sizeof entry->invocation);
     status = try_prompt(entry, runtime->tokenizer, error);
     if (!status) status = record(loader, entry, error);
@@ -224,10 +226,12 @@ static void load(hg_loader *loader, const char *folder_name)
     hg_error error = {0};
     char folder[HG_PATH_MAX];
     hg_catalog_entry *entry = calloc(1, sizeof *entry);
-    hg_status status = entry
-                           ? hg_path_join(folder, sizeof folder, loader->path, folder_name, &error)
-                           : hg_fail(&error, HG_ERROR_MEMORY, "no memory");
-    if (entry) entry->references = 1;
+    if (!entry) {
+        add_failure(loader, folder_name, "no memory for a plugin");
+        return;
+    }
+    entry->references = 1;
+    hg_status status = hg_path_join(folder, sizeof folder, loader->path, folder_name, &error);
     if (!status) status = hg_plugin_open(folder, &entry->plugin, &error);
     if (!status && !is_listed(loader->only, entry->plugin->name)) {
         hg_catalog_entry_release(entry);
@@ -246,7 +250,7 @@ static void load(hg_loader *loader, const char *folder_name)
         hg_catalog_entry_release(entry);
         return;
     }
-    add_failure(loader, entry && entry->plugin ? entry->plugin->name : folder_name, error.message);
+    add_failure(loader, entry->plugin ? entry->plugin->name : folder_name, error.message);
     hg_catalog_entry_release(entry);
 }
 
@@ -285,6 +289,7 @@ static void report_missing(hg_loader *loader)
 /* Waits for the uploads and hands over what works. */
 static void hand_over(hg_loader *loader)
 {
+    assert(loader->entries <= HG_LIMIT_ADAPTER_SLOTS);
     hg_runtime *runtime = loader->runtime;
     hg_error error = {0};
     if (hg_engine_wait_adapters(runtime->engine, &error))

@@ -106,6 +106,7 @@ static bool prepare_lane(hg_request *request, hg_request_lane *lane, const hg_se
                          error.message);
     }
     uint32_t own = prompt->count;
+    assert(invocation <= own);
     if (own > positions / 2)
         return hg_refuse(refusal, HG_CODE_text_too_long, 0,
                          "text: %u tokens with its prompt for %s; this model reads at most %u (and "
@@ -118,6 +119,7 @@ static bool prepare_lane(hg_request *request, hg_request_lane *lane, const hg_se
         prompt->count = 0; /* the next lane takes its place */
         return true;
     }
+    assert(work->lanes < HG_LIMIT_LANES);
     lane->job_lane = work->lanes;
     work->lane[work->lanes++] = (hg_lane_request){
         .adapter = entry->adapter_key,

@@ -240,6 +240,7 @@ hg_status hg_prompt_invocation(const hg_tokens *prompt, const int32_t *invocatio
     *index = 0;
     if (!count) return HG_OK;
     for (uint32_t at = prompt->count; at >= count; at--) {
+        assert(at <= prompt->count);
         const int32_t *first = prompt->id + (at - count);
         if (memcmp(first, invocation, count * sizeof *first) != 0) continue;
         *index = at - count;

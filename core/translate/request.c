@@ -176,6 +176,7 @@ static bool add_target(hg_request *request, const char *target, const hg_sentenc
     if (request->lanes == HG_LIMIT_LANES)
         return hg_refuse(refusal, HG_CODE_too_many_targets, 0, "targets: at most %d",
                          HG_LIMIT_LANES);
+    assert(request->lanes < HG_LIMIT_LANES);
     hg_request_lane *lane = &request->lane[request->lanes];
     lane->state = hg_sentence_language_find(sentence, key);
     if (!lane->state) {

@@ -108,6 +108,7 @@ void hg_runtime_close(hg_runtime *runtime)
     hg_engine_close(runtime->engine);
     hg_request_abandon_all(runtime);
     hg_store_close(runtime->store);
+    assert(!runtime->requests && !runtime->delivering);
     hg_catalog_free(&runtime->catalog);
     hg_tokenizer_close(runtime->tokenizer);
     hg_model_close(runtime->model);
