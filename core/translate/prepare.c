@@ -99,7 +99,7 @@ static bool prepare_lane(hg_request *request, hg_request_lane *lane, const hg_se
     const hg_catalog_entry *entry = lane->entry;
     const uint32_t positions = request->runtime->model->weights.shape.positions;
     hg_tokens *prompt = &work->prompt[work->lanes];
-    uint32_t invocation;
+    uint32_t invocation = 0;
     if (build_prompt(request, entry, work, &invocation, &error)) {
         hg_log(HG_LOG_ERROR, "translate", "plugin %s: %s", entry->plugin->name, error.message);
         return hg_refuse(refusal, HG_CODE_internal, 0, "plugin %s: %s", entry->plugin->name,
