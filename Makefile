@@ -32,6 +32,9 @@ BENCH := $(call programs,tests/bench/bench_*.c)
 FUZZ := $(call programs,tests/fuzz/fuzz_*.c)
 # What has threads of its own, for ThreadSanitizer.
 THREADED := $(call programs,$(addprefix tests/unit/test_,$(addsuffix .c,workers engine* store runtime conversation)))
+# V=1 shows the commands.
+Q := $(if $(V),,@)
+say = @$(if $(V),true,printf '  %-5s %s\n' $(1) $(2))
 # Runs each program of a list; the first failure ends it.
 run_all = @set -e; for t in $(1); do echo "== $$t"; $(2) $$t; done
 
@@ -72,7 +75,8 @@ $(BUILD)/kernels/cpu/avx512%.o: CFLAGS += -mavx512f -mavx512bw -mavx512vl -mavx5
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -MMD -MP -c $< -o $@
+	$(call say,CC,$@)
+	$(Q)$(CC) $(CFLAGS) -MMD -MP -c $< -o $@
 # The schema becomes a C string, which db/migrate.c includes.
 $(BUILD)/db/schema.sql.inc: db/schema.sql
 	@mkdir -p $(@D)
@@ -81,13 +85,17 @@ $(BUILD)/db/migrate.o: $(BUILD)/db/schema.sql.inc
 $(BUILD)/db/migrate.o: CFLAGS += -I$(BUILD)
 $(LIB): $(LIB_SRC:%.c=$(BUILD)/%.o)
 	@rm -f $@
-	ar rcs $@ $^
+	$(call say,AR,$@)
+	$(Q)ar rcs $@ $^
 $(BIN): $(BUILD)/core/cli/main.o $(LIB)
-	$(CC) $(CFLAGS) $^ -o $@ $(LDLIBS)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $^ -o $@ $(LDLIBS)
 $(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(LIB)
-	$(CC) $(CFLAGS) -fsanitize=fuzzer $^ -o $@ $(LDLIBS)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) -fsanitize=fuzzer $^ -o $@ $(LDLIBS)
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(SUPPORT) $(LIB)
-	$(CC) $(CFLAGS) $^ -o $@ -lcmocka $(LDLIBS)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $^ -o $@ -lcmocka $(LDLIBS)
 
 # ---- tests ---------------------------------------------------------------------------------------
 unit: $(UNIT) ## the unit tests
@@ -139,13 +147,16 @@ cuda: ## build libhydraglot_cuda.so
 	@$(MAKE) --no-print-directory $(CUDA_LIB)
 $(BUILD)/cuda/%.o: %.cu
 	@mkdir -p $(@D)
-	$(NVCC) $(NVCCFLAGS) -MMD -MP -MF $(@:.o=.d) -c $< -o $@
+	$(call say,NVCC,$@)
+	$(Q)$(NVCC) $(NVCCFLAGS) -MMD -MP -MF $(@:.o=.d) -c $< -o $@
 $(BUILD)/cuda/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) -std=c11 -D_GNU_SOURCE -I. -isystem $(CUDA_HOME)/include $(WARN) $(OPT) -fPIC \
+	$(call say,CC,$@)
+	$(Q)$(CC) -std=c11 -D_GNU_SOURCE -I. -isystem $(CUDA_HOME)/include $(WARN) $(OPT) -fPIC \
 	    -fvisibility=hidden -MMD -MP -c $< -o $@
 $(CUDA_LIB): $(CUDA_HOST:%.c=$(BUILD)/cuda/%.o) $(CUDA_KERNELS:%.cu=$(BUILD)/cuda/%.o)
-	$(NVCC) -shared -cudart static -Xcompiler -static-libstdc++,-static-libgcc -Xlinker --as-needed,--exclude-libs,ALL,--no-undefined $^ -o $@
+	$(call say,LINK,$@)
+	$(Q)$(NVCC) -shared -cudart static -Xcompiler -static-libstdc++,-static-libgcc -Xlinker --as-needed,--exclude-libs,ALL,--no-undefined $^ -o $@
 
 # The same sources for the emulator, which runs them on the CPU in tests.
 EMULATED := $(patsubst %.c,$(BUILD)/emulated/%.o,$(wildcard kernels/cuda/*.c)) \
@@ -154,13 +165,16 @@ EMULATED := $(patsubst %.c,$(BUILD)/emulated/%.o,$(wildcard kernels/cuda/*.c)) \
 EMULATED_CXX = $(CXX) -std=c++17 -I. -Itests/cuda_emulator -Wall -Wextra -Wshadow -Werror $(OPT) $(SANITIZE)
 $(BUILD)/emulated/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -Itests/cuda_emulator -MMD -MP -c $< -o $@
+	$(call say,CC,$@)
+	$(Q)$(CC) $(CFLAGS) -Itests/cuda_emulator -MMD -MP -c $< -o $@
 $(BUILD)/emulated/%.o: %.cu
 	@mkdir -p $(@D)
-	$(EMULATED_CXX) -MMD -MP -x c++ -c $< -o $@
+	$(call say,CXX,$@)
+	$(Q)$(EMULATED_CXX) -MMD -MP -x c++ -c $< -o $@
 $(BUILD)/emulated/%.o: %.cpp
 	@mkdir -p $(@D)
-	$(EMULATED_CXX) -MMD -MP -c $< -o $@
+	$(call say,CXX,$@)
+	$(Q)$(EMULATED_CXX) -MMD -MP -c $< -o $@
 $(BUILD)/tests/unit/test_cuda_kernels: $(EMULATED)
 $(BUILD)/tests/unit/test_cuda_kernels: LDLIBS += -lstdc++
 
@@ -169,4 +183,5 @@ clean: ## remove what was built
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
 
+.SECONDARY: # keep the objects of tests
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
