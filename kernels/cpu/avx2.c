@@ -184,8 +184,8 @@ INLINE void dot_group8(const uint8_t *codes, const int8_t *q, __m256i *sum, cons
 
 /* Adds what offsets contribute to half a block: code * scale + offset is
  * (code - zero) * scale + (offset + zero * scale). */
-INLINE void add_offsets(const hg_packed *w, size_t at, const hg_group *x, uint32_t sub, __m256 *out,
-                        const uint32_t rows)
+INLINE void add_offsets(const hg_packed *w, size_t at, const hg_tile_group *x, uint32_t sub,
+                        __m256 *out, const uint32_t rows)
 {
     __m256 zero = _mm256_set1_ps(w->bits == 4 ? 8.0f : 128.0f);
     for (uint32_t g = 0; g < w->groups; g++, at += HG_BLOCK) {
@@ -208,8 +208,9 @@ INLINE void multiply_half(const tile *t, size_t cell, __m256 *out, const uint32_
     const size_t group_bytes = (size_t)group * 2 * bits;
     const uint8_t *codes = w->codes + cell / HG_BLOCK * group_bytes + cell % HG_BLOCK * 4;
     const uint16_t *scales = w->scales + cell;
-    const int8_t *q = hg_rows8_q(t->product->x, t->row);
-    const hg_group *x = hg_rows8_group(t->product->x, t->row), *first = x, *end = x + w->groups;
+    const int8_t *q = hg_tiles_q(t->product->x, t->row);
+    const hg_tile_group *x = hg_tiles_group(t->product->x, t->row), *first = x,
+                        *end = x + w->groups;
     const uint32_t sub = t->row % HG_TILE;
     UNROLL for (uint32_t r = 0; r < rows; r++) out[r] = _mm256_setzero_ps();
     for (; x < end; x++, codes += group_bytes, scales += HG_BLOCK, q += group * HG_TILE) {
@@ -236,7 +237,7 @@ INLINE void multiply_tile(const tile *t, const uint32_t rows, const uint32_t bit
 {
     const hg_product *p = t->product;
     size_t cell = (size_t)t->block * p->w->groups * HG_BLOCK, stride = p->y_stride;
-    float *y = p->y + (t->row - p->row) * stride + (size_t)(t->block - p->block) * HG_BLOCK;
+    float *y = p->y + t->row * stride + (size_t)(t->block - p->block) * HG_BLOCK;
     for (uint32_t half = 0; half < 2 * t->blocks; half++, y += 8) {
         __m256 out[ROWS];
         multiply_half(t, cell, out, rows, bits, group);

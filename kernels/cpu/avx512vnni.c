@@ -116,7 +116,7 @@ INLINE void dot_group(const uint8_t *codes, const int8_t *q, __m512i *sum, const
 
 /* Adds what offsets contribute to one block: code * scale + offset is
  * (code - zero) * scale + (offset + zero * scale). */
-INLINE void add_offsets(const hg_packed *w, size_t cell, const hg_group *x, uint32_t sub,
+INLINE void add_offsets(const hg_packed *w, size_t cell, const hg_tile_group *x, uint32_t sub,
                         __m512 *out, const uint32_t rows)
 {
     __m512 zero = _mm512_set1_ps(w->bits == 4 ? 8.0f : 128.0f);
@@ -139,8 +139,8 @@ INLINE void multiply_block(const tile *t, size_t cell, __m512 *out, const uint32
     const size_t group_bytes = (size_t)group * 2 * bits;
     const uint8_t *codes = w->codes + cell * group_bytes;
     const uint16_t *scales = w->scales + cell * HG_BLOCK;
-    const int8_t *q = hg_rows8_q(t->product->x, t->row);
-    const hg_group *x = hg_rows8_group(t->product->x, t->row), *end = x + w->groups;
+    const int8_t *q = hg_tiles_q(t->product->x, t->row);
+    const hg_tile_group *x = hg_tiles_group(t->product->x, t->row), *end = x + w->groups;
     const uint32_t sub = t->row % HG_TILE;
     UNROLL for (uint32_t r = 0; r < rows; r++) out[r] = _mm512_setzero_ps();
     for (; x < end; x++, codes += group_bytes, scales += HG_BLOCK, q += group * HG_TILE) {
@@ -168,12 +168,12 @@ INLINE void multiply_tile(const tile *t, const uint32_t rows, const uint32_t bit
     const hg_product *p = t->product;
     const hg_packed *w = p->w;
     size_t cell = (size_t)t->block * w->groups, stride = p->y_stride;
-    float *y = p->y + (t->row - p->row) * stride + (size_t)(t->block - p->block) * HG_BLOCK;
+    float *y = p->y + t->row * stride + (size_t)(t->block - p->block) * HG_BLOCK;
     for (uint32_t b = 0; b < t->blocks; b++, cell += w->groups, y += HG_BLOCK) {
         __m512 out[ROWS];
         multiply_block(t, cell, out, rows, bits, group);
         if (w->offsets)
-            add_offsets(w, cell, hg_rows8_group(p->x, t->row), t->row % HG_TILE, out, rows);
+            add_offsets(w, cell, hg_tiles_group(p->x, t->row), t->row % HG_TILE, out, rows);
         UNROLL for (uint32_t r = 0; r < rows; r++)
         {
             if (p->add) out[r] = _mm512_add_ps(_mm512_loadu_ps(y + r * stride), out[r]);

@@ -36,8 +36,8 @@ typedef struct hg_int8_ops {
     /* y = x / rms(x) * weight, [n] */
     void (*norm)(float *y, const float *x, const float *weight, uint32_t n, float epsilon);
     /* One row of n columns, each group with its own scale; factor is applied to x first. */
-    void (*quantise)(const float *x, uint32_t n, uint32_t group, float factor, const hg_rows8 *out,
-                     uint32_t row);
+    void (*quantise)(const float *x, uint32_t n, uint32_t group, float factor, int8_t *q,
+                     hg_group *out);
     void (*swiglu)(float *gate, const float *up, uint32_t n); /* gate = silu(gate) * up */
     float (*max)(const float *x, uint32_t n);
     /* k and v [head_dim] into place token of a page's part. */
@@ -69,6 +69,14 @@ typedef struct hg_best {
 } hg_best;
 #define HG_HEAD_CHUNK 4 /* blocks of the head that are computed before their maximum is taken */
 
+/* What a thread has for itself; it keeps the tiles of a stage's input from item to item. */
+typedef struct hg_thread8 {
+    _Alignas(HG_ARENA_ALIGN) float *scratch; /* [scratch_floats] */
+    hg_tiles in;                             /* [step_rows, widest] */
+    hg_tiles h;                              /* [step_rows, HG_LIMIT_ADAPTER_RANK] */
+    uint64_t gathered;                       /* stage whose input `in` holds */
+} hg_thread8;
+
 /* The state of a device with a fast family. */
 typedef struct hg_int8 {
     const hg_int8_ops *ops;
@@ -87,12 +95,13 @@ typedef struct hg_int8 {
     uint32_t *wanted;     /* [step_rows] rows whose result is asked for */
     uint32_t *logits_row; /* [step_rows] of the wanted: its row of result->logits, or UINT32_MAX */
     hg_best *best;        /* [head items, step_rows] */
-    float *scratch;       /* [threads, scratch_floats] */
+    hg_thread8 *thread;   /* [threads] */
     uint32_t scratch_floats, widest;
     /* The step that runs. */
     const hg_step *step;
     const hg_result *result;
     uint32_t runs, wants;
+    uint64_t steps; /* so far, this one counted */
 } hg_int8;
 
 extern const hg_int8_ops hg_ops_avx2, hg_ops_avx512vnni; /* x86-64 only */

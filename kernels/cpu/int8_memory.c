@@ -100,9 +100,16 @@ uint32_t hg_int8_head_items(const hg_device *d)
 
 static hg_rows8 take_rows8(hg_arena *arena, size_t rows, uint32_t columns)
 {
-    hg_rows8 out = {.columns = columns};
+    hg_rows8 out = {.columns = (columns + 63) / 64 * 64};
+    out.q = hg_arena_take(arena, rows * out.columns);
+    out.group = hg_arena_take(arena, rows * (out.columns / 16) * sizeof *out.group);
+    return out;
+}
+
+static hg_tiles take_tiles(hg_arena *arena, size_t rows, uint32_t columns)
+{
+    hg_tiles out = {0};
     size_t tiles = (rows + HG_TILE - 1) / HG_TILE;
-    assert(columns % 16 == 0);
     out.q = hg_arena_take(arena, tiles * HG_TILE * columns);
     out.group = hg_arena_take(arena, tiles * (columns / 16) * sizeof *out.group);
     return out;
@@ -141,7 +148,13 @@ void hg_int8_layout_workspace(hg_device *d, hg_arena *arena)
     uint32_t score = HG_HEAD_TILE * d->plan.lane_pages * HG_LIMIT_PAGE_TOKENS;
     uint32_t logits = (uint32_t)rows * HG_HEAD_CHUNK * HG_BLOCK;
     s->scratch_floats = larger(larger(s->widest, h), larger(score, logits));
-    s->scratch = hg_arena_take(arena, threads * s->scratch_floats * f);
+    s->thread = hg_arena_take(arena, threads * sizeof *s->thread);
+    for (size_t i = 0; i < threads; i++) {
+        hg_thread8 thread = {.scratch = hg_arena_take(arena, s->scratch_floats * f)};
+        thread.in = take_tiles(arena, rows, s->widest);
+        thread.h = take_tiles(arena, rows, HG_LIMIT_ADAPTER_RANK);
+        if (arena->base) s->thread[i] = thread;
+    }
 }
 
 void hg_int8_layout_adapter(const hg_device *d, hg_slot *slot, hg_arena *arena)

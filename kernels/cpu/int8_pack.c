@@ -27,8 +27,7 @@ static void pack_run(void *context, uint32_t stage, uint32_t item, uint32_t work
     hg_workers_share(w->blocks, pack_items(context, stage), item, &first, &count);
     for (uint32_t b = first; b < first + count; b++) {
         if (head)
-            hg_packed_put_matrix(w, &d->weights.head, 1, b,
-                                 s->scratch + (size_t)worker * s->scratch_floats);
+            hg_packed_put_matrix(w, &d->weights.head, 1, b, s->thread[worker].scratch);
         else
             hg_packed_put_linear(w, &layer->linear[stage % HG_PROJECTIONS], b);
     }
@@ -48,5 +47,5 @@ void hg_int8_pack_lora(const hg_device *d, hg_slot *slot, const hg_lora_piece *p
                    *pair = &all[piece->layer * HG_PROJECTIONS + piece->projection];
     assert(piece->row % HG_BLOCK == 0);
     hg_packed_put_matrix(piece->side ? &pair->b : &pair->a, piece->side ? &lora->b : &lora->a,
-                         HG_LORA_FACTOR, piece->row / HG_BLOCK, s->scratch);
+                         HG_LORA_FACTOR, piece->row / HG_BLOCK, s->thread[0].scratch);
 }

@@ -31,38 +31,59 @@ typedef enum stage_kind {
 typedef struct item {
     hg_device *device;
     hg_int8 *s;
-    uint32_t layer;
+    hg_thread8 *thread;
+    uint32_t stage, layer;
     uint32_t first, count; /* units: rows, heads, blocks */
-    float *scratch;        /* the thread's */
 } item;
 
 /* ---- rows: quantise and shrink ---- */
 
-/* h = A x of the adapters of rows [first, first + count), quantised, for one projection. */
-static void shrink(const item *it, uint32_t projection, const hg_rows8 *h)
+static void quantise_row(const hg_int8 *s, const float *x, uint32_t columns, uint32_t group,
+                         uint32_t row)
+{
+    s->ops->quantise(x, columns, group, 1, s->in.q + (size_t)row * s->in.columns,
+                     s->in.group + (size_t)row * (s->in.columns / 16));
+}
+
+/* h = A x of rows [from, to), all of one slot, whose x the thread has gathered. */
+static void shrink(const item *it, const hg_pair8 *pair, const hg_rows8 *h, uint32_t from,
+                   uint32_t to)
 {
     const hg_int8 *s = it->s;
+    hg_product p = {.w = &pair->a,
+                    .blocks = pair->a.blocks,
+                    .x = &it->thread->in,
+                    .rows = to - from,
+                    .y = it->thread->scratch,
+                    .y_stride = pair->rank};
+    s->ops->linear(&p);
+    for (uint32_t r = from; r < to; r++)
+        s->ops->quantise(it->thread->scratch + (size_t)(r - from) * pair->rank, pair->rank,
+                         pair->b.group, pair->factor, h->q + (size_t)r * h->columns,
+                         h->group + (size_t)r * (h->columns / 16));
+}
+
+/* The projections of an input are those from first on. */
+static const struct {
+    uint8_t first, count;
+} projections_of[HG_INPUTS] = {{HG_Q, 3}, {HG_O, 1}, {HG_GATE, 2}, {HG_DOWN, 1}};
+
+static void shrink_rows(const item *it, hg_input input)
+{
+    const hg_int8 *s = it->s;
+    uint32_t projection = projections_of[input].first, end = it->first + it->count;
+    uint32_t index = it->layer * HG_PROJECTIONS + projection;
     for (uint32_t i = 0; i < s->runs; i++) {
         const hg_run *run = &s->run[i];
         uint32_t from = run->row > it->first ? run->row : it->first;
-        uint32_t to = run->row + run->rows, end = it->first + it->count;
-        to = to < end ? to : end;
+        uint32_t to = run->row + run->rows < end ? run->row + run->rows : end;
         if (run->slot == HG_NO_SLOT || from >= to) continue;
-        const hg_pair8 *all = it->device->slot[run->slot].pair;
-        const hg_pair8 *pair = &all[it->layer * HG_PROJECTIONS + projection];
-        if (!pair->rank) continue;
-        hg_product p = {.w = &pair->a,
-                        .blocks = pair->a.blocks,
-                        .x = &s->in,
-                        .row = from,
-                        .rows = to - from,
-                        .y = it->scratch,
-                        .y_stride = pair->rank};
-        s->ops->linear(&p);
-        for (uint32_t r = from; r < to; r++)
-            s->ops->quantise(it->scratch + (size_t)(r - from) * pair->rank, pair->rank,
-                             pair->b.group, pair->factor, h, r);
+        const hg_pair8 *all = it->device->slot[run->slot].pair, *pair = &all[index];
+        hg_tiles_gather(&it->thread->in, &s->in, from, to - from, &s->linear[index]);
+        for (uint32_t j = 0; j < projections_of[input].count; j++)
+            if (pair[j].rank) shrink(it, &pair[j], &s->h[j], from, to);
     }
+    it->thread->gathered = 0;
 }
 
 /* Quantises rows of x [step_rows, columns], normed first if there is a weight, and shrinks them
@@ -70,23 +91,17 @@ static void shrink(const item *it, uint32_t projection, const hg_rows8 *h)
 static void prepare_rows(const item *it, hg_input input, const float *x, uint32_t columns,
                          const float *norm)
 {
-    static const uint8_t projection[HG_INPUTS][4] = {
-        {HG_Q, HG_K, HG_V, HG_PROJECTIONS},
-        {HG_O, HG_PROJECTIONS},
-        {HG_GATE, HG_UP, HG_PROJECTIONS},
-        {HG_DOWN, HG_PROJECTIONS},
-    };
     hg_int8 *s = it->s;
     for (uint32_t r = it->first; r < it->first + it->count; r++) {
         const float *row = x + (size_t)r * columns;
         if (norm) {
-            s->ops->norm(it->scratch, row, norm, columns, it->device->weights.shape.rms_epsilon);
-            row = it->scratch;
+            s->ops->norm(it->thread->scratch, row, norm, columns,
+                         it->device->weights.shape.rms_epsilon);
+            row = it->thread->scratch;
         }
-        s->ops->quantise(row, columns, s->group[it->layer * HG_INPUTS + input], 1, &s->in, r);
+        quantise_row(s, row, columns, s->group[it->layer * HG_INPUTS + input], r);
     }
-    for (uint32_t i = 0; projection[input][i] != HG_PROJECTIONS; i++)
-        shrink(it, projection[input][i], &s->h[i]);
+    shrink_rows(it, input);
 }
 
 static void embed_rows(const item *it)
@@ -115,6 +130,15 @@ typedef struct target {
     bool add; /* to what is there */
 } target;
 
+/* The first rows of the stage's input in tiles. */
+static const hg_tiles *gather_input(const item *it, uint32_t rows, const hg_packed *w)
+{
+    uint64_t stage = it->s->steps << 16 | it->stage;
+    if (it->thread->gathered != stage) hg_tiles_gather(&it->thread->in, &it->s->in, 0, rows, w);
+    it->thread->gathered = stage;
+    return &it->thread->in;
+}
+
 /* y (+)= W x + B h for all rows and some blocks of a projection; h: what shrink made of it. */
 static void project(const item *it, uint32_t projection, uint32_t block, uint32_t blocks,
                     const hg_rows8 *h, const target *to)
@@ -122,18 +146,24 @@ static void project(const item *it, uint32_t projection, uint32_t block, uint32_
     const hg_int8 *s = it->s;
     uint32_t index = it->layer * HG_PROJECTIONS + projection;
     float *y = to->y + (size_t)block * HG_BLOCK;
-    hg_product p = {&s->linear[index], block,   blocks, &s->in,   0,
-                    s->step->rows,     to->add, y,      to->width};
+    hg_product p = {.w = &s->linear[index],
+                    .block = block,
+                    .blocks = blocks,
+                    .x = gather_input(it, s->step->rows, &s->linear[index]),
+                    .rows = s->step->rows,
+                    .add = to->add,
+                    .y = y,
+                    .y_stride = to->width};
     s->ops->linear(&p);
     p.add = true;
+    p.x = &it->thread->h;
     for (uint32_t i = 0; i < s->runs; i++) {
         const hg_run *run = &s->run[i];
         if (run->slot == HG_NO_SLOT) continue;
         const hg_pair8 *all = it->device->slot[run->slot].pair, *pair = &all[index];
         if (!pair->rank) continue;
+        hg_tiles_gather(&it->thread->h, h, run->row, run->rows, &pair->b);
         p.w = &pair->b;
-        p.x = h;
-        p.row = run->row;
         p.rows = run->rows;
         p.y = y + run->row * to->width;
         s->ops->linear(&p);
@@ -210,7 +240,7 @@ static void attend(const item *it, uint32_t unit)
         .pages = d->pages.base + ((size_t)it->layer * shape->kv_heads + head) * 2 * part,
         .page_bytes = d->page_bytes,
         .page = s->step->page + (size_t)row->lane * d->plan.lane_pages,
-        .score = it->scratch,
+        .score = it->thread->scratch,
     };
     s->ops->attention(&job);
 }
@@ -236,9 +266,9 @@ static void norm_wanted(const item *it)
     const hg_weights *w = &it->device->weights;
     uint32_t hidden = w->shape.hidden;
     for (uint32_t i = it->first; i < it->first + it->count; i++) {
-        s->ops->norm(it->scratch, s->x + (size_t)s->wanted[i] * hidden, w->final_norm, hidden,
-                     w->shape.rms_epsilon);
-        s->ops->quantise(it->scratch, hidden, s->head.group, 1, &s->in, i);
+        s->ops->norm(it->thread->scratch, s->x + (size_t)s->wanted[i] * hidden, w->final_norm,
+                     hidden, w->shape.rms_epsilon);
+        quantise_row(s, it->thread->scratch, hidden, s->head.group, i);
     }
 }
 
@@ -263,16 +293,17 @@ static void run_head_blocks(const item *it, uint32_t index)
     hg_best *best = s->best + (size_t)index * it->device->plan.step_rows;
     for (uint32_t i = 0; i < s->wants; i++)
         best[i] = (hg_best){-INFINITY, (int32_t)(it->first * HG_BLOCK)};
+    const hg_tiles *x = gather_input(it, s->wants, &s->head);
     size_t stride = HG_HEAD_CHUNK * HG_BLOCK;
     uint32_t end = it->first + it->count;
     for (uint32_t block = it->first; block < end; block += HG_HEAD_CHUNK) {
         uint32_t blocks = end - block < HG_HEAD_CHUNK ? end - block : HG_HEAD_CHUNK;
         uint32_t from = block * HG_BLOCK, n = blocks * HG_BLOCK;
         if (from + n > s->head.rows) n = s->head.rows - from;
-        hg_product p = {&s->head, block, blocks, &s->in, 0, s->wants, false, it->scratch, stride};
+        hg_product p = {&s->head, block, blocks, x, s->wants, false, it->thread->scratch, stride};
         s->ops->linear(&p);
         for (uint32_t i = 0; i < s->wants; i++)
-            take_logits(it, i, it->scratch + i * stride, from, n, &best[i]);
+            take_logits(it, i, it->thread->scratch + i * stride, from, n, &best[i]);
     }
 }
 
@@ -347,8 +378,8 @@ static void step_run(void *context, uint32_t stage, uint32_t index, uint32_t wor
     hg_device *d = context;
     hg_int8 *s = d->state;
     stage_kind kind = kind_of(d, stage);
-    item it = {.device = d, .s = s, .layer = stage / LAYER_STAGES};
-    it.scratch = s->scratch + (size_t)worker * s->scratch_floats;
+    item it = {.device = d, .s = s, .thread = &s->thread[worker], .stage = stage};
+    it.layer = stage / LAYER_STAGES;
     hg_workers_share(stage_units(d, kind), step_items(d, stage), index, &it.first, &it.count);
     run_stage(&it, kind, index);
 }
@@ -377,6 +408,7 @@ void hg_int8_forward(hg_device *d, const hg_int8_ops *ops, const hg_step *step,
     s->ops = ops;
     s->step = step;
     s->result = result;
+    s->steps++;
     survey_step(s, step);
     hg_work work = {d->weights.shape.layers * LAYER_STAGES + 2, step_items, step_run, d};
     hg_workers_run(d->workers, &work);

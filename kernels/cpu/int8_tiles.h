@@ -37,10 +37,10 @@ INLINE void multiply_blocks(const hg_product *p, const uint32_t bits, const uint
 {
     size_t fit = PIECE_BYTES / ((size_t)p->w->groups * group * 2 * bits);
     uint32_t piece = fit < 1 ? 1 : fit > p->blocks ? p->blocks : (uint32_t)fit, blocks, rows;
-    uint32_t end = p->block + p->blocks, end_row = p->row + p->rows;
+    uint32_t end = p->block + p->blocks, end_row = p->rows;
     for (uint32_t block = p->block; block < end; block += blocks) {
         blocks = piece < end - block ? piece : end - block;
-        for (uint32_t row = p->row; row < end_row; row += rows) {
+        for (uint32_t row = 0; row < end_row; row += rows) {
             rows = ROWS - row % ROWS; /* to the end of the tile */
             rows = rows < end_row - row ? rows : end_row - row;
             tile t = {p, block, blocks, row};

@@ -110,3 +110,21 @@ void hg_packed_put_matrix(const hg_packed *w, const hg_matrix *from, float facto
         }
     }
 }
+
+void hg_tiles_gather(hg_tiles *to, const hg_rows8 *from, uint32_t row, uint32_t rows,
+                     const hg_packed *w)
+{
+    to->groups = w->groups;
+    to->columns = w->groups * w->group;
+    for (uint32_t r = 0; r < rows; r++) {
+        const int8_t *source = from->q + (size_t)(row + r) * from->columns;
+        const hg_group *group = from->group + (size_t)(row + r) * (from->columns / 16);
+        int8_t *q = hg_tiles_q(to, r);
+        hg_tile_group *target = hg_tiles_group(to, r);
+        for (uint32_t c = 0; c < to->columns; c += 4) memcpy(q + c * HG_TILE, source + c, 4);
+        for (uint32_t g = 0; g < to->groups; g++) {
+            target[g].scale[r % HG_TILE] = group[g].scale;
+            target[g].minus8[r % HG_TILE] = group[g].minus8;
+        }
+    }
+}

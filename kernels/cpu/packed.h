@@ -20,43 +20,62 @@ typedef struct hg_packed {
     uint8_t bits;   /* 4 or 8 */
 } hg_packed;
 
-#define HG_TILE 12 /* activation rows that are kept interleaved; nine lanes are the usual step */
-
-/* Of one group of columns of a tile of quantised rows: x = q * scale. */
+/* Of one group of columns of one quantised row: x = q * scale. */
 typedef struct hg_group {
-    float scale[HG_TILE];
-    int32_t minus8[HG_TILE]; /* -8 times the sum of the group's q: what the codes' zero adds */
+    float scale;
+    int32_t minus8; /* -8 times the sum of the group's q: what the codes' zero adds */
 } hg_group;
 
-/* Quantised rows, q in [-127, 127]. Four columns of each row of a tile stand together, then the
- * next four: whatever rows a product takes, it reads them at fixed distances from one address. */
+/* Quantised rows, q in [-127, 127], as they are written: each row by itself, so that threads which
+ * write different rows do not meet in a cache line. */
 typedef struct hg_rows8 {
-    int8_t *q;        /* [tiles, columns / 4, HG_TILE, 4] */
-    hg_group *group;  /* [tiles, columns / 16], of which columns / group are used */
-    uint32_t columns; /* room for; a multiple of 16 */
+    int8_t *q;        /* [rows, columns] */
+    hg_group *group;  /* [rows, columns / 16], of which as many as there are groups are used */
+    uint32_t columns; /* room for; a multiple of 64 */
 } hg_rows8;
 
-/* y[rows, 16 * blocks] = x W^T for some rows of x and some blocks of W. */
+#define HG_TILE                                                                                    \
+    12 /* activation rows that a product reads together; nine lanes are the usual step */
+
+typedef struct hg_tile_group {
+    float scale[HG_TILE];
+    int32_t minus8[HG_TILE];
+} hg_tile_group;
+
+/* Quantised rows as products read them, gathered by each thread for itself. Four columns of each
+ * row of a tile stand together, then the next four: whatever the number of rows, they are at fixed
+ * distances from one address. */
+typedef struct hg_tiles {
+    int8_t *q;                /* [tiles, columns / 4, HG_TILE, 4] */
+    hg_tile_group *group;     /* [tiles, groups] */
+    uint32_t columns, groups; /* of what was gathered last */
+} hg_tiles;
+
+/* y[rows, 16 * blocks] = x W^T for some blocks of W. */
 typedef struct hg_product {
     const hg_packed *w;
     uint32_t block, blocks; /* of w */
-    const hg_rows8 *x;      /* columns of w */
-    uint32_t row, rows;     /* of x */
-    bool add;               /* y += */
-    float *y;               /* [rows, y_stride] */
+    const hg_tiles *x;      /* columns of w */
+    uint32_t rows;
+    bool add; /* y += */
+    float *y; /* [rows, y_stride] */
     size_t y_stride;
 } hg_product;
 
-/* Where row's first four columns stand, and its tile's groups. */
-static inline int8_t *hg_rows8_q(const hg_rows8 *x, uint32_t row)
+/* Where a row's first four columns stand in its tile, and the tile's groups. */
+static inline int8_t *hg_tiles_q(const hg_tiles *x, uint32_t row)
 {
     return x->q + (size_t)(row / HG_TILE) * HG_TILE * x->columns + row % HG_TILE * 4;
 }
 
-static inline hg_group *hg_rows8_group(const hg_rows8 *x, uint32_t row)
+static inline hg_tile_group *hg_tiles_group(const hg_tiles *x, uint32_t row)
 {
-    return x->group + (size_t)(row / HG_TILE) * (x->columns / 16);
+    return x->group + (size_t)(row / HG_TILE) * x->groups;
 }
+
+/* Fills tiles with rows [row, row + rows) of from, as columns of w need them. */
+void hg_tiles_gather(hg_tiles *to, const hg_rows8 *from, uint32_t row, uint32_t rows,
+                     const hg_packed *w);
 
 /* Packing: packed.c. layout takes w's arrays from the arena; rows, group and bits are given. */
 void hg_packed_layout(hg_packed *w, uint32_t columns, bool offsets, hg_arena *arena);

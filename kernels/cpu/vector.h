@@ -62,14 +62,11 @@ static void vector_norm(float *y, const float *x, const float *weight, uint32_t 
         v16_store(y + i, v16_mul(v16_mul(v16_load(x + i), scale), v16_load(weight + i)));
 }
 
-static void vector_quantise(const float *x, uint32_t n, uint32_t group, float factor,
-                            const hg_rows8 *out, uint32_t row)
+static void vector_quantise(const float *x, uint32_t n, uint32_t group, float factor, int8_t *q,
+                            hg_group *out)
 {
-    assert(n <= out->columns && n % group == 0 && group % 16 == 0);
-    hg_group *own = hg_rows8_group(out, row);
-    int8_t *q = hg_rows8_q(out, row), flat[16];
-    uint32_t sub = row % HG_TILE;
-    for (uint32_t g = 0; g < n; g += group, own++) {
+    assert(n % group == 0 && group % 16 == 0);
+    for (uint32_t g = 0; g < n; g += group, out++) {
         v16 most = v16_set1(0);
         for (uint32_t i = 0; i < group; i += 16) most = v16_max(v16_abs(v16_load(x + g + i)), most);
         float largest = v16_most(most);
@@ -77,12 +74,9 @@ static void vector_quantise(const float *x, uint32_t n, uint32_t group, float fa
          * division stays finite. */
         v16 inverse = v16_set1(largest > 0x1p-100f ? 127.0f / largest : 0.0f);
         int32_t sum = 0;
-        for (uint32_t i = 0; i < group; i += 16) {
-            sum += v16_store_int8(flat, v16_round(v16_mul(v16_load(x + g + i), inverse)));
-            for (uint32_t j = 0; j < 16; j += 4) memcpy(q + (g + i + j) * HG_TILE, flat + j, 4);
-        }
-        own->scale[sub] = largest * factor / 127.0f;
-        own->minus8[sub] = -8 * sum;
+        for (uint32_t i = 0; i < group; i += 16)
+            sum += v16_store_int8(q + g + i, v16_round(v16_mul(v16_load(x + g + i), inverse)));
+        *out = (hg_group){largest * factor / 127.0f, -8 * sum};
     }
 }
 

@@ -84,23 +84,33 @@ typedef struct linear_case {
     hg_packed w;
     hg_arena arena;
     hg_rows8 x;
+    hg_tiles tiles;
     float *rows; /* [x_rows, columns] what x holds, dequantised */
     uint32_t x_rows;
 } linear_case;
 
-static hg_rows8 new_rows8(hg_arena *arena, uint32_t rows, uint32_t columns)
+/* Room for rows in both forms. */
+static void new_rows(hg_arena *arena, uint32_t rows, uint32_t columns, hg_rows8 *x, hg_tiles *tiles)
 {
-    uint32_t tiles = (rows + HG_TILE - 1) / HG_TILE;
-    hg_rows8 x = {.columns = columns};
-    x.q = hg_arena_take(arena, (size_t)tiles * HG_TILE * columns);
-    x.group = hg_arena_take(arena, (size_t)tiles * (columns / 16) * sizeof *x.group);
-    return x;
+    uint32_t count = (rows + HG_TILE - 1) / HG_TILE * HG_TILE;
+    *x = (hg_rows8){.columns = columns};
+    x->q = hg_arena_take(arena, (size_t)rows * columns);
+    x->group = hg_arena_take(arena, (size_t)rows * (columns / 16) * sizeof *x->group);
+    tiles->q = hg_arena_take(arena, (size_t)count * columns);
+    tiles->group = hg_arena_take(arena, (size_t)count * (columns / 16) * sizeof *tiles->group);
 }
 
 static float dequantised(const hg_rows8 *x, uint32_t row, uint32_t column, uint32_t group)
 {
-    int8_t q = hg_rows8_q(x, row)[column / 4 * 4 * HG_TILE + column % 4];
-    return (float)q * hg_rows8_group(x, row)[column / group].scale[row % HG_TILE];
+    return (float)x->q[(size_t)row * x->columns + column] *
+           x->group[(size_t)row * (x->columns / 16) + column / group].scale;
+}
+
+static void quantise_row(const hg_int8_ops *ops, const hg_rows8 *x, uint32_t row, uint32_t group,
+                         const float *from)
+{
+    ops->quantise(from, x->columns, group, 1, x->q + (size_t)row * x->columns,
+                  x->group + (size_t)row * (x->columns / 16));
 }
 
 static void new_linear_case(linear_case *c, random_owner *o, random_source *r,
@@ -115,7 +125,7 @@ static void new_linear_case(linear_case *c, random_owner *o, random_source *r,
     for (int pass = 0; pass < 2; pass++) {
         c->w = (hg_packed){.rows = rows, .group = group, .bits = form.bits};
         hg_packed_layout(&c->w, columns, form.offsets, &c->arena);
-        c->x = new_rows8(&c->arena, c->x_rows, columns);
+        new_rows(&c->arena, c->x_rows, columns, &c->x, &c->tiles);
         hg_error error;
         if (pass == 0) assert_int_equal(hg_arena_map(&c->arena, "a test", &error), HG_OK);
     }
@@ -123,7 +133,7 @@ static void new_linear_case(linear_case *c, random_owner *o, random_source *r,
     c->rows = random_take(o, (size_t)c->x_rows * columns * sizeof *c->rows);
     for (uint32_t i = 0; i < c->x_rows; i++) {
         float *x = random_floats(r, columns, 1 + random_below(r, 100));
-        ops->quantise(x, columns, group, 1, &c->x, i);
+        quantise_row(ops, &c->x, i, group, x);
         for (uint32_t k = 0; k < columns; k++)
             c->rows[(size_t)i * columns + k] = dequantised(&c->x, i, k, group);
         free_fenced(x, columns);
@@ -139,7 +149,7 @@ static double exact_weight(const hg_linear *w, uint32_t r, uint32_t c)
     return ((double)code - (w->bits == 8 ? 128 : 8)) * scale;
 }
 
-static void check_product(const linear_case *c, const hg_int8_ops *ops, random_source *r)
+static void check_product(linear_case *c, const hg_int8_ops *ops, random_source *r)
 {
     uint32_t block = random_below(r, c->w.blocks),
              blocks = 1 + random_below(r, c->w.blocks - block);
@@ -150,7 +160,8 @@ static void check_product(const linear_case *c, const hg_int8_ops *ops, random_s
     bool add = random_below(r, 2);
     for (uint32_t i = 0; add && i < rows; i++)
         for (uint32_t j = 0; j < width; j++) y[i * stride + j] = (float)(j % 7);
-    hg_product p = {&c->w, block, blocks, &c->x, row, rows, add, y, stride};
+    hg_tiles_gather(&c->tiles, &c->x, row, rows, &c->w);
+    hg_product p = {&c->w, block, blocks, &c->tiles, rows, add, y, stride};
     ops->linear(&p);
     for (uint32_t i = 0; i < rows; i++) {
         for (uint32_t j = 0; j < width; j++) {
@@ -164,7 +175,8 @@ static void check_product(const linear_case *c, const hg_int8_ops *ops, random_s
         for (uint32_t j = width; j < stride; j++) assert_true(y[i * stride + j] == SENTINEL);
         /* The same row by itself. */
         for (uint32_t j = 0; j < width; j++) alone[j] = (float)(j % 7);
-        hg_product one = {&c->w, block, blocks, &c->x, row + i, 1, add, alone, width};
+        hg_tiles_gather(&c->tiles, &c->x, row + i, 1, &c->w);
+        hg_product one = {&c->w, block, blocks, &c->tiles, 1, add, alone, width};
         ops->linear(&one);
         assert_memory_equal(alone, y + i * stride, width * sizeof *y);
     }
@@ -211,16 +223,18 @@ static void nothing_overflows(const hg_int8_ops *ops, random_source *r)
             hg_error error;
             hg_packed w = {.rows = 16, .group = 32, .bits = (uint8_t)bits};
             hg_rows8 x;
+            hg_tiles tiles;
             for (int pass = 0; pass < 2; pass++) {
                 hg_packed_layout(&w, COLUMNS, false, &arena);
-                x = new_rows8(&arena, 1, COLUMNS);
+                new_rows(&arena, 1, COLUMNS, &x, &tiles);
                 if (!pass) assert_int_equal(hg_arena_map(&arena, "a test", &error), HG_OK);
             }
             hg_packed_put_linear(&w, &from, 0);
             float row[COLUMNS], y[16];
             for (uint32_t i = 0; i < COLUMNS; i++) row[i] = -127;
-            ops->quantise(row, COLUMNS, 32, 1, &x, 0);
-            hg_product p = {&w, 0, 1, &x, 0, 1, false, y, 16};
+            quantise_row(ops, &x, 0, 32, row);
+            hg_tiles_gather(&tiles, &x, 0, 1, &w);
+            hg_product p = {&w, 0, 1, &tiles, 1, false, y, 16};
             ops->linear(&p);
             float zero = bits == 4 ? 8 : 128, most = code ? (bits == 4 ? 15 : 255) : 0;
             for (int i = 0; i < 16; i++) assert_true(y[i] == -127.0f * COLUMNS * (most - zero));
@@ -312,34 +326,27 @@ static void test_rows(void **state)
 
 static void quantise_is_right(const hg_int8_ops *ops, random_source *r)
 {
-    enum { ROWS = 14, COLUMNS = 96, BYTES = 2 * HG_TILE * COLUMNS };
-    int8_t q[BYTES];
-    hg_group group[2 * COLUMNS / 16];
-    memset(q, 99, sizeof q);
+    enum { COLUMNS = 96, GROUPS = 3, FENCES = 32 };
+    int8_t all[COLUMNS + 2 * FENCES], *q = all + FENCES;
+    hg_group group[GROUPS + 2];
+    memset(all, 99, sizeof all);
     memset(group, 0x55, sizeof group);
-    hg_rows8 out = {q, group, COLUMNS};
     float x[COLUMNS];
     for (uint32_t k = 0; k < COLUMNS; k++) x[k] = k < 32 ? 0 : random_unit(r) * (float)(1 + k / 32);
     x[40] = 1e-20f;
-    ops->quantise(x, COLUMNS, 32, 2, &out, ROWS - 1);
+    ops->quantise(x, COLUMNS, 32, 2, q, group + 1);
     for (uint32_t k = 0; k < COLUMNS; k++) {
-        float step = group[6 + k / 32].scale[1];
-        assert_true(fabsf(dequantised(&out, ROWS - 1, k, 32) - 2 * x[k]) <= 0.5001f * step);
+        float step = group[1 + k / 32].scale;
+        assert_true(fabsf((float)q[k] * step - 2 * x[k]) <= 0.5001f * step);
     }
-    for (uint32_t g = 0; g < 3; g++) {
+    for (uint32_t g = 0; g < GROUPS; g++) {
         int32_t sum = 0;
-        for (uint32_t k = 0; k < 32; k++)
-            sum += hg_rows8_q(&out, ROWS - 1)[(g * 32 + k) / 4 * 4 * HG_TILE + k % 4];
-        assert_int_equal(group[6 + g].minus8[1], -8 * sum);
+        for (uint32_t k = 0; k < 32; k++) sum += q[g * 32 + k];
+        assert_int_equal(group[1 + g].minus8, -8 * sum);
     }
-    /* Nothing of another row was touched. */
-    uint32_t touched = 0;
-    for (uint32_t i = 0; i < BYTES; i++) touched += q[i] != 99;
-    assert_true(touched >= COLUMNS - 8 && touched <= COLUMNS);
-    for (uint32_t i = 0; i < HG_TILE; i++)
-        if (i != 1) assert_int_equal(group[7].minus8[i], 0x55555555);
-    assert_int_equal(group[0].minus8[1], 0x55555555);
-    assert_int_equal(group[9].minus8[1], 0x55555555);
+    for (int i = 0; i < FENCES; i++) assert_true(q[-1 - i] == 99 && q[COLUMNS + i] == 99);
+    assert_int_equal(group[0].minus8, 0x55555555);
+    assert_int_equal(group[GROUPS + 1].minus8, 0x55555555);
 }
 
 static void test_quantise(void **state)
