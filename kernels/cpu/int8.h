@@ -6,7 +6,7 @@
  * group of each row with its own scale. Integer sums are exact, and the F32 sum over groups runs in
  * the groups' order for each row by itself, so a row's bits depend on nothing but that row.
  *
- *   packed.c, int8_pack.c  into packed form   int8_step.c  the stages of a step
+ *   packed.c, int8_pack.c  into packed form   int8_step.c, int8_layer.c  a step
  *   int8_memory.c  layouts, KV pages          vector*.h, avx2.c, avx512vnni.c  the arithmetic
  */
 #ifndef HG_KERNELS_CPU_INT8_H
@@ -72,9 +72,10 @@ typedef struct hg_best {
 /* What a thread has for itself; it keeps the tiles of a stage's input from item to item. */
 typedef struct hg_thread8 {
     _Alignas(HG_ARENA_ALIGN) float *scratch; /* [scratch_floats] */
-    hg_tiles in;                             /* [step_rows, widest] */
-    hg_tiles h;                              /* [step_rows, HG_LIMIT_ADAPTER_RANK] */
-    uint64_t gathered;                       /* stage whose input `in` holds */
+    float *q;          /* [step_rows, heads / kv_heads * head_dim], or NULL: shared */
+    hg_tiles in;       /* [step_rows, widest] */
+    hg_tiles h;        /* [step_rows, HG_LIMIT_ADAPTER_RANK] */
+    uint64_t gathered; /* stage whose input `in` holds */
 } hg_thread8;
 
 /* The state of a device with a fast family. */
@@ -85,11 +86,11 @@ typedef struct hg_int8 {
     uint16_t *group; /* [layers, HG_INPUTS] */
     /* Workspace; widths are multiples of 16. */
     float *x;             /* [step_rows, hidden] the residual stream */
-    float *q, *attention; /* [step_rows, heads * head_dim] */
-    float *k, *v;         /* [step_rows, kv_heads * head_dim] */
-    float *gate, *up;     /* [step_rows, intermediate] */
+    float *q;             /* [kv_heads, step_rows, heads / kv_heads * head_dim], or NULL: the
+                           * threads' own */
     float *cosine, *sine; /* [step_rows, head_dim / 2] */
-    hg_rows8 in;          /* [step_rows, widest] the quantised input of the current products */
+    hg_rows8 in;          /* [step_rows, hidden] quantised input of Q K V, gate and up, the head */
+    hg_rows8 mid;         /* [step_rows, widest] of O and down */
     hg_rows8 h[3];        /* [step_rows, rank] A x of up to three products of one input */
     hg_run *run;          /* [step_rows] */
     uint32_t *wanted;     /* [step_rows] rows whose result is asked for */
@@ -102,6 +103,7 @@ typedef struct hg_int8 {
     const hg_result *result;
     uint32_t runs, wants;
     uint64_t steps; /* so far, this one counted */
+    bool adapted;   /* some row has a slot */
 } hg_int8;
 
 extern const hg_int8_ops hg_ops_avx2, hg_ops_avx512vnni; /* x86-64 only */

@@ -58,9 +58,11 @@ static hg_input input_of(uint32_t projection)
 }
 
 /* The group in which the products of one input are packed and their rows quantised: 32, or 16 when
- * one of them comes in groups of 16. */
-static uint16_t input_group(const hg_layer *layer, hg_input input)
+ * one of them comes in groups of 16, or when groups of 32 would cross from KV head to KV head. */
+static uint16_t input_group(const hg_shape *shape, const hg_layer *layer, hg_input input)
 {
+    uint32_t share = shape->heads / shape->kv_heads * shape->head_dim;
+    if (input == HG_IN_O && share % 32) return 16;
     for (uint32_t p = 0; p < HG_PROJECTIONS; p++)
         if (input_of(p) == input && layer->linear[p].group == 16) return 16;
     return 32;
@@ -76,7 +78,7 @@ void hg_int8_layout_model(hg_device *d, hg_arena *arena)
         const hg_layer *layer = &d->weights.layer[l];
         for (uint32_t p = 0; p < HG_PROJECTIONS; p++) {
             const hg_linear *from = &layer->linear[p];
-            uint16_t group = input_group(layer, input_of(p));
+            uint16_t group = input_group(shape, layer, input_of(p));
             hg_packed w = {.rows = from->rows, .group = group, .bits = from->bits};
             hg_packed_layout(&w, from->columns, from->offsets != NULL, arena);
             if (!arena->base) continue;
@@ -125,32 +127,31 @@ void hg_int8_layout_workspace(hg_device *d, hg_arena *arena)
     hg_int8 *s = d->state;
     const hg_shape *shape = &d->weights.shape;
     size_t rows = d->plan.step_rows, f = sizeof(float), threads = hg_workers_threads(d->workers);
-    uint32_t q_dim = shape->heads * shape->head_dim, kv_dim = shape->kv_heads * shape->head_dim;
+    uint32_t q_dim = shape->heads * shape->head_dim, share = q_dim / shape->kv_heads;
+    /* With KV heads for all threads, each takes its own through all of attention. */
+    bool together = shape->kv_heads % threads == 0;
     s->widest = larger(larger(shape->hidden, shape->intermediate), q_dim);
     s->x = hg_arena_take(arena, rows * shape->hidden * f);
-    s->q = hg_arena_take(arena, rows * q_dim * f);
-    s->attention = hg_arena_take(arena, rows * q_dim * f);
-    s->k = hg_arena_take(arena, rows * kv_dim * f);
-    s->v = hg_arena_take(arena, rows * kv_dim * f);
-    s->gate = hg_arena_take(arena, rows * shape->intermediate * f);
-    s->up = hg_arena_take(arena, rows * shape->intermediate * f);
+    if (!together) s->q = hg_arena_take(arena, rows * q_dim * f);
     s->cosine = hg_arena_take(arena, rows * (shape->head_dim / 2) * f);
     s->sine = hg_arena_take(arena, rows * (shape->head_dim / 2) * f);
-    s->in = take_rows8(arena, rows, s->widest);
+    s->in = take_rows8(arena, rows, shape->hidden);
+    s->mid = take_rows8(arena, rows, s->widest);
     for (int i = 0; i < 3; i++) s->h[i] = take_rows8(arena, rows, HG_LIMIT_ADAPTER_RANK);
     s->run = hg_arena_take(arena, rows * sizeof *s->run);
     s->wanted = hg_arena_take(arena, rows * sizeof *s->wanted);
     s->logits_row = hg_arena_take(arena, rows * sizeof *s->logits_row);
     s->best = hg_arena_take(arena, rows * sizeof *s->best * hg_int8_head_items(d));
-    /* A thread's scratch serves, one after another: a decoded or normed row, h of a run, scores of
-     * a tile of heads, logits of a chunk of the head. */
-    uint32_t h = (uint32_t)rows * HG_LIMIT_ADAPTER_RANK;
-    uint32_t score = HG_HEAD_TILE * d->plan.lane_pages * HG_LIMIT_PAGE_TOKENS;
-    uint32_t logits = (uint32_t)rows * HG_HEAD_CHUNK * HG_BLOCK;
+    /* A thread's scratch serves, one after another: a decoded or normed row; h of a run; K or V of
+     * a head; output and scores of a tile of heads; gate and up; logits of a chunk of the head. */
+    uint32_t h = (uint32_t)rows * larger(HG_LIMIT_ADAPTER_RANK, shape->head_dim);
+    uint32_t score = share + HG_HEAD_TILE * d->plan.lane_pages * HG_LIMIT_PAGE_TOKENS;
+    uint32_t logits = (uint32_t)rows * HG_HEAD_CHUNK * HG_BLOCK; /* or 2 blocks of gate and up */
     s->scratch_floats = larger(larger(s->widest, h), larger(score, logits));
     s->thread = hg_arena_take(arena, threads * sizeof *s->thread);
     for (size_t i = 0; i < threads; i++) {
         hg_thread8 thread = {.scratch = hg_arena_take(arena, s->scratch_floats * f)};
+        if (together) thread.q = hg_arena_take(arena, rows * share * f);
         thread.in = take_tiles(arena, rows, s->widest);
         thread.h = take_tiles(arena, rows, HG_LIMIT_ADAPTER_RANK);
         if (arena->base) s->thread[i] = thread;
