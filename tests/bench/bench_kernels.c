@@ -145,7 +145,8 @@ static void run_case(bench *b, uint32_t rows, bool prefill, int steps)
     b->api->memory(b->device, &memory);
     double used = prefill ? 0 : rows < ADAPTERS ? (double)rows / ADAPTERS : 1;
     double bytes = (double)memory.weights_bytes + used * (double)memory.adapters_bytes;
-    double median = (double)time[steps / 2], least = (double)time[0];
+    int64_t middle = time[steps / 2];
+    double median = (double)middle, least = (double)time[0];
     /* The head runs for wanted rows only. */
     const hg_matrix *head = &b->model->weights.head;
     double operations = 2.0 * ((double)b->model->parameters * rows -

@@ -332,7 +332,10 @@ static void quantise_is_right(const hg_int8_ops *ops, random_source *r)
     memset(all, 99, sizeof all);
     memset(group, 0x55, sizeof group);
     float x[COLUMNS];
-    for (uint32_t k = 0; k < COLUMNS; k++) x[k] = k < 32 ? 0 : random_unit(r) * (float)(1 + k / 32);
+    for (uint32_t k = 0; k < COLUMNS; k++) {
+        uint32_t size = k / 32; /* each group of another size, the first zero */
+        x[k] = random_unit(r) * (float)size;
+    }
     x[40] = 1e-20f;
     ops->quantise(x, COLUMNS, 32, 2, q, group + 1);
     for (uint32_t k = 0; k < COLUMNS; k++) {
