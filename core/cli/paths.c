@@ -5,8 +5,9 @@
 
 #include "core/cli/settings.h"
 
-#define LEVELS 3 /* build/hydraglot, build/asan/hydraglot: a tree is not deeper above its binary   \
-                  */
+#define LEVELS                                                                                     \
+    3 /* build/hydraglot, build/asan/hydraglot: a tree is not deeper above its binary              \
+       */
 
 static bool is_tree(const char *folder)
 {

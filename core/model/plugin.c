@@ -273,6 +273,7 @@ hg_status hg_plugin_open(const char *folder, hg_plugin **out, hg_error *error)
     if (!status) status = hg_plugin_parse(hg_buf_text(&text), text.length, path, &plugin, error);
     hg_buf_free(&text);
     if (status) return status;
+    assert(plugin);
     snprintf(plugin->folder, sizeof plugin->folder, "%s", folder);
     status = read_companions(plugin, error);
     if (!status) status = digest_folder(plugin, error);

@@ -79,6 +79,7 @@ static hg_status open_shards(const char *folder, const char *index, hg_tensors *
             if (status) break;
         }
     }
+    assert(status || out->file);
     if (!status) qsort(out->file, out->files, sizeof *out->file, by_path);
 out:
     json_decref(root.object);

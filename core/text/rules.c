@@ -118,6 +118,7 @@ static hg_status units_read(units *u, const char *text, size_t count)
     if (count > HG_LIMIT_RULES_TEXT) return HG_ERROR_LIMIT;
     if (!units_reserve(u, (int64_t)count + 1)) return u->status;
     u_strFromUTF8(u->unit, u->capacity, &u->count, text, (int32_t)count, &icu);
+    /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): u->unit is the caller's, who frees it */
     return U_SUCCESS(icu) ? HG_OK : HG_ERROR_FORMAT;
 }
 

@@ -332,7 +332,8 @@ int32_t hg_tokenizer_special_at(const hg_tokenizer *tokenizer, const char *text,
     *length = 0;
     for (uint32_t i = 0; i < tokenizer->special_count; i++) {
         const hg_special *s = &tokenizer->specials[i];
-        if (s->length <= *length || s->length > count || memcmp(s->text, text, s->length)) continue;
+        if (s->length <= *length || s->length > count || memcmp(s->text, text, s->length) != 0)
+            continue;
         id = s->id;
         *length = s->length;
     }

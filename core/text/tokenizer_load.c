@@ -234,7 +234,7 @@ static hg_status read_pre_tokenizer(loader *l, const json_t *root)
 {
     const json_t *pre = json_object_get(root, "pre_tokenizer");
     if (is_type(pre, "Sequence")) return read_sequence(l, pre);
-    bool splits;
+    bool splits = false;
     hg_status status = read_byte_level(l, pre, "pre_tokenizer", &splits);
     if (status || !splits) return status;
     return compile(l, "pre_tokenizer", BYTE_LEVEL_PATTERN, strlen(BYTE_LEVEL_PATTERN));
@@ -306,6 +306,7 @@ static hg_status check_added(loader *l, size_t index, const json_t *added)
 static hg_status add_special(loader *l, const name *n, int32_t id)
 {
     hg_tokenizer *t = l->tokenizer;
+    assert(t->specials);
     char *text = malloc(n->length + 1);
     if (!text) return fail_memory(l);
     memcpy(text, n->text, n->length);
@@ -335,6 +336,7 @@ static hg_status read_added(loader *l, const json_t *vocab, const json_t *added,
     }
     name *n = &l->names[json_integer_value(id)];
     n->special = true;
+    /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the tokenizer owns the copy, close frees it */
     return add_special(l, n, (int32_t)json_integer_value(id));
 }
 

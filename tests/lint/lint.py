@@ -59,7 +59,9 @@ def compiled(name):
         code, out = run([compiler, *flags(name), "-O1", "-fsyntax-only", name])
         if code:
             found.append(out)
-    code, out = run(["clang-tidy", "--quiet", name, "--", *flags(name)])
+    # cmocka's fail() does not say that it never returns: the analyzer would go on behind it.
+    checks = ["--checks=-clang-analyzer-*"] if name.startswith("tests/") else []
+    code, out = run(["clang-tidy", "--quiet", *checks, name, "--", *flags(name)])
     if code:
         found.append("\n".join(l for l in out.splitlines() if "warnings generated" not in l and "warnings treated" not in l))
     return found

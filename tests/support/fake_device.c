@@ -142,7 +142,7 @@ static hg_status fake_piece(hg_device *device, uint16_t slot, size_t bytes, bool
     if (status) return status;
     fake_adapter *adapter = &device->adapter[slot];
     if (adapter->stage != 1) fake_violation("slot %u gets a piece without begin", slot);
-    adapter->left -= adapter->left < bytes ? adapter->left : bytes;
+    if (!fake.hold_adapters) adapter->left -= adapter->left < bytes ? adapter->left : bytes;
     *done = adapter->left == 0;
     return HG_OK;
 }

@@ -26,6 +26,7 @@ typedef struct fake_world {
     atomic_uint fail_at;    /* the call of this number fails; 0: none */
     atomic_uint fail_every; /* so does every n-th; 0: none */
     hg_status fail_status;
+    atomic_bool hold_adapters;            /* uploads make no progress while it is set */
     int32_t (*script)(uint32_t position); /* replaces the hash; NULL: not */
     void (*before_forward)(void);         /* called by the engine thread; NULL: not */
     /* results */

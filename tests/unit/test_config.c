@@ -80,84 +80,86 @@ static void test_rope_spellings(void **state)
     assert_true(config.rope.factor == 2);
 }
 
+/* A field, another value for it (NULL: none), and what the refusal says. */
+static const struct {
+    const char *field, *value;
+    hg_status status;
+    const char *message;
+} refused_config[] = {
+    {"architectures", "[\"MistralForCausalLM\"]", HG_ERROR_UNSUPPORTED, "MistralForCausalLM"},
+    {"architectures", "[]", HG_ERROR_UNSUPPORTED, "only LlamaForCausalLM"},
+    {"architectures", NULL, HG_ERROR_FORMAT, "found nothing"},
+    {"model_type", "\"mllama\"", HG_ERROR_UNSUPPORTED, "\"mllama\""},
+    {"hidden_act", "\"gelu\"", HG_ERROR_UNSUPPORTED, "\"gelu\""},
+    {"attention_bias", "true", HG_ERROR_UNSUPPORTED, "biases in attention"},
+    {"mlp_bias", "true", HG_ERROR_UNSUPPORTED, "biases in MLP"},
+    {"sliding_window", "4096", HG_ERROR_UNSUPPORTED, "sliding-window"},
+    {"vocab_size", NULL, HG_ERROR_FORMAT, "found nothing, expected an integer 1 to 1048576"},
+    {"vocab_size", "0", HG_ERROR_FORMAT, "found 0, expected an integer"},
+    {"vocab_size", "48.5", HG_ERROR_FORMAT, "found 48.5"},
+    {"vocab_size", "\"48\"", HG_ERROR_FORMAT, "found \"48\""},
+    {"hidden_size", "4294967360", HG_ERROR_FORMAT, "found 4294967360"},
+    {"num_hidden_layers", "257", HG_ERROR_FORMAT, "1 to 256"},
+    {"num_key_value_heads", "3", HG_ERROR_FORMAT, "divisor of num_attention_heads, 4"},
+    {"head_dim", "7", HG_ERROR_FORMAT, "odd"},
+    {"head_dim", "131072", HG_ERROR_LIMIT, "num_attention_heads"},
+    {"rms_norm_eps", "0", HG_ERROR_FORMAT, "expected more than 0"},
+    {"tie_word_embeddings", "1", HG_ERROR_FORMAT, "expected true or false"},
+    {"bos_token_id", "48", HG_ERROR_FORMAT, "0 to 47"},
+    {"eos_token_id", "48", HG_ERROR_FORMAT, "0 to 47"},
+    {"eos_token_id", "[2,48]", HG_ERROR_FORMAT, "entry 1"},
+    {"eos_token_id", "[2,-1]", HG_ERROR_FORMAT, "entry 1"},
+    {"rope_theta", "-1", HG_ERROR_FORMAT, "above 0"},
+    {"partial_rotary_factor", "0.5", HG_ERROR_UNSUPPORTED, "only 1"},
+    {"rope_parameters.rope_type", "\"yarn\"", HG_ERROR_UNSUPPORTED, "\"yarn\""},
+    {"rope_scaling", "{\"rope_type\":\"dynamic\",\"factor\":2}", HG_ERROR_UNSUPPORTED,
+     "rope_scaling.rope_type: found \"dynamic\""},
+    {"rope_scaling", "{\"rope_type\":\"linear\"}", HG_ERROR_FORMAT, "rope_scaling.factor"},
+    {"rope_scaling",
+     "{\"rope_type\":\"llama3\",\"factor\":8,\"low_freq_factor\":4,\"high_freq_factor\":4}",
+     HG_ERROR_FORMAT, "rope_scaling.high_freq_factor"},
+    {"quantization_config", NULL, HG_ERROR_UNSUPPORTED, "not quantised; quantise the model"},
+    {"quantization_config.quant_method", "\"awq\"", HG_ERROR_UNSUPPORTED, "found \"awq\""},
+    {"quantization_config.quant_method", "\"gptq\"", HG_ERROR_UNSUPPORTED, "found \"gptq\""},
+    {"quantization_config.format", "\"float-quantized\"", HG_ERROR_UNSUPPORTED, "float-quantiz"},
+    {"quantization_config.quantization_status", "\"frozen\"", HG_ERROR_UNSUPPORTED, "frozen"},
+    {"quantization_config.kv_cache_scheme", "{\"num_bits\":8}", HG_ERROR_UNSUPPORTED, "KV cache"},
+    {"quantization_config.transform_config", "{\"a\":8}", HG_ERROR_UNSUPPORTED, "transforms"},
+    {"quantization_config.sparsity_config", "{\"format\":\"sparse-24\"}", HG_ERROR_UNSUPPORTED,
+     "sparsity_config.format: found \"sparse-24\""},
+    {"quantization_config.config_groups", "{}", HG_ERROR_UNSUPPORTED, "with 0 groups"},
+    {"quantization_config.config_groups.group_1", "{}", HG_ERROR_UNSUPPORTED, "with 2 groups"},
+    {"quantization_config.config_groups.group_0.input_activations", "{\"num_bits\":8}",
+     HG_ERROR_UNSUPPORTED, "quantised activations"},
+    {"quantization_config.config_groups.group_0.format", "\"marlin-24\"", HG_ERROR_UNSUPPORTED,
+     "marlin-24"},
+    {"quantization_config.config_groups.group_0.weights", "null", HG_ERROR_FORMAT, "an object"},
+#define W "quantization_config.config_groups.group_0.weights."
+    {W "num_bits", "3", HG_ERROR_UNSUPPORTED, "found 3, only 4 and 8"},
+    {W "type", "\"float\"", HG_ERROR_UNSUPPORTED, "only \"int\""},
+    {W "strategy", "\"channel\"", HG_ERROR_UNSUPPORTED, "only \"group\""},
+    {W "group_size", "48", HG_ERROR_UNSUPPORTED, "only 16, 32, 64 and 128"},
+    {W "group_size", "-1", HG_ERROR_FORMAT, "found -1"},
+    {W "actorder", "\"group\"", HG_ERROR_UNSUPPORTED, "found \"group\""},
+    {W "dynamic", "true", HG_ERROR_UNSUPPORTED, "dynamic scales"},
+    {W "symmetric", "\"yes\"", HG_ERROR_FORMAT, "expected true or false"},
+    {W "block_structure", "[128,128]", HG_ERROR_UNSUPPORTED, "a list of 2"},
+};
+
 static void test_refuses_by_name(void **state)
 {
     (void)state;
-    static const struct {
-        const char *field, *value;
-        hg_status status;
-        const char *message;
-    } bad[] = {
-        {"architectures", "[\"MistralForCausalLM\"]", HG_ERROR_UNSUPPORTED, "MistralForCausalLM"},
-        {"architectures", "[]", HG_ERROR_UNSUPPORTED, "only LlamaForCausalLM"},
-        {"architectures", NULL, HG_ERROR_FORMAT, "found nothing"},
-        {"model_type", "\"mllama\"", HG_ERROR_UNSUPPORTED, "\"mllama\""},
-        {"hidden_act", "\"gelu\"", HG_ERROR_UNSUPPORTED, "\"gelu\""},
-        {"attention_bias", "true", HG_ERROR_UNSUPPORTED, "biases in attention"},
-        {"mlp_bias", "true", HG_ERROR_UNSUPPORTED, "biases in MLP"},
-        {"sliding_window", "4096", HG_ERROR_UNSUPPORTED, "sliding-window"},
-        {"vocab_size", NULL, HG_ERROR_FORMAT, "found nothing, expected an integer 1 to 1048576"},
-        {"vocab_size", "0", HG_ERROR_FORMAT, "found 0, expected an integer"},
-        {"vocab_size", "48.5", HG_ERROR_FORMAT, "found 48.5"},
-        {"vocab_size", "\"48\"", HG_ERROR_FORMAT, "found \"48\""},
-        {"hidden_size", "4294967360", HG_ERROR_FORMAT, "found 4294967360"},
-        {"num_hidden_layers", "257", HG_ERROR_FORMAT, "1 to 256"},
-        {"num_key_value_heads", "3", HG_ERROR_FORMAT, "divisor of num_attention_heads, 4"},
-        {"head_dim", "7", HG_ERROR_FORMAT, "odd"},
-        {"head_dim", "131072", HG_ERROR_LIMIT, "num_attention_heads"},
-        {"rms_norm_eps", "0", HG_ERROR_FORMAT, "expected more than 0"},
-        {"tie_word_embeddings", "1", HG_ERROR_FORMAT, "expected true or false"},
-        {"bos_token_id", "48", HG_ERROR_FORMAT, "0 to 47"},
-        {"eos_token_id", "48", HG_ERROR_FORMAT, "0 to 47"},
-        {"eos_token_id", "[2,48]", HG_ERROR_FORMAT, "entry 1"},
-        {"eos_token_id", "[2,-1]", HG_ERROR_FORMAT, "entry 1"},
-        {"rope_theta", "-1", HG_ERROR_FORMAT, "above 0"},
-        {"partial_rotary_factor", "0.5", HG_ERROR_UNSUPPORTED, "only 1"},
-        {"rope_parameters.rope_type", "\"yarn\"", HG_ERROR_UNSUPPORTED, "\"yarn\""},
-        {"rope_scaling", "{\"rope_type\":\"dynamic\",\"factor\":2}", HG_ERROR_UNSUPPORTED,
-         "rope_scaling.rope_type: found \"dynamic\""},
-        {"rope_scaling", "{\"rope_type\":\"linear\"}", HG_ERROR_FORMAT, "rope_scaling.factor"},
-        {"rope_scaling",
-         "{\"rope_type\":\"llama3\",\"factor\":8,\"low_freq_factor\":4,\"high_freq_factor\":4}",
-         HG_ERROR_FORMAT, "rope_scaling.high_freq_factor"},
-        {"quantization_config", NULL, HG_ERROR_UNSUPPORTED, "not quantised; quantise the model"},
-        {"quantization_config.quant_method", "\"awq\"", HG_ERROR_UNSUPPORTED, "found \"awq\""},
-        {"quantization_config.quant_method", "\"gptq\"", HG_ERROR_UNSUPPORTED, "found \"gptq\""},
-        {"quantization_config.format", "\"float-quantized\"", HG_ERROR_UNSUPPORTED,
-         "float-quantiz"},
-        {"quantization_config.quantization_status", "\"frozen\"", HG_ERROR_UNSUPPORTED, "frozen"},
-        {"quantization_config.kv_cache_scheme", "{\"num_bits\":8}", HG_ERROR_UNSUPPORTED,
-         "KV cache"},
-        {"quantization_config.transform_config", "{\"a\":8}", HG_ERROR_UNSUPPORTED, "transforms"},
-        {"quantization_config.sparsity_config", "{\"format\":\"sparse-24\"}", HG_ERROR_UNSUPPORTED,
-         "sparsity_config.format: found \"sparse-24\""},
-        {"quantization_config.config_groups", "{}", HG_ERROR_UNSUPPORTED, "with 0 groups"},
-        {"quantization_config.config_groups.group_1", "{}", HG_ERROR_UNSUPPORTED, "with 2 groups"},
-        {"quantization_config.config_groups.group_0.input_activations", "{\"num_bits\":8}",
-         HG_ERROR_UNSUPPORTED, "quantised activations"},
-        {"quantization_config.config_groups.group_0.format", "\"marlin-24\"", HG_ERROR_UNSUPPORTED,
-         "marlin-24"},
-        {"quantization_config.config_groups.group_0.weights", "null", HG_ERROR_FORMAT, "an object"},
-#define W "quantization_config.config_groups.group_0.weights."
-        {W "num_bits", "3", HG_ERROR_UNSUPPORTED, "found 3, only 4 and 8"},
-        {W "type", "\"float\"", HG_ERROR_UNSUPPORTED, "only \"int\""},
-        {W "strategy", "\"channel\"", HG_ERROR_UNSUPPORTED, "only \"group\""},
-        {W "group_size", "48", HG_ERROR_UNSUPPORTED, "only 16, 32, 64 and 128"},
-        {W "group_size", "-1", HG_ERROR_FORMAT, "found -1"},
-        {W "actorder", "\"group\"", HG_ERROR_UNSUPPORTED, "found \"group\""},
-        {W "dynamic", "true", HG_ERROR_UNSUPPORTED, "dynamic scales"},
-        {W "symmetric", "\"yes\"", HG_ERROR_FORMAT, "expected true or false"},
-        {W "block_structure", "[128,128]", HG_ERROR_UNSUPPORTED, "a list of 2"},
-    };
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+    for (size_t i = 0; i < sizeof refused_config / sizeof *refused_config; i++) {
         hg_model_config config;
         hg_error error;
-        hg_status status = parse_with(bad[i].field, bad[i].value, &config, &error);
-        if (status != bad[i].status) fail_msg("%s = %s", bad[i].field, bad[i].value);
-        EXPECT_MESSAGE(&error, "config.json", bad[i].message);
-        const char *last = strrchr(bad[i].field, '.');
-        if (!strstr(bad[i].message, "group"))
-            EXPECT_MESSAGE(&error, last ? last + 1 : bad[i].field);
+        hg_status status =
+            parse_with(refused_config[i].field, refused_config[i].value, &config, &error);
+        if (status != refused_config[i].status)
+            fail_msg("%s = %s", refused_config[i].field, refused_config[i].value);
+        EXPECT_MESSAGE(&error, "config.json", refused_config[i].message);
+        const char *last = strrchr(refused_config[i].field, '.');
+        if (!strstr(refused_config[i].message, "group"))
+            EXPECT_MESSAGE(&error, last ? last + 1 : refused_config[i].field);
     }
 }
 

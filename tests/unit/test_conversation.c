@@ -283,7 +283,8 @@ static void test_many_targets(void **state)
     char name[40][8];
     const char *target[40];
     for (int i = 0; i < 40; i++) {
-        snprintf(name[i], sizeof name[i], "de-%03d", 100 + i); /* UN M.49 regions: all German */
+        snprintf(name[i], sizeof name[i], "de-%03u",
+                 (100U + (unsigned)i) % 1000); /* UN M.49 regions: all German */
         target[i] = name[i];
     }
     hg_translate_request request = ask("m1", 1, "Good morning.", target, 32);
@@ -312,7 +313,7 @@ static void test_busy(void **state)
     talk t = talk_new();
     char id[HG_LIMIT_SESSION_JOBS + 1][8];
     for (int i = 0; i <= HG_LIMIT_SESSION_JOBS; i++) {
-        snprintf(id[i], sizeof id[i], "b%d", i);
+        snprintf(id[i], sizeof id[i], "b%u", (unsigned)i % 100);
         hg_translate_request request = ask(id[i], 1, "Where is the train station?", nine, 9);
         if (i < HG_LIMIT_SESSION_JOBS) {
             say(&t, &request);

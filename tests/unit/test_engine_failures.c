@@ -105,12 +105,17 @@ static void lanes_wait_for_their_adapter(void **state)
     hg_error error = {0};
     hg_engine *engine = open_engine(0, NULL, NULL);
     hg_lora_weights slow = fake_lora(5);
-    slow.bytes = (size_t)HG_LIMIT_ADAPTER_PIECE * 2000;
+    slow.bytes = (size_t)HG_LIMIT_ADAPTER_PIECE * 20;
+    fake.hold_adapters = true;
     assert_int_equal(hg_engine_add_adapter(engine, 5, &slow, NULL, NULL, &error), HG_OK);
     prompt p[2];
     hg_lane_request late = alora(&p[0], 9, 5), early = lora(&p[1], 9, HG_NO_ADAPTER);
     hg_job *waits = submit(engine, &late, 1), *passes = submit(engine, &early, 1);
     wait_job(engine, passes);
+    hg_lane_state held;
+    hg_job_read_lane(waits, 0, 0, NULL, 0, &held);
+    assert_int_equal(held.status, HG_LANE_WAITING);
+    fake.hold_adapters = false;
     wait_job(engine, waits);
     check_lane(waits, 0, &late);
     check_lane(passes, 0, &early);

@@ -11,7 +11,7 @@ static uint8_t *image(const char *header, size_t data, size_t *size)
 {
     uint64_t length = strlen(header);
     *size = 8 + length + data;
-    uint8_t *bytes = calloc(1, *size);
+    uint8_t *bytes = calloc(1, *size + 1); /* and a NUL that nobody reads */
     memcpy(bytes, &length, 8);
     memcpy(bytes + 8, header, length);
     return bytes;
