@@ -1,6 +1,8 @@
 /* test_adapter.c: adapters against PEFT's own answers (tests/golden/make_model_values.py), and
  * every way in which a folder can be wrong or made for another base. */
+#include "tests/unit/model_edit.h"
 #include "tests/unit/model_fixture.h"
+#include "tests/unit/model_pieces.h"
 
 #include <math.h>
 

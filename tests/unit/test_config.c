@@ -1,5 +1,7 @@
 /* test_config.c: config.json field by field: what is refused, by which name, and what is taken. */
+#include "tests/unit/model_edit.h"
 #include "tests/unit/model_fixture.h"
+#include "tests/unit/model_pieces.h"
 
 #include "core/model/config.h"
 

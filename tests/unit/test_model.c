@@ -1,6 +1,8 @@
 /* test_model.c: whole models against foreign readers (tests/golden/make_model_values.py), and every
  * way in which a folder can be wrong. */
+#include "tests/unit/model_edit.h"
 #include "tests/unit/model_fixture.h"
+#include "tests/unit/model_pieces.h"
 
 #include <math.h>
 

@@ -1,5 +1,7 @@
 /* test_plugin.c: plugin.json field by field, and the folder's digest against sha256sum. */
+#include "tests/unit/model_edit.h"
 #include "tests/unit/model_fixture.h"
+#include "tests/unit/model_pieces.h"
 
 #include "core/model/plugin.h"
 

@@ -1,6 +1,8 @@
 /* test_safetensors.c: the file format's rules, each broken once; cuts of a real file at every
  * border of its tensors; data that is misaligned for its type. */
+#include "tests/unit/model_edit.h"
 #include "tests/unit/model_fixture.h"
+#include "tests/unit/model_pieces.h"
 
 #include "core/model/half.h"
 #include "core/model/safetensors.h"
@@ -11,9 +13,9 @@ static uint8_t *image(const char *header, size_t data, size_t *size)
 {
     uint64_t length = strlen(header);
     *size = 8 + length + data;
-    uint8_t *bytes = calloc(1, *size + 1); /* and a NUL that nobody reads */
+    uint8_t *bytes = calloc(1, *size);
     memcpy(bytes, &length, 8);
-    memcpy(bytes + 8, header, length);
+    for (uint64_t i = 0; i < length; i++) bytes[8 + i] = (uint8_t)header[i];
     return bytes;
 }
 
