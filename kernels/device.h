@@ -39,6 +39,7 @@ typedef struct hg_device_plan {
     uint32_t step_rows;     /* most rows of a step */
     uint32_t step_lanes;    /* most lanes of a step */
     uint32_t adapter_slots; /* slots 0 .. adapter_slots - 1 */
+    uint8_t dense_bits;     /* dense layers are rounded to 4 or 8; 0: run as they are, or refused */
 } hg_device_plan;
 
 typedef struct hg_device_info {

@@ -10,17 +10,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
-typedef enum hg_dtype { HG_F32, HG_F16, HG_BF16 } hg_dtype;
+typedef enum hg_dtype { HG_F32, HG_F16, HG_BF16, HG_QUANTISED } hg_dtype;
 
-/* A plain matrix in the file's type. */
+/* A matrix in the file's type. */
 typedef struct hg_matrix {
-    const void *data; /* [rows, columns] */
+    const void *data; /* [rows, columns]; of HG_QUANTISED a const hg_linear of that size */
     uint32_t rows, columns;
     hg_dtype type;
 } hg_matrix;
 
-/* A quantised linear layer: w[r][c] = (code[r][c] - zero) * scale[r][c / group] without offsets,
- * where zero is 8 for 4 bits and 128 for 8 bits; w = code * scale + offset with them. */
+/* A linear layer: w[r][c] = (code[r][c] - zero) * scale[r][c / group], where zero is 8 for 4 bits
+ * and 128 for 8 bits, or zeros[r][c / group] where there are zeros; w = code * scale + offset where
+ * there are offsets; never both. With bits 0 it is not quantised: w = dense. */
 typedef struct hg_linear {
     const uint8_t
         *codes; /* [rows, columns * bits / 8]; of two 4-bit codes the low nibble is first */
@@ -28,7 +29,10 @@ typedef struct hg_linear {
     const uint16_t *offsets; /* [rows, columns / group] F16, or NULL: symmetric */
     uint32_t rows, columns;  /* columns is a multiple of group */
     uint16_t group;          /* 16, 32, 64 or 128 columns share a scale */
-    uint8_t bits;            /* 4 or 8 */
+    uint8_t bits;            /* 4, 8, or 0: dense */
+    const uint8_t *zeros;    /* [rows, columns / group] or NULL */
+    const void *dense;       /* [rows, columns] of dense_type, only with bits 0 */
+    hg_dtype dense_type;
 } hg_linear;
 
 typedef enum hg_projection {
