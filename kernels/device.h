@@ -39,7 +39,8 @@ typedef struct hg_device_plan {
     uint32_t step_rows;     /* most rows of a step */
     uint32_t step_lanes;    /* most lanes of a step */
     uint32_t adapter_slots; /* slots 0 .. adapter_slots - 1 */
-    uint8_t dense_bits;     /* dense layers are rounded to 4 or 8; 0: run as they are, or refused */
+    uint8_t dense_bits; /* 4 or 8: what families that run no floats round dense layers to; 0: they
+                         * refuse a model that has some */
 } hg_device_plan;
 
 typedef struct hg_device_info {

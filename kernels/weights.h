@@ -10,9 +10,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/base/error.h"
+
 typedef enum hg_dtype { HG_F32, HG_F16, HG_BF16, HG_QUANTISED } hg_dtype;
 
-/* A matrix in the file's type. */
 typedef struct hg_matrix {
     const void *data; /* [rows, columns]; of HG_QUANTISED a const hg_linear of that size */
     uint32_t rows, columns;
@@ -23,8 +24,7 @@ typedef struct hg_matrix {
  * and 128 for 8 bits, or zeros[r][c / group] where there are zeros; w = code * scale + offset where
  * there are offsets; never both. With bits 0 it is not quantised: w = dense. */
 typedef struct hg_linear {
-    const uint8_t
-        *codes; /* [rows, columns * bits / 8]; of two 4-bit codes the low nibble is first */
+    const uint8_t *codes;    /* [rows, columns * bits / 8]; of two nibbles the low one is first */
     const uint16_t *scales;  /* [rows, columns / group] F16 */
     const uint16_t *offsets; /* [rows, columns / group] F16, or NULL: symmetric */
     uint32_t rows, columns;  /* columns is a multiple of group */
@@ -34,6 +34,14 @@ typedef struct hg_linear {
     const void *dense;       /* [rows, columns] of dense_type, only with bits 0 */
     hg_dtype dense_type;
 } hg_linear;
+
+/* The layer as a matrix: dense, or HG_QUANTISED with a pointer to w. */
+static inline hg_matrix hg_linear_matrix(const hg_linear *w)
+{
+    hg_matrix m = {w->dense, w->rows, w->columns, w->dense_type};
+    if (w->bits) m.data = w, m.type = HG_QUANTISED;
+    return m;
+}
 
 typedef enum hg_projection {
     HG_Q,
@@ -55,11 +63,19 @@ typedef struct hg_layer {
     hg_linear linear[HG_PROJECTIONS];
 } hg_layer;
 
-/* The shape of a Llama model; names as in Hugging Face's config.json. */
+/* Names as in Hugging Face's config.json. */
 typedef struct hg_shape {
     uint32_t vocabulary, hidden, intermediate, layers, heads, kv_heads, head_dim, positions;
     float rms_epsilon;
 } hg_shape;
+
+/* Layers that exist only while a device holds them: their codes are put in order then, or pages of
+ * files leave memory afterwards. Norms and tables are always there. */
+typedef struct hg_layer_source {
+    hg_status (*hold)(void *context, uint32_t layer, hg_error *error) HG_CHECKED;
+    void (*release)(void *context, uint32_t layer);
+    void *context;
+} hg_layer_source;
 
 typedef struct hg_weights {
     hg_shape shape;
@@ -69,7 +85,18 @@ typedef struct hg_weights {
     hg_matrix head;              /* [vocabulary, hidden]; the embedding itself when tied */
     const float *final_norm;     /* [hidden] */
     const hg_layer *layer;       /* [layers] */
+    hg_layer_source source;      /* hold NULL: all layers are there */
 } hg_weights;
+
+static inline hg_status hg_hold_layer(const hg_weights *w, uint32_t layer, hg_error *error)
+{
+    return w->source.hold ? w->source.hold(w->source.context, layer, error) : HG_OK;
+}
+
+static inline void hg_release_layer(const hg_weights *w, uint32_t layer)
+{
+    if (w->source.hold) w->source.release(w->source.context, layer);
+}
 
 /* One LoRA pair: y += scale * B (A x). rank 0: the adapter leaves this projection alone. */
 typedef struct hg_lora {

@@ -176,6 +176,19 @@ static hg_status map_memory(hg_device *d, hg_error *error)
     return status;
 }
 
+/* After a failed load: the device is as it was before. */
+static void unload_model(hg_device *d)
+{
+    hg_arena_unmap(&d->model);
+    hg_arena_unmap(&d->workspace);
+    hg_arena_unmap(&d->pages);
+    free(d->slot);
+    free(d->state);
+    d->slot = NULL;
+    d->state = NULL;
+    d->page_bytes = 0;
+}
+
 static hg_status cpu_load_model(hg_device *d, const hg_weights *weights, const hg_device_plan *plan,
                                 hg_error *error)
 {
@@ -183,7 +196,7 @@ static hg_status cpu_load_model(hg_device *d, const hg_weights *weights, const h
     assert(plan->adapter_slots < HG_NO_SLOT && weights->shape.heads % weights->shape.kv_heads == 0);
     if (d->loaded) return hg_fail(error, HG_ERROR_STATE, "the CPU device already holds a model");
     const hg_family *f = d->family;
-    hg_status status = f->check ? f->check(weights, error) : HG_OK;
+    hg_status status = f->check ? f->check(weights, plan, error) : HG_OK;
     if (status) return status;
     d->weights = *weights;
     d->plan = *plan;
@@ -191,22 +204,16 @@ static hg_status cpu_load_model(hg_device *d, const hg_weights *weights, const h
     d->state = calloc(1, f->state_bytes);
     status = d->slot && d->state ? map_memory(d, error)
                                  : hg_fail(error, HG_ERROR_MEMORY, "no memory for the model");
-    if (status) {
-        hg_arena_unmap(&d->model);
-        hg_arena_unmap(&d->workspace);
-        hg_arena_unmap(&d->pages);
-        free(d->slot);
-        free(d->state);
-        d->slot = NULL;
-        d->state = NULL;
-        d->page_bytes = 0;
-        return status;
+    if (!status) {
+        f->layout_model(d, &d->model);
+        f->layout_workspace(d, &d->workspace);
+        status = f->pack_model(d, error);
     }
-    f->layout_model(d, &d->model);
-    f->layout_workspace(d, &d->workspace);
-    f->pack_model(d);
-    d->loaded = true;
-    return HG_OK;
+    if (status)
+        unload_model(d);
+    else
+        d->loaded = true;
+    return status;
 }
 
 /* The slot, checked to be in the state that a call needs. */

@@ -38,14 +38,14 @@ typedef struct hg_family {
     bool (*runs_here)(void);
     size_t state_bytes; /* of device->state, zeroed before layout_model */
 
-    /* HG_ERROR_UNSUPPORTED, naming the field, for a shape the family cannot run; NULL: runs all. */
-    hg_status (*check)(const hg_weights *weights, hg_error *error);
+    /* HG_ERROR_UNSUPPORTED, naming the field, for a model the family cannot run; NULL: runs all. */
+    hg_status (*check)(const hg_weights *weights, const hg_device_plan *plan, hg_error *error);
     size_t (*page_bytes)(const hg_shape *shape);
     /* Layouts, each run twice (arena.h). */
     void (*layout_model)(hg_device *device, hg_arena *arena);
     void (*layout_workspace)(hg_device *device, hg_arena *arena);
     void (*layout_adapter)(const hg_device *device, hg_slot *slot, hg_arena *arena);
-    void (*pack_model)(hg_device *device);
+    hg_status (*pack_model)(hg_device *device, hg_error *error);
     void (*pack_lora)(const hg_device *device, hg_slot *slot, const hg_lora_piece *piece);
     void (*copy_page)(const hg_device *device, uint32_t from, uint32_t to, uint32_t tokens);
     void (*forward)(hg_device *device, const hg_step *step, const hg_result *result);

@@ -76,13 +76,13 @@ typedef struct hg_int8 {
 } hg_int8;
 
 /* int8_pack.c */
-void hg_int8_pack_model(hg_device *device);
+hg_status hg_int8_pack_model(hg_device *device, hg_error *error);
 void hg_int8_pack_lora(const hg_device *device, hg_slot *slot, const hg_lora_piece *piece);
 /* Scales of packed adapters are F16; their values are multiplied by this to stay in its range. */
 #define HG_LORA_FACTOR 4096.0f
 
 /* int8_memory.c */
-hg_status hg_int8_check(const hg_weights *weights, hg_error *error);
+hg_status hg_int8_check(const hg_weights *weights, const hg_device_plan *plan, hg_error *error);
 size_t hg_int8_page_bytes(const hg_shape *shape);
 void hg_int8_layout_model(hg_device *device, hg_arena *arena);
 void hg_int8_layout_workspace(hg_device *device, hg_arena *arena);

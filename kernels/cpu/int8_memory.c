@@ -10,13 +10,39 @@
 
 static_assert(HG_LIMIT_PAGE_TOKENS == 16, "a page's scores are one vector of 16");
 
-hg_status hg_int8_check(const hg_weights *weights, hg_error *error)
+/* The first dense layer, or HG_OK. */
+static hg_status refuse_dense(const hg_weights *weights, hg_error *error)
 {
-    if (weights->shape.head_dim % 16 == 0) return HG_OK;
-    return hg_fail(error, HG_ERROR_UNSUPPORTED,
-                   "head_dim %u is no multiple of 16, which the vectorised kernels need; use "
-                   "--kernel reference",
-                   weights->shape.head_dim);
+    static const char *const name[] = {"q_proj",    "k_proj",  "v_proj",   "o_proj",
+                                       "gate_proj", "up_proj", "down_proj"};
+    for (uint32_t i = 0; i < weights->shape.layers * HG_PROJECTIONS; i++) {
+        uint32_t l = i / HG_PROJECTIONS, p = i % HG_PROJECTIONS;
+        if (!weights->layer[l].linear[p].bits)
+            return hg_fail(error, HG_ERROR_UNSUPPORTED,
+                           "layer %u: %s is not quantised, which the vectorised kernels need: give "
+                           "--quantize int8 or int4, quantise the model with `hydraglot model "
+                           "quantize`, or use --kernel reference",
+                           l, name[p]);
+    }
+    return HG_OK;
+}
+
+hg_status hg_int8_check(const hg_weights *weights, const hg_device_plan *plan, hg_error *error)
+{
+    const hg_shape *s = &weights->shape;
+    const struct {
+        const char *name;
+        uint32_t value;
+    } widths[] = {{"head_dim", s->head_dim},
+                  {"hidden_size", s->hidden},
+                  {"intermediate_size", s->intermediate}};
+    for (size_t i = 0; i < sizeof widths / sizeof *widths; i++)
+        if (widths[i].value % 16)
+            return hg_fail(error, HG_ERROR_UNSUPPORTED,
+                           "%s %u is no multiple of 16, which the vectorised kernels need; use "
+                           "--kernel reference",
+                           widths[i].name, widths[i].value);
+    return plan->dense_bits ? HG_OK : refuse_dense(weights, error);
 }
 
 static size_t part_bytes(const hg_shape *shape)
@@ -57,6 +83,11 @@ static hg_input input_of(uint32_t projection)
     }
 }
 
+static bool needs_group16(const hg_linear *w)
+{
+    return w->columns % 32 || (w->bits && w->group == 16);
+}
+
 /* The group in which the products of one input are packed and their rows quantised: 32, or 16 when
  * one of them comes in groups of 16, or when groups of 32 would cross from KV head to KV head. */
 static uint16_t input_group(const hg_shape *shape, const hg_layer *layer, hg_input input)
@@ -64,8 +95,19 @@ static uint16_t input_group(const hg_shape *shape, const hg_layer *layer, hg_inp
     uint32_t share = shape->heads / shape->kv_heads * shape->head_dim;
     if (input == HG_IN_O && share % 32) return 16;
     for (uint32_t p = 0; p < HG_PROJECTIONS; p++)
-        if (input_of(p) == input && layer->linear[p].group == 16) return 16;
+        if (input_of(p) == input && needs_group16(&layer->linear[p])) return 16;
     return 32;
+}
+
+/* A quantised head keeps its codes; one of floats gets 8 bits. */
+static void layout_head(hg_device *d, hg_arena *arena)
+{
+    hg_packed *head = &((hg_int8 *)d->state)->head;
+    const hg_matrix *m = &d->weights.head;
+    const hg_linear *from = m->type == HG_QUANTISED ? m->data : NULL;
+    bool small = from ? needs_group16(from) : m->columns % 32 != 0;
+    *head = (hg_packed){.rows = m->rows, .group = small ? 16 : 32, .bits = from ? from->bits : 8};
+    hg_packed_layout(head, m->columns, from && (from->offsets || from->zeros), arena);
 }
 
 void hg_int8_layout_model(hg_device *d, hg_arena *arena)
@@ -80,15 +122,14 @@ void hg_int8_layout_model(hg_device *d, hg_arena *arena)
             const hg_linear *from = &layer->linear[p];
             uint16_t group = input_group(shape, layer, input_of(p));
             hg_packed w = {.rows = from->rows, .group = group, .bits = from->bits};
-            hg_packed_layout(&w, from->columns, from->offsets != NULL, arena);
+            if (!from->bits) w.bits = d->plan.dense_bits;
+            hg_packed_layout(&w, from->columns, from->offsets || from->zeros, arena);
             if (!arena->base) continue;
             s->linear[l * HG_PROJECTIONS + p] = w;
             s->group[l * HG_INPUTS + input_of(p)] = group;
         }
     }
-    s->head = (hg_packed){.rows = shape->vocabulary, .bits = 8};
-    s->head.group = shape->hidden % 32 ? 16 : 32;
-    hg_packed_layout(&s->head, shape->hidden, false, arena);
+    layout_head(d, arena);
 }
 
 /* Items of the head's stage: fixed, since each has its own row of best. */

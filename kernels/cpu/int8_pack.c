@@ -1,4 +1,5 @@
-/* int8_pack.c: a whole model into packed form, shared out over the workers, and pieces of adapters.
+/* int8_pack.c: a whole model into packed form, layer by layer, each shared out over the workers;
+ * and pieces of adapters. A layer is held only while it is packed.
  */
 #include <assert.h>
 
@@ -6,37 +7,58 @@
 
 #define PACK_BLOCKS 8 /* blocks of an item: some 100 KB of weights */
 
+/* The projections of one layer, or the head. */
+typedef struct packing {
+    hg_device *device;
+    uint32_t layer; /* behind the last: the head */
+} packing;
+
+static const hg_packed *target(const packing *p, uint32_t stage)
+{
+    const hg_int8 *s = p->device->state;
+    if (p->layer == p->device->weights.shape.layers) return &s->head;
+    return &s->linear[p->layer * HG_PROJECTIONS + stage];
+}
+
 static uint32_t pack_items(void *context, uint32_t stage)
 {
-    const hg_device *d = context;
-    const hg_int8 *s = d->state;
-    uint32_t matrices = d->weights.shape.layers * HG_PROJECTIONS;
-    uint32_t blocks = stage < matrices ? s->linear[stage].blocks : s->head.blocks;
-    uint32_t items = (blocks + PACK_BLOCKS - 1) / PACK_BLOCKS;
+    uint32_t items = (target(context, stage)->blocks + PACK_BLOCKS - 1) / PACK_BLOCKS;
     return items < HG_WORKERS_ITEMS ? items : HG_WORKERS_ITEMS;
 }
 
 static void pack_run(void *context, uint32_t stage, uint32_t item, uint32_t worker)
 {
-    const hg_device *d = context;
-    const hg_int8 *s = d->state;
-    bool head = stage == d->weights.shape.layers * HG_PROJECTIONS;
-    const hg_packed *w = head ? &s->head : &s->linear[stage];
-    const hg_layer *layer = &d->weights.layer[stage / HG_PROJECTIONS];
+    const packing *p = context;
+    const hg_weights *weights = &p->device->weights;
+    const hg_int8 *s = p->device->state;
+    const hg_packed *w = target(p, stage);
+    hg_matrix from = weights->head;
+    if (p->layer < weights->shape.layers)
+        from = hg_linear_matrix(&weights->layer[p->layer].linear[stage]);
     uint32_t first, count;
     hg_workers_share(w->blocks, pack_items(context, stage), item, &first, &count);
     for (uint32_t b = first; b < first + count; b++) {
-        if (head)
-            hg_packed_put_matrix(w, &d->weights.head, 1, b, s->thread[worker].scratch);
+        if (from.type == HG_QUANTISED)
+            hg_packed_put_linear(w, from.data, b);
         else
-            hg_packed_put_linear(w, &layer->linear[stage % HG_PROJECTIONS], b);
+            hg_packed_put_matrix(w, &from, 1, b, s->thread[worker].scratch);
     }
 }
 
-void hg_int8_pack_model(hg_device *d)
+hg_status hg_int8_pack_model(hg_device *d, hg_error *error)
 {
-    hg_work work = {d->weights.shape.layers * HG_PROJECTIONS + 1, pack_items, pack_run, d};
-    hg_workers_run(d->workers, &work);
+    const hg_weights *weights = &d->weights;
+    packing p = {d, 0};
+    for (; p.layer < weights->shape.layers; p.layer++) {
+        hg_status status = hg_hold_layer(weights, p.layer, error);
+        if (status) return status;
+        hg_work layer = {HG_PROJECTIONS, pack_items, pack_run, &p};
+        hg_workers_run(d->workers, &layer);
+        hg_release_layer(weights, p.layer);
+    }
+    hg_work head = {1, pack_items, pack_run, &p};
+    hg_workers_run(d->workers, &head);
+    return HG_OK;
 }
 
 void hg_int8_pack_lora(const hg_device *d, hg_slot *slot, const hg_lora_piece *piece)

@@ -79,9 +79,10 @@ void hg_tiles_gather(hg_tiles *to, const hg_rows8 *from, uint32_t row, uint32_t 
 
 /* Packing: packed.c. layout takes w's arrays from the arena; rows, group and bits are given. */
 void hg_packed_layout(hg_packed *w, uint32_t columns, bool offsets, hg_arena *arena);
-/* Block `block` of a quantised layer, exactly. */
+/* Block `block` of a quantised layer, which must be of w's bits; exactly, but for zero points,
+ * which become offsets of F16. */
 void hg_packed_put_linear(const hg_packed *w, const hg_linear *from, uint32_t block);
-/* Block `block` of a matrix times factor, quantised to 8 bits; row: [widest] scratch. */
+/* Block `block` of a matrix of floats times factor, quantised; row: [columns of w] scratch. */
 void hg_packed_put_matrix(const hg_packed *w, const hg_matrix *from, float factor, uint32_t block,
                           float *row);
 

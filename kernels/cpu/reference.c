@@ -74,20 +74,6 @@ typedef struct product {
     float *y;       /* [rows, matrix rows] */
 } product;
 
-static void decode_row(const hg_linear *w, uint32_t r, float *out)
-{
-    size_t groups = w->columns / w->group;
-    for (uint32_t c = 0; c < w->columns; c++) {
-        size_t at = (size_t)r * w->columns + c, g = r * groups + c / w->group;
-        float scale = hg_f32_of_f16(w->scales[g]);
-        uint32_t code = w->bits == 8 ? w->codes[at] : w->codes[at / 2] >> (at % 2 * 4) & 15;
-        if (w->offsets)
-            out[c] = (float)code * scale + hg_f32_of_f16(w->offsets[g]);
-        else
-            out[c] = ((float)code - (w->bits == 8 ? 128.0f : 8.0f)) * scale;
-    }
-}
-
 /* The row's adapter pair for this product, or NULL. */
 static const hg_reference_pair *row_pair(const product *p, const hg_row *row)
 {
@@ -108,7 +94,7 @@ static void multiply(const product *p, uint32_t first, uint32_t count, uint32_t 
     float *w = ref->weight_row + (size_t)worker * ref->widest;
     for (uint32_t o = first; o < first + count; o++) {
         if (p->linear)
-            decode_row(p->linear, o, w);
+            hg_linear_read(p->linear, o, 0, columns, w);
         else
             hg_matrix_read(head, o, 0, columns, w);
         for (uint32_t r = 0; r < ref->step->rows; r++) {

@@ -43,9 +43,13 @@ static void layout_model(hg_device *d, hg_arena *arena)
     (void)d, (void)arena; /* the reference reads the caller's views */
 }
 
-static void pack_model(hg_device *d)
+/* Nothing is packed: layers are read where they are, at each step, so all are held. */
+static hg_status pack_model(hg_device *d, hg_error *error)
 {
-    (void)d;
+    hg_status status = HG_OK;
+    for (uint32_t l = 0; !status && l < d->weights.shape.layers; l++)
+        status = hg_hold_layer(&d->weights, l, error);
+    return status;
 }
 
 static void layout_adapter(const hg_device *d, hg_slot *slot, hg_arena *arena)

@@ -30,6 +30,7 @@ static void *take(layout *l, hg_cuda_pool *pool, const void *source, size_t byte
 
 static size_t matrix_bytes(const hg_matrix *m)
 {
+    assert(m->type != HG_QUANTISED);
     return (size_t)m->rows * m->columns * (m->type == HG_F32 ? 4 : 2);
 }
 
@@ -38,10 +39,30 @@ static void lay_linear(layout *l, const hg_linear *from, hg_linear *to)
     hg_cuda_pool *pool = &l->device->weights;
     size_t values = (size_t)from->rows * from->columns;
     *to = *from;
+    if (!from->bits) {
+        hg_matrix dense = hg_linear_matrix(from);
+        to->dense = take(l, pool, from->dense, matrix_bytes(&dense));
+        return;
+    }
     to->codes = take(l, pool, from->codes, values * from->bits / 8);
     to->scales = take(l, pool, from->scales, values / from->group * sizeof *from->scales);
     if (from->offsets)
         to->offsets = take(l, pool, from->offsets, values / from->group * sizeof *from->offsets);
+    if (from->zeros) to->zeros = take(l, pool, from->zeros, values / from->group);
+}
+
+/* The embedding or the head; of a quantised one the card has the hg_linear too. */
+static void lay_table(layout *l, const hg_matrix *from, hg_matrix *to)
+{
+    hg_cuda_pool *pool = &l->device->weights;
+    hg_linear linear;
+    *to = *from;
+    if (from->type == HG_QUANTISED) {
+        lay_linear(l, from->data, &linear);
+        to->data = take(l, pool, &linear, sizeof linear);
+    } else {
+        to->data = take(l, pool, from->data, matrix_bytes(from));
+    }
 }
 
 static void lay_weights(layout *l, const hg_weights *w)
@@ -49,12 +70,9 @@ static void lay_weights(layout *l, const hg_weights *w)
     hg_device *d = l->device;
     hg_cuda_pool *pool = &d->weights;
     size_t hidden = w->shape.hidden * sizeof(float);
-    d->embedding = w->embedding;
-    d->embedding.data = take(l, pool, w->embedding.data, matrix_bytes(&w->embedding));
-    d->head = w->head;
-    d->head.data = w->head.data == w->embedding.data
-                       ? d->embedding.data
-                       : take(l, pool, w->head.data, matrix_bytes(&w->head));
+    lay_table(l, &w->embedding, &d->embedding);
+    d->head = d->embedding;
+    if (w->head.data != w->embedding.data) lay_table(l, &w->head, &d->head);
     d->final_norm = take(l, pool, w->final_norm, hidden);
     d->frequency = take(l, pool, w->rope_frequency, w->shape.head_dim / 2 * sizeof(float));
     for (uint32_t i = 0; i < w->shape.layers; i++) {
@@ -62,8 +80,11 @@ static void lay_weights(layout *l, const hg_weights *w)
         hg_layer *to = &d->layer[i];
         to->attention_norm = take(l, pool, from->attention_norm, hidden);
         to->mlp_norm = take(l, pool, from->mlp_norm, hidden);
+        if (!pool->counting && !l->status) l->status = hg_hold_layer(w, i, l->error);
+        if (l->status) return;
         for (uint32_t p = 0; p < HG_PROJECTIONS; p++)
             lay_linear(l, &from->linear[p], &to->linear[p]);
+        if (!pool->counting) hg_release_layer(w, i);
     }
 }
 
@@ -169,6 +190,11 @@ hg_status hg_cuda_load_model(hg_device *d, const hg_weights *weights, const hg_d
         return hg_fail(error, HG_ERROR_UNSUPPORTED,
                        "config.json: head_dim %u, the CUDA device takes up to %d", s->head_dim,
                        HG_CUDA_HEAD_DIM_MAX);
+    if (s->hidden % 8 || s->intermediate % 8 || (s->heads * s->head_dim) % 8)
+        return hg_fail(error, HG_ERROR_UNSUPPORTED,
+                       "config.json: hidden_size %u, intermediate_size %u, attention %u: the CUDA "
+                       "device takes multiples of 8; use --device cpu --kernel reference",
+                       s->hidden, s->intermediate, s->heads * s->head_dim);
     d->shape = *s;
     d->plan = *plan;
     status = take_host(d, error);

@@ -51,12 +51,29 @@ static __device__ inline float f32_of_bf16(uint16_t bits)
     return __uint_as_float((uint32_t)bits << 16);
 }
 
-/* Value at of a matrix of the file's type, whose data starts on a 256-byte line of the card. */
+/* Value at of an array of floats, which starts on a 256-byte line of the card. */
+static __device__ inline float float_value(const void *data, hg_dtype type, size_t at)
+{
+    if (type == HG_F32) return ((const float *)data)[at];
+    uint16_t bits = ((const uint16_t *)data)[at];
+    return type == HG_F16 ? f32_of_f16(bits) : f32_of_bf16(bits);
+}
+
+/* What is added to code * scale in a group. */
+static __device__ inline float group_offset(const hg_linear &w, size_t group, float scale)
+{
+    if (w.offsets) return f32_of_f16(w.offsets[group]);
+    return -scale * (w.zeros ? (float)w.zeros[group] : w.bits == 8 ? 128.0f : 8.0f);
+}
+
+/* Value at of a matrix of the file's type; data of a quantised one is the card's hg_linear. */
 static __device__ inline float matrix_value(const hg_matrix &m, size_t at)
 {
-    if (m.type == HG_F32) return ((const float *)m.data)[at];
-    uint16_t bits = ((const uint16_t *)m.data)[at];
-    return m.type == HG_F16 ? f32_of_f16(bits) : f32_of_bf16(bits);
+    if (m.type != HG_QUANTISED) return float_value(m.data, m.type, at);
+    const hg_linear &w = *(const hg_linear *)m.data;
+    float scale = f32_of_f16(w.scales[at / w.group]);
+    uint32_t code = w.bits == 8 ? w.codes[at] : w.codes[at / 2] >> (at % 2 * 4) & 15;
+    return multiply_add((float)code, scale, group_offset(w, at / w.group, scale));
 }
 
 /* The sum over the lane's team, in all of its lanes. The whole warp must come here. */

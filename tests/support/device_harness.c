@@ -17,16 +17,29 @@ void harness_check(hg_status status, const hg_error *error)
     assert_int_equal(status, HG_OK);
 }
 
-harness harness_open(const hg_weights *weights, const char *kernel, uint32_t threads)
+static harness open_planned(const hg_weights *weights, const char *kernel, uint32_t threads,
+                            const hg_device_plan *plan)
 {
     harness h = {.api = hg_cpu_device(), .vocabulary = weights->shape.vocabulary};
     hg_device_options options = {.kernel = kernel, .threads = threads};
     hg_error error;
     harness_check(h.api->open(&options, &h.device, &error), &error);
-    harness_check(h.api->load_model(h.device, weights, &harness_plan, &error), &error);
+    harness_check(h.api->load_model(h.device, weights, plan, &error), &error);
     /* Pages of a lane are neither in order nor together. */
     for (uint32_t i = 0; i < HARNESS_PAGES; i++) h.page[i] = i * 29 % HARNESS_PAGES;
     return h;
+}
+
+harness harness_open(const hg_weights *weights, const char *kernel, uint32_t threads)
+{
+    return open_planned(weights, kernel, threads, &harness_plan);
+}
+
+harness harness_open_dense(const hg_weights *weights, const char *kernel, uint8_t bits)
+{
+    hg_device_plan plan = harness_plan;
+    plan.dense_bits = bits;
+    return open_planned(weights, kernel, 2, &plan);
 }
 
 void harness_close(harness *h)

@@ -19,7 +19,8 @@ static const hg_device_plan harness_plan = {.pages = HARNESS_PAGES,
                                             .lane_pages = HARNESS_LANE_PAGES,
                                             .step_rows = HARNESS_ROWS,
                                             .step_lanes = HARNESS_LANES,
-                                            .adapter_slots = HARNESS_SLOTS};
+                                            .adapter_slots = HARNESS_SLOTS,
+                                            .dense_bits = 8};
 
 /* A lane of the test: its tokens, its adapter, and what came out. */
 typedef struct harness_lane {
@@ -42,6 +43,9 @@ typedef struct harness {
 void harness_check(hg_status status, const hg_error *error);
 
 harness harness_open(const hg_weights *weights, const char *kernel, uint32_t threads);
+
+/* The same where dense layers are rounded to 4 or 8 bits; harness_open's are to 8. */
+harness harness_open_dense(const hg_weights *weights, const char *kernel, uint8_t bits);
 
 void harness_close(harness *h);
 

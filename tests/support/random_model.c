@@ -69,20 +69,41 @@ hg_matrix random_matrix(random_owner *o, random_source *r, uint32_t rows, uint32
 hg_linear random_linear(random_owner *o, random_source *r, uint32_t rows, uint32_t columns,
                         random_form form)
 {
+    if (!form.bits) {
+        hg_matrix m =
+            random_matrix(o, r, rows, columns, form.dense_type, 1.7f / sqrtf((float)columns));
+        return (hg_linear){.rows = rows, .columns = columns, .dense = m.data, .dense_type = m.type};
+    }
     assert(columns % form.group == 0);
     size_t codes = (size_t)rows * columns * form.bits / 8, groups = codes * 8 / form.bits;
     groups /= form.group;
     uint8_t *code = random_take(o, codes);
     uint16_t *scale = random_take(o, groups * 2), *offset = random_take(o, groups * 2);
+    uint8_t *zeros = random_take(o, groups);
     for (size_t i = 0; i < codes; i++) code[i] = (uint8_t)random_bits(r);
     float zero = form.bits == 8 ? 128.0f : 8.0f, spread = 1.7f / zero / sqrtf((float)columns);
     for (size_t i = 0; i < groups; i++) {
         float s = spread * (1.0f + 0.5f * random_unit(r));
         scale[i] = f16_of(s);
         offset[i] = f16_of(-s * zero * (1.0f + 0.2f * random_unit(r)));
+        zeros[i] = (uint8_t)(zero * (1.0f + 0.5f * random_unit(r)));
     }
-    return (hg_linear){code,       scale,    form.offsets ? offset : NULL, rows, columns,
-                       form.group, form.bits};
+    return (hg_linear){.codes = code,
+                       .scales = scale,
+                       .offsets = form.zero == RANDOM_OFFSETS ? offset : NULL,
+                       .zeros = form.zero == RANDOM_ZEROS ? zeros : NULL,
+                       .rows = rows,
+                       .columns = columns,
+                       .group = form.group,
+                       .bits = form.bits};
+}
+
+hg_matrix random_table(random_owner *o, random_source *r, uint32_t rows, uint32_t columns,
+                       random_form form)
+{
+    hg_linear *linear = random_take(o, sizeof *linear);
+    *linear = random_linear(o, r, rows, columns, form);
+    return hg_linear_matrix(linear);
 }
 
 static float *random_norm(random_owner *o, random_source *r, uint32_t n)

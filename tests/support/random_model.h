@@ -39,10 +39,13 @@ void random_free(random_owner *o);
 hg_matrix random_matrix(random_owner *o, random_source *r, uint32_t rows, uint32_t columns,
                         hg_dtype type, float spread);
 
+typedef enum random_zero { RANDOM_SYMMETRIC, RANDOM_OFFSETS, RANDOM_ZEROS } random_zero;
+
 typedef struct random_form {
     uint16_t group;
-    uint8_t bits;
-    bool offsets;
+    uint8_t bits; /* 0: dense, of the type below; columns then need no group */
+    random_zero zero;
+    hg_dtype dense_type;
 } random_form;
 
 hg_linear random_linear(random_owner *o, random_source *r, uint32_t rows, uint32_t columns,
@@ -54,6 +57,10 @@ typedef struct random_model {
 } random_model;
 
 void random_shape_of(const hg_shape *s, uint32_t p, uint32_t *rows, uint32_t *columns);
+
+/* A table in HG_QUANTISED form. */
+hg_matrix random_table(random_owner *o, random_source *r, uint32_t rows, uint32_t columns,
+                       random_form form);
 
 /* form[HG_PROJECTIONS] */
 random_model *random_model_new(uint64_t seed, const hg_shape *shape, const random_form *form,

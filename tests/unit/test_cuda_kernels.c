@@ -78,15 +78,22 @@ static void assert_near(const harness_lane *a, const harness_lane *b, uint32_t v
     }
 }
 
-/* Every width, group and head type, with offsets and without. */
+/* Every width, group and head type, with offsets, with zero points, with neither; dense layers; and
+ * tables that are quantised themselves. */
 static void test_forms(void **state)
 {
     (void)state;
     static const uint16_t group[] = {16, 32, 64, 128};
     static const hg_dtype head[] = {HG_F32, HG_F16, HG_BF16};
-    for (uint32_t i = 0; i < 16; i++) {
-        random_form form = {group[i % 4], i & 4 ? 8 : 4, i >= 8};
+    for (uint32_t i = 0; i < 27; i++) {
+        random_form form = {group[i % 4], i & 4 ? 8 : 4, (random_zero)(i / 8)};
+        if (i >= 24) form = (random_form){.dense_type = head[i - 24]};
         random_model *model = new_model(i, &small, form, head[i % 3]);
+        random_source t = {i};
+        if (i % 5 == 4 && form.bits)
+            model->weights.head =
+                random_table(&model->owner, &t, small.vocabulary, small.hidden, form);
+        if (i % 10 == 4) model->weights.embedding = model->weights.head;
         harness cuda = open_cuda(&model->weights);
         harness cpu = harness_open(&model->weights, "reference", 1);
         harness_lane a, b;
@@ -130,7 +137,7 @@ typedef struct fixture {
 
 static fixture open_fixture(void)
 {
-    fixture f = {.model = new_model(7, &small, (random_form){32, 4, false}, HG_F16),
+    fixture f = {.model = new_model(7, &small, (random_form){32, 4, RANDOM_SYMMETRIC}, HG_F16),
                  .adapter = {random_adapter_new(11, &small, 0, HG_F32),
                              random_adapter_new(12, &small, 5, HG_F16),
                              random_adapter_new(13, &small, 64, HG_BF16)}};
@@ -248,7 +255,7 @@ static void test_long_lane(void **state)
         shape.head_dim = head_dim[i];
         shape.hidden = 64;
         shape.intermediate = 64;
-        random_model *model = new_model(5, &shape, (random_form){16, 8, true}, HG_F32);
+        random_model *model = new_model(5, &shape, (random_form){16, 8, RANDOM_OFFSETS}, HG_F32);
         size_t values = (size_t)40 * shape.vocabulary;
         float *mine = malloc(values * sizeof *mine), *want = malloc(values * sizeof *want);
         assert_true(mine && want);
@@ -270,7 +277,7 @@ static void test_ties(void **state)
     hg_shape shape = small;
     shape.layers = 1;
     shape.vocabulary = 1300;
-    random_model *model = new_model(3, &shape, (random_form){32, 4, false}, HG_F32);
+    random_model *model = new_model(3, &shape, (random_form){32, 4, RANDOM_SYMMETRIC}, HG_F32);
     float *head = (float *)(uintptr_t)model->weights.head.data;
     for (uint32_t i = 10; i < shape.vocabulary; i++)
         memcpy(head + (size_t)i * shape.hidden, head + (size_t)(i % 10) * shape.hidden,
@@ -458,7 +465,7 @@ static void fail_each_call(cudaError_t failure, hg_status expected, const char *
 {
     hg_shape shape = small;
     shape.layers = 1;
-    random_model *model = new_model(1, &shape, (random_form){64, 4, true}, HG_F16);
+    random_model *model = new_model(1, &shape, (random_form){64, 4, RANDOM_OFFSETS}, HG_F16);
     random_adapter *adapter = random_adapter_new(2, &shape, 3, HG_F16);
     hg_error error;
     hg_emulator_fail(-1, cudaSuccess);

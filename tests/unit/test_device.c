@@ -28,7 +28,7 @@ static const hg_shape shape = {.vocabulary = 203,
 static random_model *new_model(void)
 {
     random_form form[HG_PROJECTIONS];
-    for (int i = 0; i < HG_PROJECTIONS; i++) form[i] = (random_form){32, 4, false};
+    for (int i = 0; i < HG_PROJECTIONS; i++) form[i] = (random_form){32, 4, RANDOM_SYMMETRIC};
     return random_model_new(7, &shape, form, HG_F16);
 }
 
