@@ -55,6 +55,16 @@ static hg_status take_invocation(const reading *in)
     return HG_OK;
 }
 
+/* How the file calls a matrix. PEFT leaves the adapter's name out; a state dict that was saved
+ * without PEFT's help has it. */
+static void name_matrix(const hg_tensors *set, const char *module, char which, char *name)
+{
+    snprintf(name, HG_LIMIT_TENSOR_NAME, "base_model.model.%s.lora_%c.default.weight", module,
+             which);
+    if (!hg_tensors_have(set, name))
+        snprintf(name, HG_LIMIT_TENSOR_NAME, "base_model.model.%s.lora_%c.weight", module, which);
+}
+
 /* One matrix of a pair, [rows, columns]. */
 static hg_status take_matrix(const reading *in, const char *module, char which, uint32_t rows,
                              uint32_t columns, hg_matrix *out)
@@ -62,7 +72,7 @@ static hg_status take_matrix(const reading *in, const char *module, char which, 
     char name[HG_LIMIT_TENSOR_NAME];
     hg_tensor tensor;
     hg_tensors *set = &in->adapter->owned->tensors;
-    snprintf(name, sizeof name, "base_model.model.%s.lora_%c.weight", module, which);
+    name_matrix(set, module, which, name);
     const hg_tensor_want want = {
         .name = name,
         .types = HG_TENSOR_FLOATS,
@@ -116,6 +126,28 @@ static hg_status refuse_tables(const reading *in)
     return HG_OK;
 }
 
+/* save_pretrained adds the embedding and the head when the vocabulary was enlarged in training, or
+ * when it is told to. They replace the base's own, which the other lanes of a batch use. */
+static hg_status refuse_saved_tables(const reading *in)
+{
+    static const char *const tables[] = {"model.embed_tokens", "lm_head"};
+    const hg_safetensors *file = &in->adapter->owned->tensors.file[0];
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+        char name[HG_LIMIT_TENSOR_NAME];
+        snprintf(name, sizeof name, "base_model.model.%s.weight", tables[i]);
+        const hg_tensor *table = hg_safetensors_find(file, name);
+        if (!table) continue;
+        uint64_t rows = table->dimensions == 2 ? table->shape[0] : 0;
+        return hg_fail(in->error, HG_ERROR_UNSUPPORTED,
+                       "%s: tensor %s: the adapter brings its own %s for %llu tokens, the "
+                       "base has %u; train it with the base's vocabulary and save it with "
+                       "save_embedding_layers=False",
+                       file->path, name, i ? "head" : "embedding", (unsigned long long)rows,
+                       in->shape->vocabulary);
+    }
+    return HG_OK;
+}
+
 /* Every linear layer of the base is asked about, then what is left in the file is refused: tensors
  * of a deeper base, of a module that is not targeted, or in a form that we do not know. */
 static hg_status take_pairs(const reading *in)
@@ -127,6 +159,7 @@ static hg_status take_pairs(const reading *in)
     if (!adapter->owned->layer)
         return hg_fail(in->error, HG_ERROR_MEMORY, "%s: no memory", set->path);
     hg_status status = refuse_tables(in);
+    if (!status) status = refuse_saved_tables(in);
     for (uint32_t l = 0; !status && l < in->shape->layers; l++)
         for (int p = 0; !status && p < HG_PROJECTIONS; p++)
             status = take_pair(in, l, (hg_projection)p);
@@ -144,10 +177,22 @@ static hg_status take_pairs(const reading *in)
     return status;
 }
 
+/* The weights; PEFT's older form of them, a pickle, may run code when it is read. */
+static hg_status open_weights(const char *folder, hg_tensors *out, hg_error *error)
+{
+    char path[HG_PATH_MAX], pickle[HG_PATH_MAX];
+    hg_status status = hg_path_join(path, sizeof path, folder, "adapter_model.safetensors", error);
+    if (!status) status = hg_path_join(pickle, sizeof pickle, folder, "adapter_model.bin", error);
+    if (status) return status;
+    if (!hg_file_exists(path) && hg_file_exists(pickle))
+        return hg_fail(error, HG_ERROR_UNSUPPORTED,
+                       "%s: PyTorch pickles are not read; save the adapter as safetensors", pickle);
+    return hg_tensors_open(path, out, error);
+}
+
 hg_status hg_adapter_open(const char *folder, const hg_shape *shape, hg_adapter **out,
                           hg_error *error)
 {
-    char path[HG_PATH_MAX];
     *out = NULL;
     hg_adapter *adapter = calloc(1, sizeof *adapter);
     struct hg_adapter_owned *owned = calloc(1, sizeof *owned);
@@ -159,9 +204,7 @@ hg_status hg_adapter_open(const char *folder, const hg_shape *shape, hg_adapter 
     adapter->owned = owned;
     reading in = {.folder = folder, .adapter = adapter, .shape = shape, .error = error};
     hg_status status = read_config(folder, &in.config, error);
-    if (!status)
-        status = hg_path_join(path, sizeof path, folder, "adapter_model.safetensors", error);
-    if (!status) status = hg_tensors_open(path, &owned->tensors, error);
+    if (!status) status = open_weights(folder, &owned->tensors, error);
     if (!status) status = take_invocation(&in);
     if (!status) status = take_pairs(&in);
     hg_lora_config_free(in.config);

@@ -51,8 +51,8 @@ static const struct {
     {"qalora_group_size", TRAINING, ""},
     {"runtime_config", TRAINING, ""},
     {"ensure_weight_tying", TRAINING, ""},
+    {"fan_in_fan_out", TRAINING, ""}, /* of Conv1D; for Llama's linear layers PEFT turns it off */
     {"use_dora", OFF, "DoRA"},
-    {"fan_in_fan_out", OFF, "transposed weights (fan_in_fan_out)"},
     {"modules_to_save", OFF, "modules that are replaced whole (modules_to_save)"},
     {"lora_bias", OFF, "a bias on LoRA B"},
     {"trainable_token_indices", OFF, "trained embeddings of single tokens"},
@@ -125,7 +125,7 @@ static hg_status check_fields(const hg_json *at)
 /* Fields whose value must be one of a few words. */
 static hg_status check_words(const hg_json *at)
 {
-    static const char *const inits[] = {"gaussian", "eva", "orthogonal"};
+    static const char *const inits[] = {"gaussian", "eva", "orthogonal", "mica"};
     const char *type = "", *task = "CAUSAL_LM", *bias = "none", *init = inits[0];
     hg_status status = hg_json_string(at, "peft_type", HG_JSON_REQUIRED, 64, &type);
     if (!status && strcmp(type, "LORA") != 0)

@@ -198,14 +198,14 @@ static void test_config_refused_by_name(void **state)
         {"use_dora", "true", "DoRA is not supported"},
         {"bias", "\"all\"", "only \"none\""},
         {"lora_bias", "true", "a bias on LoRA B"},
-        {"fan_in_fan_out", "true", "transposed"},
         {"modules_to_save", "[\"lm_head\"]", "modules_to_save"},
         {"init_lora_weights", "\"pissa\"", "changes the base's weights"},
         {"init_lora_weights", "\"pissa_niter_4\"", "changes the base's weights"},
         {"init_lora_weights", "\"olora\"", "changes the base's weights"},
         {"init_lora_weights", "\"loftq\"", "changes the base's weights"},
         {"init_lora_weights", "\"corda\"", "changes the base's weights"},
-        {"init_lora_weights", "\"mica\"", "changes the base's weights or the layer"},
+        {"init_lora_weights", "\"corda_fast\"", "changes the base's weights or the layer"},
+        {"init_lora_weights", "\"lora_ga\"", "changes the base's weights"},
         {"init_lora_weights", "7", "expected a string"},
         {"trainable_token_indices", "[1]", "embeddings of single tokens"},
         {"target_parameters", "[\"x\"]", "bare parameters"},
@@ -261,6 +261,8 @@ static void test_harmless_fields(void **state)
         {"use_dora", "null"},
         {"modules_to_save", "[]"},
         {"init_lora_weights", "\"eva\""},
+        {"init_lora_weights", "\"mica\""},
+        {"fan_in_fan_out", "true"}, /* PEFT turns it off for Llama's layers */
         {"loftq_config", "{\"a\":1}"},
         {"qalora_group_size", "16"},
         {"something_new", "false"},
@@ -332,6 +334,91 @@ static void test_tensors_refused_by_name(void **state)
     broken_end(&b);
 }
 
+/* Pieces of the hand-made adapter under other names: those of a state dict that has the adapter's
+ * name in it load; both forms of one matrix do not. */
+static void test_names_with_the_adapters_own(void **state)
+{
+    (void)state;
+    broken b;
+    hg_error error = {0};
+    hg_adapter *adapter;
+    broken_begin(&b);
+    for (int i = 0; i < b.list.count; i++)
+        strcpy(strstr(b.list.piece[i].name, ".weight"), ".default.weight");
+    if (broken_open(&b, &adapter, &error)) fail_msg("%s", error.message);
+    assert_true(((const float *)adapter->lora.layer[1].pair[HG_Q].a.data)[15] == 16.0f);
+    hg_adapter_close(adapter);
+    pieces_add(&b.list, "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight", "F32", 2,
+               (long[]){2, 8}, 64);
+    assert_int_equal(broken_open(&b, &adapter, &error), HG_ERROR_FORMAT);
+    EXPECT_MESSAGE(&error, "layers.0.self_attn.q_proj.lora_A.weight is not expected");
+    broken_end(&b);
+}
+
+/* What PEFT and its users put beside the pairs, each named in its refusal. */
+static void test_other_tensors_refused_by_name(void **state)
+{
+    (void)state;
+#define MODULE "base_model.model.model.layers.0."
+    static const struct {
+        const char *name;
+        hg_status status;
+        const char *message;
+    } others[] = {
+        {"base_model.model.model.embed_tokens.weight", HG_ERROR_UNSUPPORTED,
+         "its own embedding for 16 tokens, the base has 16"},
+        {"base_model.model.lm_head.weight", HG_ERROR_UNSUPPORTED, "its own head for 16 tokens"},
+        {MODULE "self_attn.q_proj.lora_B.bias", HG_ERROR_FORMAT, "lora_B.bias is not expected"},
+        {MODULE "self_attn.q_proj.lora_magnitude_vector", HG_ERROR_FORMAT, "magnitude_vector is"},
+        {MODULE "self_attn.k_proj.lora_A.weight", HG_ERROR_FORMAT, "does not target it"},
+        {MODULE "self_attn.q_proj.lora_C.weight", HG_ERROR_FORMAT, "lora_C.weight is not"},
+        {MODULE "self_attn.w_proj.lora_A.weight", HG_ERROR_FORMAT, "no such layer"},
+        {MODULE "input_layernorm.weight", HG_ERROR_FORMAT, "input_layernorm.weight is not"},
+        {"base_model.model.model.embed_tokens.lora_embedding_A", HG_ERROR_FORMAT, "embedding_A is"},
+        {"model.layers.0.self_attn.q_proj.lora_A.weight", HG_ERROR_FORMAT, "is not expected"},
+    };
+#undef MODULE
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        broken b;
+        hg_error error = {0};
+        hg_adapter *adapter;
+        broken_begin(&b);
+        pieces_add(&b.list, others[i].name, "F32", 2, (long[]){16, 8}, 512);
+        assert_int_equal(broken_open(&b, &adapter, &error), others[i].status);
+        assert_null(adapter);
+        EXPECT_MESSAGE(&error, b.folder, "adapter_model.safetensors: tensor ", others[i].name,
+                       others[i].message);
+        broken_end(&b);
+    }
+}
+
+/* A matrix that is there twice, one that has another rank than its partner, and a rank that the
+ * configuration does not have. */
+static void test_ranks_must_agree(void **state)
+{
+    (void)state;
+    broken b;
+    hg_error error = {0};
+    hg_adapter *adapter;
+    broken_begin(&b);
+    piece *a = &b.list.piece[0], *twin = &b.list.piece[1];
+    a->shape[0] = 1, a->size = 32;
+    assert_int_equal(broken_open(&b, &adapter, &error), HG_ERROR_FORMAT);
+    EXPECT_MESSAGE(&error, a->name, "found shape [1, 8], expected [2, 8]");
+    json_object_set_new(b.config, "r", json_integer(1));
+    assert_int_equal(broken_open(&b, &adapter, &error), HG_ERROR_FORMAT);
+    EXPECT_MESSAGE(&error, twin->name, "found shape [8, 2], expected [8, 1]");
+    json_object_set_new(b.config, "r", json_integer(2));
+    a->shape[0] = 1L << 40, a->shape[1] = 1L << 40;
+    assert_int_equal(broken_open(&b, &adapter, &error), HG_ERROR_FORMAT);
+    EXPECT_MESSAGE(&error, b.folder, "adapter_model.safetensors", a->name);
+    a->shape[0] = 2, a->shape[1] = 8, a->size = 64;
+    strcpy(a->name, twin->name);
+    assert_int_equal(broken_open(&b, &adapter, &error), HG_ERROR_FORMAT);
+    EXPECT_MESSAGE(&error, b.folder, "adapter_model.safetensors", "duplicate");
+    broken_end(&b);
+}
+
 /* German's adapter on bases that differ in one size each: width, layers, heads, vocabulary. */
 static void test_wrong_base(void **state)
 {
@@ -372,6 +459,9 @@ static void test_cut_and_missing_files(void **state)
     copy_file("plugins/nl", folder, "adapter_config.json");
     assert_int_equal(hg_adapter_open(folder, &hydra_tiny, &adapter, &error), HG_ERROR_NOT_FOUND);
     EXPECT_MESSAGE(&error, folder, "adapter_model.safetensors");
+    write_text(folder, "adapter_model.bin", "PK");
+    assert_int_equal(hg_adapter_open(folder, &hydra_tiny, &adapter, &error), HG_ERROR_UNSUPPORTED);
+    EXPECT_MESSAGE(&error, folder, "adapter_model.bin", "pickles are not read");
     uint8_t *bytes = read_bytes("plugins/nl", "adapter_model.safetensors", &size);
     const size_t cuts[] = {0, 7, 8, 100, size / 2, size - 1};
     for (size_t i = 0; i < sizeof cuts / sizeof *cuts; i++) {
@@ -381,6 +471,32 @@ static void test_cut_and_missing_files(void **state)
     }
     free(bytes);
     folder_remove(folder);
+}
+
+/* The hand-made adapter, cut before, at and after the border of each of its tensors. */
+static void test_cut_at_every_tensor(void **state)
+{
+    (void)state;
+    broken b;
+    size_t size;
+    hg_error error = {0};
+    hg_adapter *adapter;
+    broken_begin(&b);
+    if (broken_open(&b, &adapter, &error)) fail_msg("%s", error.message);
+    hg_adapter_close(adapter);
+    uint8_t *bytes = read_bytes(b.folder, "adapter_model.safetensors", &size);
+    size_t border = size;
+    for (int i = b.list.count; i >= 0; i--) { /* from the end of the file to the first tensor */
+        for (size_t cut = border - 1; cut <= border + 1 && cut < size; cut++) {
+            write_bytes(b.folder, "adapter_model.safetensors", bytes, cut);
+            assert_int_equal(hg_adapter_open(b.folder, &small, &adapter, &error), HG_ERROR_FORMAT);
+            assert_null(adapter);
+            EXPECT_MESSAGE(&error, b.folder, "adapter_model.safetensors", "cut short");
+        }
+        if (i) border -= b.list.piece[i - 1].size;
+    }
+    free(bytes);
+    broken_end(&b);
 }
 
 int main(void)
@@ -393,8 +509,12 @@ int main(void)
         cmocka_unit_test(test_harmless_fields),
         cmocka_unit_test(test_hostile_pattern_ends),
         cmocka_unit_test(test_tensors_refused_by_name),
+        cmocka_unit_test(test_names_with_the_adapters_own),
+        cmocka_unit_test(test_other_tensors_refused_by_name),
+        cmocka_unit_test(test_ranks_must_agree),
         cmocka_unit_test(test_wrong_base),
         cmocka_unit_test(test_cut_and_missing_files),
+        cmocka_unit_test(test_cut_at_every_tensor),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
