@@ -16,6 +16,7 @@
 #include "core/base/error.h"
 #include "core/base/file.h"
 #include "core/base/limits.h"
+#include "core/text/tokenizer.h"
 #include "kernels/weights.h"
 
 typedef struct hg_model {
@@ -36,5 +37,9 @@ typedef struct hg_model {
 
 hg_status hg_model_open(const char *path, hg_model **out, hg_error *error) HG_CHECKED;
 void hg_model_close(hg_model *model);
+
+/* The model's tokenizer, which the caller closes. An error when it has ids that the model has not.
+ */
+hg_status hg_model_tokenizer(const hg_model *model, hg_tokenizer **out, hg_error *error) HG_CHECKED;
 
 #endif

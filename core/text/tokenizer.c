@@ -234,15 +234,6 @@ static place place_forward(place p, const char *text, int32_t unit)
     return p;
 }
 
-/* Encodes the word from *from up to UTF-16 unit `to`, if there is any, and moves *from there. */
-static hg_status encode_until(encoder *e, const char *text, place *from, int32_t to)
-{
-    place end = place_forward(*from, text, to);
-    size_t start = from->byte;
-    *from = end;
-    return end.byte == start ? HG_OK : encode_word(e, text + start, end.byte - start);
-}
-
 static hg_status fail_regex(UErrorCode icu, hg_error *error)
 {
     hg_status status = icu == U_MEMORY_ALLOCATION_ERROR ? HG_ERROR_MEMORY : HG_ERROR_LIMIT;
@@ -251,39 +242,109 @@ static hg_status fail_regex(UErrorCode icu, hg_error *error)
                    u_errorName(icu));
 }
 
-/* Matches and what lies between them are words: the library's behaviour "Isolated". */
-static hg_status encode_split(encoder *e, URegularExpression *matcher, const char *text,
-                              const UChar *wide, int32_t units, hg_error *error)
+/* One text on its way to words. */
+typedef struct splitter {
+    encoder *e;
+    const char *text;
+    hg_error *error;
+    URegularExpression *matcher[HG_LIMIT_SPLITS]; /* one for each split of the tokenizer */
+    UChar *wide;                                  /* [units]: the text as UTF-16, owned */
+    int32_t units;
+} splitter;
+
+/* Encodes from `from` to UTF-16 unit `to`, if there is anything, by the splits from step on, and
+ * moves *from there. Matches and what lies between them are pieces, each for the next split: the
+ * library's behaviour "Isolated". */
+static hg_status encode_piece(splitter *s, uint32_t step, place *from, int32_t to)
 {
+    if (from->unit == to) return HG_OK;
+    if (step == s->e->tokenizer->splits) {
+        size_t start = from->byte;
+        *from = place_forward(*from, s->text, to);
+        return encode_word(s->e, s->text + start, from->byte - start);
+    }
+    assert(step < HG_LIMIT_SPLITS);
     UErrorCode icu = U_ZERO_ERROR;
     hg_status status = HG_OK;
-    place at = {0};
-    uregex_setTimeLimit(matcher, HG_LIMIT_REGEX_TIME + units / 64, &icu);
-    uregex_setText(matcher, wide, units, &icu);
+    URegularExpression *matcher = s->matcher[step];
+    uregex_setRegion(matcher, from->unit, to, &icu);
     while (!status && uregex_findNext(matcher, &icu)) {
-        status = encode_until(e, text, &at, uregex_start(matcher, 0, &icu));
-        if (!status) status = encode_until(e, text, &at, uregex_end(matcher, 0, &icu));
+        int32_t start = uregex_start(matcher, 0, &icu), end = uregex_end(matcher, 0, &icu);
+        status = encode_piece(s, step + 1, from, start);
+        if (!status) status = encode_piece(s, step + 1, from, end);
     }
-    if (U_FAILURE(icu)) return fail_regex(icu, error);
-    if (!status) status = encode_until(e, text, &at, units);
-    return status;
+    if (U_FAILURE(icu)) return fail_regex(icu, s->error);
+    return status ? status : encode_piece(s, step + 1, from, to);
+}
+
+/* ---- added tokens ---- */
+
+/* The longest special or added token of the early or late ones that stands at text, or NULL. */
+static const hg_fixed *fixed_at(const hg_tokenizer *t, bool late, const char *text, size_t count)
+{
+    const hg_fixed *longest = NULL;
+    if (count == 0) return NULL;
+    uint32_t end = t->fixed_first[(uint8_t)text[0] + 1];
+    for (uint32_t i = t->fixed_first[(uint8_t)text[0]]; i < end; i++) {
+        const hg_fixed *f = &t->fixed[i];
+        if (f->late != late || f->length > count || memcmp(f->text, text, f->length) != 0) continue;
+        longest = f; /* texts that begin alike are in order of length */
+    }
+    return longest;
+}
+
+/* Encodes the bytes from *from to `to`: added tokens of this round are found, leftmost and longest
+ * first, and what lies between them goes on. A special token hides what begins inside it, but stays
+ * text, as the library has it with encode_special_tokens. */
+static hg_status encode_added(splitter *s, int round, place *from, place to)
+{
+    const hg_tokenizer *t = s->e->tokenizer;
+    if (round == 2) return encode_piece(s, 0, from, to.unit);
+    place at = *from;
+    hg_status status = HG_OK;
+    while (t->adds[round] && !status && at.byte < to.byte) {
+        const hg_fixed *f = fixed_at(t, round == 1, s->text + at.byte, to.byte - at.byte);
+        place start = at;
+        size_t end = at.byte + (f ? f->length : 1);
+        while (at.byte < end) at = place_forward(at, s->text, at.unit + 1);
+        if (!f || f->special) continue;
+        status = encode_added(s, round + 1, from, start);
+        if (!status) status = hg_tokens_append(s->e->out, f->id);
+        *from = at;
+    }
+    return status ? status : encode_added(s, round + 1, from, to);
+}
+
+/* ---- the whole text ---- */
+
+/* Makes the UTF-16 text and a matcher for each split. */
+static hg_status splitter_start(splitter *s, size_t count)
+{
+    UErrorCode icu = U_ZERO_ERROR;
+    const hg_tokenizer *t = s->e->tokenizer;
+    s->wide = malloc(count * sizeof *s->wide); /* UTF-16 never has more units than UTF-8 bytes */
+    if (!s->wide) return HG_ERROR_MEMORY;
+    u_strFromUTF8(s->wide, (int32_t)count, &s->units, s->text, (int32_t)count, &icu);
+    assert(U_SUCCESS(icu));
+    for (uint32_t i = 0; i < t->splits; i++) {
+        s->matcher[i] = uregex_clone(t->split[i], &icu);
+        if (!s->matcher[i]) return HG_ERROR_MEMORY;
+        uregex_setTimeLimit(s->matcher[i], HG_LIMIT_REGEX_TIME + s->units / 64, &icu);
+        uregex_setText(s->matcher[i], s->wide, s->units, &icu);
+    }
+    return U_FAILURE(icu) ? HG_ERROR_MEMORY : HG_OK;
 }
 
 static hg_status encode_text(encoder *e, const char *text, size_t count, hg_error *error)
 {
-    if (!e->tokenizer->pattern) return encode_word(e, text, count);
-    UErrorCode icu = U_ZERO_ERROR;
-    hg_status status = HG_ERROR_MEMORY;
-    int32_t units = 0;
-    UChar *wide = malloc(count * sizeof *wide); /* UTF-16 never has more units than UTF-8 bytes */
-    URegularExpression *matcher = uregex_clone(e->tokenizer->pattern, &icu);
-    if (!wide || U_FAILURE(icu)) goto out;
-    u_strFromUTF8(wide, (int32_t)count, &units, text, (int32_t)count, &icu);
-    assert(U_SUCCESS(icu));
-    status = encode_split(e, matcher, text, wide, units, error);
-out:
-    uregex_close(matcher);
-    free(wide);
+    splitter s = {.e = e, .text = text, .error = error};
+    place from = {0};
+    hg_status status = splitter_start(&s, count);
+    if (!status) status = encode_added(&s, 0, &from, (place){count, s.units});
+    for (uint32_t i = 0; i < e->tokenizer->splits; i++) {
+        if (s.matcher[i]) uregex_close(s.matcher[i]);
+    }
+    free(s.wide);
     return status;
 }
 
@@ -318,11 +379,9 @@ uint32_t hg_tokenizer_vocabulary(const hg_tokenizer *tokenizer)
 
 int32_t hg_tokenizer_special(const hg_tokenizer *tokenizer, const char *text, size_t count)
 {
-    for (uint32_t i = 0; i < tokenizer->special_count; i++) {
-        const hg_special *s = &tokenizer->specials[i];
-        if (s->length == count && memcmp(s->text, text, count) == 0) return s->id;
-    }
-    return -1;
+    size_t length;
+    int32_t id = hg_tokenizer_special_at(tokenizer, text, count, &length);
+    return length == count ? id : -1;
 }
 
 int32_t hg_tokenizer_special_at(const hg_tokenizer *tokenizer, const char *text, size_t count,
@@ -330,12 +389,13 @@ int32_t hg_tokenizer_special_at(const hg_tokenizer *tokenizer, const char *text,
 {
     int32_t id = -1;
     *length = 0;
-    for (uint32_t i = 0; i < tokenizer->special_count; i++) {
-        const hg_special *s = &tokenizer->specials[i];
-        if (s->length <= *length || s->length > count || memcmp(s->text, text, s->length) != 0)
-            continue;
-        id = s->id;
-        *length = s->length;
+    if (count == 0) return -1;
+    uint32_t end = tokenizer->fixed_first[(uint8_t)text[0] + 1];
+    for (uint32_t i = tokenizer->fixed_first[(uint8_t)text[0]]; i < end; i++) {
+        const hg_fixed *f = &tokenizer->fixed[i];
+        if (!f->special || f->length > count || memcmp(f->text, text, f->length) != 0) continue;
+        id = f->id; /* texts that begin alike are in order of length */
+        *length = f->length;
     }
     return id;
 }
@@ -351,12 +411,12 @@ const char *hg_tokenizer_bytes(const hg_tokenizer *tokenizer, int32_t id, size_t
 void hg_tokenizer_close(hg_tokenizer *tokenizer)
 {
     if (!tokenizer) return;
-    for (uint32_t i = 0; i < tokenizer->special_count; i++) free(tokenizer->specials[i].text);
-    free(tokenizer->specials);
+    for (uint32_t i = 0; i < tokenizer->fixed_count; i++) free(tokenizer->fixed[i].text);
+    free(tokenizer->fixed);
     free(tokenizer->bytes);
     free(tokenizer->start);
     free(tokenizer->words);
     free(tokenizer->merges);
-    if (tokenizer->pattern) uregex_close(tokenizer->pattern);
+    for (uint32_t i = 0; i < tokenizer->splits; i++) uregex_close(tokenizer->split[i]);
     free(tokenizer);
 }

@@ -1,5 +1,5 @@
-/* tokenizer_internal.h: the tokenizer's memory, shared by tokenizer.c (encoding), tokenizer_load.c
- * (reading tokenizer.json) and the fuzz target. Nobody else includes it.
+/* tokenizer_internal.h: the tokenizer's memory, shared by tokenizer.c (encoding), vocabulary.c
+ * (building), the readers of files and their fuzz targets. Nobody else includes it.
  *
  * A token is a string of raw bytes: the printable alphabet in which tokenizer.json spells bytes is
  * undone at load. Two open-addressing hash tables with linear probing, at most half full, answer
@@ -11,19 +11,23 @@
 #include <stdbool.h>
 #include <unicode/uregex.h>
 
+#include "core/base/limits.h"
 #include "core/text/tokenizer.h"
+#include "core/text/vocabulary.h"
 
 typedef struct hg_merge {
     int32_t left, right; /* left is -1 in a free slot */
-    uint32_t rank;       /* place in the file: lower merges first */
+    uint32_t rank;       /* place in the file, or the id made: lower merges first */
     int32_t made;        /* the token that left and right become */
 } hg_merge;
 
-typedef struct hg_special {
+/* A token that BPE does not make: a special one, or an added one that is found in text. */
+typedef struct hg_fixed {
     char *text; /* owned, NUL-terminated */
     size_t length;
     int32_t id;
-} hg_special;
+    bool special, late; /* late: see hg_vocabulary_token */
+} hg_fixed;
 
 /* Immutable once loaded. */
 struct hg_tokenizer {
@@ -38,12 +42,16 @@ struct hg_tokenizer {
     hg_merge *merges; /* [merge_mask + 1] */
     uint32_t merge_mask;
 
-    hg_special *specials; /* [special_count] */
-    uint32_t special_count;
+    hg_fixed *fixed; /* [fixed_count], in byte order of their texts */
+    uint32_t fixed_count;
+    uint32_t fixed_first[257]; /* those that begin with byte c: [fixed_first[c], [c + 1]) */
+    bool adds[2];              /* whether there are added tokens that are not late, that are */
 
-    URegularExpression *pattern; /* splits text into words; NULL: text is one word. Cloned by each
-                                  * call, because a matcher has state and a pattern has none. */
-    bool ignore_merges;          /* a word that is a token is that token, whatever the merges say */
+    /* Each splits the pieces of the one before; none: text is one word. Cloned by each call,
+     * because a matcher has state and a pattern has none. */
+    URegularExpression *split[HG_LIMIT_SPLITS]; /* [splits] */
+    uint32_t splits;
+    bool ignore_merges; /* a word that is a token is that token, whatever the merges say */
 };
 
 /* Reads tokenizer.json from memory; name stands for it in messages. */

@@ -26,22 +26,10 @@ static hg_status check_paths(const hg_runtime_options *options, hg_error *error)
     return HG_OK;
 }
 
-/* Base model and tokenizer, checked against each other. */
 static hg_status open_model(hg_runtime *runtime, const char *path, hg_error *error)
 {
     hg_status status = hg_model_open(path, &runtime->model, error);
-    if (status) return status;
-    const hg_model *model = runtime->model;
-    status = hg_tokenizer_open(model->tokenizer_path, &runtime->tokenizer, error);
-    if (status) return status;
-    uint32_t have = hg_tokenizer_vocabulary(runtime->tokenizer);
-    uint32_t room = model->weights.shape.vocabulary;
-    if (have > room)
-        return hg_fail(error, HG_ERROR_FORMAT,
-                       "%s: token ids up to %u, but vocab_size of %s/config.json is %u: the "
-                       "tokenizer is another model's",
-                       model->tokenizer_path, have - 1, model->path, room);
-    return HG_OK;
+    return status ? status : hg_model_tokenizer(runtime->model, &runtime->tokenizer, error);
 }
 
 static hg_status open_engine(hg_runtime *runtime, const hg_runtime_options *options,

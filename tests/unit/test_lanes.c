@@ -59,7 +59,7 @@ static int open_model(void **state)
     (void)state;
     hg_error error = {0};
     CHECK(hg_model_open("models/hydra-tiny", &model, &error));
-    CHECK(hg_tokenizer_open(model->tokenizer_path, &tokenizer, &error));
+    CHECK(hg_model_tokenizer(model, &tokenizer, &error));
     for (int i = 0; i < LANGUAGES; i++) {
         char folder[64];
         snprintf(folder, sizeof folder, "plugins/%s", language[i]);
