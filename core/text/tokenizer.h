@@ -1,4 +1,5 @@
-/* tokenizer.h: text to token ids and back: byte-level BPE as Hugging Face's tokenizer.json has it.
+/* tokenizer.h: text to token ids and back: byte-level BPE as Hugging Face's tokenizer.json, Meta's
+ * tokenizer.model and GGUF files have it.
  *
  * Encoding equals the `tokenizers` library with encode_special_tokens=True and
  * add_special_tokens=False: special-token text inside user text stays plain text. Special tokens
@@ -31,6 +32,10 @@ void hg_tokens_free(hg_tokens *tokens);
 /* Reads tokenizer.json. What its pre-tokenizer, normaliser or model ask for beyond byte-level BPE
  * is refused by name. */
 hg_status hg_tokenizer_open(const char *path, hg_tokenizer **out, hg_error *error) HG_CHECKED;
+
+/* Reads Meta's tokenizer.model for Llama 3 (tiktoken's ranks), whose special tokens it brings
+ * along. Encoding equals tiktoken's encode with disallowed_special=(). */
+hg_status hg_tokenizer_open_ranks(const char *path, hg_tokenizer **out, hg_error *error) HG_CHECKED;
 void hg_tokenizer_close(hg_tokenizer *tokenizer);
 
 /* One more than the highest id. */

@@ -58,6 +58,16 @@ struct hg_tokenizer {
 hg_status hg_tokenizer_parse(const char *json, size_t count, const char *name, hg_tokenizer **out,
                              hg_error *error) HG_CHECKED;
 
+/* Reads Meta's tokenizer.model from memory. */
+hg_status hg_tokenizer_parse_ranks(const char *text, size_t count, const char *name,
+                                   hg_tokenizer **out, hg_error *error) HG_CHECKED;
+
+/* Maps the file and gives it to one of the two above. */
+typedef hg_status hg_tokenizer_parser(const char *text, size_t count, const char *name,
+                                      hg_tokenizer **out, hg_error *error);
+hg_status hg_tokenizer_open_by(const char *path, hg_tokenizer_parser *parse, hg_tokenizer **out,
+                               hg_error *error) HG_CHECKED;
+
 /* The token with exactly these bytes, special ones excluded, or -1. */
 int32_t hg_tokenizer_word(const hg_tokenizer *tokenizer, const char *bytes, size_t count);
 

@@ -391,7 +391,8 @@ hg_status hg_tokenizer_parse(const char *json, size_t count, const char *file, h
     return status;
 }
 
-hg_status hg_tokenizer_open(const char *path, hg_tokenizer **out, hg_error *error)
+hg_status hg_tokenizer_open_by(const char *path, hg_tokenizer_parser *parse, hg_tokenizer **out,
+                               hg_error *error)
 {
     hg_mapping file;
     *out = NULL;
@@ -401,7 +402,12 @@ hg_status hg_tokenizer_open(const char *path, hg_tokenizer **out, hg_error *erro
         status = hg_fail(error, HG_ERROR_LIMIT, "%s: %zu bytes, more than the %d that are read",
                          path, file.size, (int)HG_LIMIT_FILE_JSON);
     else
-        status = hg_tokenizer_parse((const char *)file.data, file.size, path, out, error);
+        status = parse((const char *)file.data, file.size, path, out, error);
     hg_file_unmap(&file);
     return status;
+}
+
+hg_status hg_tokenizer_open(const char *path, hg_tokenizer **out, hg_error *error)
+{
+    return hg_tokenizer_open_by(path, hg_tokenizer_parse, out, error);
 }
