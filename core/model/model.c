@@ -11,6 +11,8 @@
 
 #include "core/base/buf.h"
 #include "core/model/config.h"
+#include "core/model/licence.h"
+#include "core/model/tokenizer.h"
 #include "core/model/packed.h"
 #include "core/model/projections.h"
 #include "core/model/tensors.h"
@@ -82,11 +84,7 @@ static hg_status read_configs(hg_model *model, hg_error *error)
         status = hg_path_join(path, sizeof path, model->path, "generation_config.json", error);
     if (!status && hg_file_exists(path))
         status = parse_file(path, hg_generation_config_parse, config, error);
-    if (!status)
-        status = hg_path_join(model->tokenizer_path, sizeof model->tokenizer_path, model->path,
-                              "tokenizer.json", error);
-    if (!status && !hg_file_exists(model->tokenizer_path))
-        status = hg_fail(error, HG_ERROR_NOT_FOUND, "%s: no such file", model->tokenizer_path);
+    if (!status) status = hg_model_find_tokenizer(model, error);
     if (status) return status;
     model->bos = config->bos;
     model->stops = config->stops;
@@ -95,25 +93,6 @@ static hg_status read_configs(hg_model *model, hg_error *error)
              config->quantization.bits, config->quantization.group,
              config->quantization.symmetric ? "" : " with offset");
     return HG_OK;
-}
-
-/* A licence may ask that its notice goes where the model goes ("Built with ..."): whoever packs a
- * model puts it into a file NOTICE. */
-static hg_status read_notice(hg_model *model, hg_error *error)
-{
-    char path[HG_PATH_MAX];
-    hg_status status = hg_path_join(path, sizeof path, model->path, "NOTICE", error);
-    if (status || !hg_file_exists(path)) return status;
-    hg_buf text = hg_buf_new(sizeof model->notice - 1);
-    status = hg_file_read(path, &text, error);
-    if (!status && hg_utf8_valid(hg_buf_text(&text), text.length) != text.length)
-        status = hg_fail(error, HG_ERROR_FORMAT, "%s: not valid UTF-8", path);
-    for (size_t i = 0; !status && i < text.length; i++)
-        model->notice[i] = (unsigned char)text.data[i] < ' ' ? ' ' : text.data[i];
-    for (size_t n = text.length; !status && n && model->notice[n - 1] == ' '; n--)
-        model->notice[n - 1] = '\0';
-    hg_buf_free(&text);
-    return status;
 }
 
 /* [hidden] as F32. */
@@ -243,7 +222,7 @@ hg_status hg_model_open(const char *path, hg_model **out, hg_error *error)
     hg_status status = check_folder(path, error);
     if (!status) status = name_model(model, path, error);
     if (!status) status = read_configs(model, error);
-    if (!status) status = read_notice(model, error);
+    if (!status) status = hg_notice_of_folder(path, model->notice, sizeof model->notice, error);
     if (!status) status = take_weights(model, error);
     if (status)
         hg_model_close(model);

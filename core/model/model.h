@@ -25,7 +25,7 @@ typedef struct hg_model {
     char path[HG_PATH_MAX];
     char tokenizer_path[HG_PATH_MAX];
     char fingerprint[8 + HG_SHA256_HEX]; /* "sha256:" and the digest of the weights file */
-    char notice[512];      /* what the folder's NOTICE file says, on one line; "" without one */
+    char notice[512];      /* what its licence wants shown, on one line; "" for nothing */
     char weights_form[64]; /* "compressed-tensors INT4 group 32", for people */
     uint64_t parameters;
     size_t file_bytes;                  /* of the weights */
