@@ -16,7 +16,23 @@ static const struct {
     {"attention_bias", "biases in attention layers are not supported"},
     {"mlp_bias", "biases in MLP layers are not supported"},
     {"sliding_window", "sliding-window attention is not supported"},
+    {"num_local_experts", "mixtures of experts are not supported"},
+    {"num_experts", "mixtures of experts are not supported"},
 };
+
+static hg_status check_switches(const hg_json *at)
+{
+    uint32_t ranks = 1;
+    for (size_t i = 0; i < sizeof switches_off / sizeof *switches_off; i++)
+        if (!hg_json_is_off(hg_json_get(at, switches_off[i].field)))
+            return hg_json_fail(at, switches_off[i].field, HG_ERROR_UNSUPPORTED, "%s",
+                                switches_off[i].why);
+    hg_status status = hg_json_u32(at, "pretraining_tp", HG_JSON_OPTIONAL, 1, 1024, &ranks);
+    if (!status && ranks != 1)
+        status = hg_json_fail(at, "pretraining_tp", HG_ERROR_UNSUPPORTED,
+                              "layers that are computed in slices are not supported, only 1 is");
+    return status;
+}
 
 /* Architecture and activation. Many relatives of Llama share its tensor names but not its
  * arithmetic (Granite scales, Gemma shifts norms), so the architecture's own name is what counts.
@@ -39,11 +55,7 @@ static hg_status check_kind(const hg_json *at)
     if (!status) status = hg_json_string(at, "hidden_act", HG_JSON_OPTIONAL, 64, &activation);
     if (!status && strcmp(activation, "silu") != 0)
         status = hg_json_fail(at, "hidden_act", HG_ERROR_UNSUPPORTED, "only silu is supported");
-    for (size_t i = 0; !status && i < sizeof switches_off / sizeof *switches_off; i++)
-        if (!hg_json_is_off(hg_json_get(at, switches_off[i].field)))
-            status = hg_json_fail(at, switches_off[i].field, HG_ERROR_UNSUPPORTED, "%s",
-                                  switches_off[i].why);
-    return status;
+    return status ? status : check_switches(at);
 }
 
 /* Relations between the sizes, once each is in its range. */
