@@ -38,7 +38,7 @@ say = @$(if $(V),true,printf '  %-5s %s\n' $(1) $(2))
 # Runs each program of a list; the first failure ends it.
 run_all = @set -e; for t in $(1); do echo "== $$t"; $(2) $$t; done
 
-.PHONY: all run check check-long deps deps-check lint unit golden e2e quick-golden asan tsan tsan-run \
+.PHONY: all run check check-long deps deps-check lint unit fixtures golden e2e quick-golden asan tsan tsan-run \
         fuzz fuzz-run fuzz-build bench cuda clean help
 all: $(BIN) ## build the program
 	@if [ -n "$(NVCC)" ]; then $(MAKE) --no-print-directory cuda; fi
@@ -100,7 +100,9 @@ $(BUILD)/tests/%: $(BUILD)/tests/%.o $(SUPPORT) $(LIB)
 # ---- tests ---------------------------------------------------------------------------------------
 unit: $(UNIT) ## the unit tests
 	$(call run_all,$^)
-golden: $(GOLDEN) ## tokens, logits and translations against what others computed
+fixtures: ## fetch the real files that the goldens are about
+	@.ci/fixtures build/fixtures
+golden: $(GOLDEN) | fixtures ## tokens, logits and translations against what others computed
 	$(call run_all,$^)
 e2e: $(BIN) ## the whole program: command line, foreign websocket clients, a real browser
 	$(PYTHON) -m pytest -q tests/e2e
