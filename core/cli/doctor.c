@@ -20,6 +20,7 @@
 #include "core/service/json_out.h"
 #include "core/service/metrics.h"
 #include "core/translate/codes.h"
+#include "core/translate/templates.h"
 #include "kernels/cpu/cpu.h"
 
 typedef enum verdict { VERDICT_OK, VERDICT_WARN, VERDICT_FAIL } verdict;
@@ -256,6 +257,37 @@ static int print_codes(void)
     return HG_EXIT_OK;
 }
 
+/* A template's text as one cell: line ends spelled out, bars escaped. */
+static void print_cell(const char *text)
+{
+    for (; *text; text++) {
+        if (*text == '\n')
+            fputs("\\n", stdout);
+        else if (*text == '|')
+            fputs("\\|", stdout);
+        else
+            putchar(*text);
+    }
+}
+
+static int print_templates(void)
+{
+    puts("| name | for | text | stops beside the base's |\n|---|---|---|---|");
+    const hg_template *t;
+    for (unsigned i = 0; (t = hg_template_at(i)); i++) {
+        printf("| `%s` | %s | `", t->name, t->what);
+        print_cell(t->text);
+        fputs("` |", stdout);
+        for (int s = 0; s < HG_TEMPLATE_STOPS && t->stop[s]; s++) {
+            fputs(s ? ", `" : " `", stdout);
+            print_cell(t->stop[s]);
+            putchar('`');
+        }
+        puts(" |");
+    }
+    return HG_EXIT_OK;
+}
+
 static int print_metrics(void)
 {
     hg_error error = {0};
@@ -273,6 +305,7 @@ int hg_command_doctor(const hg_settings *settings)
     if (settings->limits) return print_limits();
     if (settings->metrics) return print_metrics();
     if (settings->codes) return print_codes();
+    if (settings->templates) return print_templates();
     if (settings->settings) {
         hg_settings_print_markdown(stdout);
         return HG_EXIT_OK;

@@ -95,6 +95,8 @@ static const setting table[] = {
      "print the table of metrics instead, as Markdown"},
     {"--codes", NULL, TYPE_SWITCH, AT(codes), NULL, NULL, 0, 0, NULL, DOCTOR,
      "print the table of error codes instead, as Markdown"},
+    {"--templates", NULL, TYPE_SWITCH, AT(templates), NULL, NULL, 0, 0, NULL, DOCTOR,
+     "print the table of prompt templates instead, as Markdown"},
     {"--help", NULL, TYPE_SWITCH, AT(help), NULL, NULL, 0, 0, NULL, ALL, "print this"},
 };
 /* clang-format on */

@@ -33,7 +33,7 @@ typedef struct hg_settings {
     bool log_text;
     const char *to, *from, *file;
     int64_t max_tokens, count, runs, sentences;
-    bool json, limits, settings, metrics, codes;
+    bool json, limits, settings, metrics, codes, templates;
     bool help, version;
 
     bool data_given;         /* --data or HYDRAGLOT_DATA, not the default */

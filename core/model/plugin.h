@@ -20,7 +20,7 @@ typedef struct hg_plugin {
     const char *const *sources; /* [source_count] BCP-47 as written */
     uint32_t source_count;
     const char *base_name, *base_fingerprint; /* fingerprint: "sha256:..." or "" */
-    const char *template_text;                /* holds {source} */
+    const char *template_text;                /* holds {source}, or is a template's name */
     const char *const *stop;                  /* [stop_count] contents of special tokens */
     uint32_t stop_count;
     const char *rules_before, *rules_after;

@@ -12,6 +12,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/log.h"
+#include "core/translate/templates.h"
 
 struct hg_loader {
     hg_runtime *runtime; /* its immutable part and its catalog's list only */
@@ -65,26 +66,58 @@ static hg_status set_tags(hg_catalog_entry *entry, hg_error *error)
     return HG_OK;
 }
 
-static hg_status set_stops(hg_catalog_entry *entry, const hg_runtime *runtime, hg_error *error)
+/* Adds a stop token that is not there yet. */
+static hg_status add_stop(hg_catalog_entry *entry, int32_t id, hg_error *error)
+{
+    for (uint32_t i = 0; i < entry->stops; i++)
+        if (entry->stop[i] == id) return HG_OK;
+    if (entry->stops == HG_LIMIT_STOP_TOKENS)
+        return hg_fail(error, HG_ERROR_LIMIT, "plugin.json: more than %d stop tokens",
+                       HG_LIMIT_STOP_TOKENS);
+    entry->stop[entry->stops++] = id;
+    return HG_OK;
+}
+
+/* The plugin's own; without them the base's, and those of the template that it names. */
+static hg_status set_stops(hg_catalog_entry *entry, const hg_runtime *runtime,
+                           const hg_template *named, hg_error *error)
 {
     const hg_plugin *plugin = entry->plugin;
-    for (uint32_t i = 0; i < plugin->stop_count; i++) {
-        int32_t id =
-            hg_tokenizer_special(runtime->tokenizer, plugin->stop[i], strlen(plugin->stop[i]));
+    const hg_model *model = runtime->model;
+    hg_status status = HG_OK;
+    for (uint32_t i = 0; !status && i < plugin->stop_count; i++) {
+        const char *text = plugin->stop[i];
+        int32_t id = hg_tokenizer_special(runtime->tokenizer, text, strlen(text));
         if (id < 0)
             return hg_fail(error, HG_ERROR_FORMAT,
-                           "plugin.json: stop \"%s\" is no special token of %s", plugin->stop[i],
-                           runtime->model->tokenizer_path);
-        if (entry->stops == HG_LIMIT_STOP_TOKENS)
-            return hg_fail(error, HG_ERROR_LIMIT, "plugin.json: more than %d stop tokens",
-                           HG_LIMIT_STOP_TOKENS);
-        entry->stop[entry->stops++] = id;
+                           "plugin.json: stop \"%s\" is no special token of %s", text,
+                           model->tokenizer_path);
+        status = add_stop(entry, id, error);
     }
-    if (entry->stops) return HG_OK;
-    _Static_assert(sizeof entry->stop == sizeof runtime->model->stop, "one bound for both");
-    memcpy(entry->stop, runtime->model->stop, sizeof entry->stop); /* the base's own */
-    entry->stops = runtime->model->stops;
-    return HG_OK;
+    if (plugin->stop_count) return status;
+    for (uint32_t i = 0; !status && i < model->stops; i++)
+        status = add_stop(entry, model->stop[i], error);
+    for (uint32_t i = 0; !status && named && i < HG_TEMPLATE_STOPS && named->stop[i]; i++) {
+        const char *text = named->stop[i];
+        int32_t id = hg_tokenizer_special(runtime->tokenizer, text, strlen(text));
+        if (id >= 0) status = add_stop(entry, id, error);
+    }
+    return status;
+}
+
+/* Template and stop tokens. */
+static hg_status set_prompt(hg_catalog_entry *entry, const hg_runtime *runtime, hg_error *error)
+{
+    const hg_template *named;
+    hg_buf text = hg_buf_new(HG_LIMIT_TEMPLATE);
+    const hg_plugin *plugin = entry->plugin;
+    hg_status status =
+        hg_template_resolve(plugin->template_text, plugin->language, &text, &named, error);
+    if (!status)
+        status = hg_prompt_parse(hg_buf_text(&text), runtime->tokenizer, &entry->prompt, error);
+    if (!status) status = set_stops(entry, runtime, named, error);
+    hg_buf_free(&text);
+    return status;
 }
 
 static hg_status set_rules(hg_catalog_entry *entry, hg_error *error)
@@ -117,10 +150,8 @@ static hg_status describe(hg_catalog_entry *entry, const hg_runtime *runtime, hg
 {
     const hg_plugin *plugin = entry->plugin;
     hg_status status = set_tags(entry, error);
-    if (!status) status = set_stops(entry, runtime, error);
+    if (!status) status = set_prompt(entry, runtime, error);
     if (!status) status = set_rules(entry, error);
-    if (!status)
-        status = hg_prompt_parse(plugin->template_text, runtime->tokenizer, &entry->prompt, error);
     if (!status && *plugin->base_fingerprint &&
         strcmp(plugin->base_fingerprint, runtime->model->fingerprint) != 0)
         hg_log(HG_LOG_WARN, "translate",

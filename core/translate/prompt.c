@@ -20,10 +20,13 @@ typedef enum part_kind {
     PART_SOURCE_LANGUAGE,
     PART_TARGET_LANGUAGE,
     PART_CONTEXT,
+    PART_SECTION, /* begins what is left out when the placeholder of its name is empty */
+    PART_SECTION_END,
 } part_kind;
 
 typedef struct part {
     part_kind kind;
+    part_kind of;          /* PART_SECTION, PART_SECTION_END: the placeholder */
     int32_t token;         /* PART_TOKEN */
     size_t offset, length; /* PART_LITERAL: bytes of the template */
 } part;
@@ -66,13 +69,14 @@ static hg_status add_part(hg_prompt *prompt, part added, hg_error *error)
     return HG_OK;
 }
 
-/* The bytes of a word in braces at text ("{source_language}"), or 0. Braces round anything but
- * small letters and underscores are literal text. */
+/* The bytes of a word in braces at text ("{source_language}", "{?context}", "{/context}"), or 0.
+ * Braces round anything but small letters and underscores are literal text. */
 static size_t braced_word(const char *text)
 {
     if (*text != '{') return 0;
-    size_t n = 1 + strspn(text + 1, "abcdefghijklmnopqrstuvwxyz_");
-    return n > 1 && text[n] == '}' ? n + 1 : 0;
+    size_t from = 1 + (text[1] == '?' || text[1] == '/');
+    size_t n = from + strspn(text + from, "abcdefghijklmnopqrstuvwxyz_");
+    return n > from && text[n] == '}' ? n + 1 : 0;
 }
 
 /* The bytes of "<|...|>" at text, or 0: what Llama-3's special tokens look like. */
@@ -105,20 +109,47 @@ static hg_status read_part(const char *text, const hg_tokenizer *tokenizer, part
         *length = 1;
         return HG_OK;
     }
+    const size_t mark = text[1] == '?' || text[1] == '/'; /* which names lack */
     for (size_t i = 0; i < sizeof placeholder / sizeof placeholder[0]; i++) {
-        if (strncmp(text, placeholder[i].name, *length) != 0) continue;
-        *out = (part){.kind = placeholder[i].kind};
+        const char *name = placeholder[i].name;
+        if (strlen(name) + mark != *length ||
+            strncmp(text + 1 + mark, name + 1, *length - 1 - mark) != 0)
+            continue;
+        *out = (part){.kind = !mark            ? placeholder[i].kind
+                              : text[1] == '?' ? PART_SECTION
+                                               : PART_SECTION_END,
+                      .of = placeholder[i].kind};
         return HG_OK;
     }
     return hg_fail(error, HG_ERROR_FORMAT,
                    "template: unknown placeholder \"%.*s\"; known are {source}, "
-                   "{source_language}, {target_language}, {context}",
+                   "{source_language}, {target_language}, {context}, and {?context} to {/context}",
                    (int)*length, text);
+}
+
+/* Sections open and close in turn, round anything but {source}. *open is the placeholder of the
+ * section that is open, or PART_TOKEN for none. */
+static hg_status check_section(const hg_prompt *prompt, const part *next, part_kind *open,
+                               hg_error *error)
+{
+    bool begins = next->kind == PART_SECTION, ends = next->kind == PART_SECTION_END;
+    bool wrong = (begins && *open != PART_TOKEN) || (ends && *open != next->of) ||
+                 (next->of == PART_SOURCE && (begins || ends || *open != PART_TOKEN));
+    if (wrong)
+        return hg_fail(
+            error, HG_ERROR_FORMAT,
+            "template: \"%.32s\": sections do not nest, end by their own name and do not "
+            "hold {source}",
+            prompt->text + next->offset);
+    if (begins) *open = next->of;
+    if (ends) *open = PART_TOKEN;
+    return HG_OK;
 }
 
 static hg_status parse(hg_prompt *prompt, const hg_tokenizer *tokenizer, hg_error *error)
 {
     bool has_source = false;
+    part_kind open = PART_TOKEN;
     for (size_t at = 0, length; prompt->text[at]; at += length) {
         part next = {0};
         hg_status status = read_part(prompt->text + at, tokenizer, &next, &length, error);
@@ -131,9 +162,13 @@ static hg_status parse(hg_prompt *prompt, const hg_tokenizer *tokenizer, hg_erro
         }
         next.offset = at;
         next.length = length;
-        status = add_part(prompt, next, error);
+        status = check_section(prompt, &next, &open, error);
+        if (!status) status = add_part(prompt, next, error);
         if (status) return status;
     }
+    if (open != PART_TOKEN)
+        return hg_fail(error, HG_ERROR_FORMAT, "template: \"%s\" has a section that does not end",
+                       prompt->text);
     if (!has_source)
         return hg_fail(error, HG_ERROR_FORMAT, "template: \"%s\" has no {source}", prompt->text);
     return HG_OK;
@@ -169,19 +204,38 @@ void hg_prompt_free(hg_prompt *prompt)
     free(prompt);
 }
 
-static hg_status append_value(hg_buf *run, const hg_prompt *prompt, const part *p,
-                              const hg_prompt_values *values)
+/* What a placeholder stands for; *bytes is its length. */
+static const char *value_of(part_kind kind, const hg_prompt_values *values, size_t *bytes)
 {
     const char *word = NULL;
-    switch (p->kind) {
-    case PART_LITERAL: return hg_buf_append(run, prompt->text + p->offset, p->length);
-    case PART_SOURCE: return hg_buf_append(run, values->source, values->source_bytes);
+    switch (kind) {
+    case PART_SOURCE: *bytes = values->source_bytes; return values->source;
     case PART_SOURCE_LANGUAGE: word = values->source_language; break;
     case PART_TARGET_LANGUAGE: word = values->target_language; break;
     case PART_CONTEXT: word = values->context; break;
-    case PART_TOKEN: assert(!"a special token is never part of a run"); break;
+    default: assert(!"no placeholder"); break;
     }
-    return word ? hg_buf_append_text(run, word) : HG_OK;
+    *bytes = word ? strlen(word) : 0;
+    return word ? word : "";
+}
+
+/* Appends literal text or a placeholder's value to run. */
+static hg_status append_text(hg_buf *run, const hg_prompt *prompt, const part *p,
+                             const hg_prompt_values *values)
+{
+    size_t bytes;
+    if (p->kind == PART_LITERAL) return hg_buf_append(run, prompt->text + p->offset, p->length);
+    const char *text = value_of(p->kind, values, &bytes);
+    return hg_buf_append(run, text, bytes);
+}
+
+/* Index of the part behind part i, with the section that begins there if it is left out. */
+static size_t part_behind(const hg_prompt *prompt, size_t i, const hg_prompt_values *values)
+{
+    size_t bytes = 1;
+    if (prompt->list[i].kind == PART_SECTION) (void)value_of(prompt->list[i].of, values, &bytes);
+    while (!bytes && prompt->list[i].kind != PART_SECTION_END) i++;
+    return i + 1;
 }
 
 /* Appends the tokens of run to out, by way of memo when it holds the same string. */
@@ -215,10 +269,11 @@ hg_status hg_prompt_build(const hg_prompt *prompt, const hg_tokenizer *tokenizer
     hg_prompt_memo own = {0};
     if (!memo) memo = &own;
     hg_status status = HG_OK;
-    for (size_t i = 0; !status && i < prompt->count; i++) {
+    for (size_t i = 0; !status && i < prompt->count; i = part_behind(prompt, i, values)) {
         const part *p = &prompt->list[i];
+        if (p->kind == PART_SECTION || p->kind == PART_SECTION_END) continue;
         if (p->kind != PART_TOKEN) {
-            status = append_value(&run, prompt, p, values);
+            status = append_text(&run, prompt, p, values);
             if (status)
                 hg_fail(error, status, "prompt: over %d bytes, or no memory", RUN_BYTES_MAX);
             continue;

@@ -1,9 +1,11 @@
 /* prompt.h: a plugin's prompt template, read once, and the prompts made from it.
  *
- * A template is special tokens of the base, literal text and the placeholders {source},
- * {source_language}, {target_language} and {context}. Everything between two special tokens,
- * literal and substituted alike, is tokenised as one string, as the adapter saw it in training;
- * only the template's own literals become special tokens, never what a user wrote.
+ * A template is special tokens of the base, literal text, the placeholders {source},
+ * {source_language}, {target_language} and {context}, and sections: what stands between {?context}
+ * and {/context} (or another placeholder's name) is left out when that placeholder stands for
+ * nothing. Sections do not nest, and {source} stands outside. Everything between two special
+ * tokens, literal and substituted alike, is tokenised as one string, as the adapter saw it in
+ * training; only the template's own literals become special tokens, never what a user wrote.
  *
  * A template is immutable after hg_prompt_parse; any thread may build from it.
  */
@@ -35,8 +37,9 @@ typedef struct hg_prompt_memo {
 
 void hg_prompt_memo_free(hg_prompt_memo *memo);
 
-/* HG_ERROR_FORMAT, quoting the place, for an unknown placeholder, a missing {source} or something
- * that looks like a special token and is none of this tokenizer's. */
+/* HG_ERROR_FORMAT, quoting the place, for an unknown placeholder, a missing {source}, a section
+ * that does not end or something that looks like a special token and is none of this tokenizer's.
+ */
 hg_status hg_prompt_parse(const char *text, const hg_tokenizer *tokenizer, hg_prompt **out,
                           hg_error *error) HG_CHECKED;
 void hg_prompt_free(hg_prompt *prompt);

@@ -29,8 +29,9 @@ def free_port():
 class Service:
     """A running `hydraglot serve`."""
 
-    def __init__(self, binary, data):
+    def __init__(self, binary, data, *flags):
         self.binary = binary
+        self.flags = flags
         self.port = free_port()
         self.data = data
         self.log = data / "log.txt"
@@ -42,7 +43,8 @@ class Service:
         listen = f"127.0.0.1:{self.port}"
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                [self.binary, "serve", "--listen", listen, "--data", str(self.data)],
+                [self.binary, "serve", "--listen", listen, "--data", str(self.data),
+                 *self.flags],
                 cwd=ROOT,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -328,7 +328,8 @@ def test_doctor(cli, tmp_path):
 
 
 def test_the_documentation_is_printed_from_the_tables(cli):
-    pages = {"--settings": "OPERATIONS", "--limits": "OPERATIONS", "--metrics": "OPERATIONS", "--codes": "PROTOCOL"}
+    pages = {"--settings": "OPERATIONS", "--limits": "OPERATIONS", "--metrics": "OPERATIONS", "--codes": "PROTOCOL",
+             "--templates": "OPERATIONS"}
     for flag, page in pages.items():
         table = cli("doctor", flag).stdout
         assert table.count("\n") > 5
