@@ -119,14 +119,16 @@ tsan-run: $(THREADED)
 fuzz: ## every parser of outside input, FUZZ_SECONDS each, under sanitizers
 	@$(MAKE) --no-print-directory -j$(JOBS) fuzz-build BUILD=build/fuzz CC=$(CLANG) OPT='-O1 -g' \
 	    SANITIZE='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all'
-	@$(MAKE) --no-print-directory fuzz-run BUILD=build/fuzz
+	@$(MAKE) --no-print-directory -j$(JOBS) fuzz-run BUILD=build/fuzz
 fuzz-build: $(FUZZ)
-fuzz-run:
-	@set -e; for f in $(FUZZ); do \
-	    name=$$(basename $$f); seeds=tests/fuzz/corpus/$${name#fuzz_}; \
-	    found=$(BUILD)/corpus/$${name#fuzz_}; mkdir -p $$found; echo "== $$name"; \
-	    $$f -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=4096 -verbosity=0 \
-	        -print_final_stats=1 -artifact_prefix=$$found/ $$found $$seeds; done
+# As many at once as there are cores; what one prints is kept, and shown when it fails.
+fuzz-run: $(patsubst fuzz_%,fuzz-run-%,$(notdir $(FUZZ)))
+fuzz-run-%:
+	@found=$(BUILD)/corpus/$*; mkdir -p $$found; \
+	$(BUILD)/tests/fuzz/fuzz_$* -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=4096 \
+	    -verbosity=0 -print_final_stats=1 -artifact_prefix=$$found/ $$found tests/fuzz/corpus/$* \
+	    > $$found.log 2>&1 || { cat $$found.log; exit 1; }; \
+	echo "== fuzz_$*: $$(awk '/executed_units/ {print $$2}' $$found.log) inputs"
 
 lint: ## warnings as errors in gcc and clang, clang-tidy, format, sizes
 	@$(PYTHON) tests/lint/lint.py --jobs $(JOBS)

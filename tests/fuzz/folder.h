@@ -1,0 +1,51 @@
+/* folder.h: for targets that open a folder: a temporary one, and inputs that hold two files: a JSON
+ * text, a byte 0, and the rest.
+ */
+#ifndef HG_TESTS_FUZZ_FOLDER_H
+#define HG_TESTS_FUZZ_FOLDER_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static char fuzz_folder[64];
+
+static inline void fuzz_write(const char *name, const void *bytes, size_t count)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%s/%s", fuzz_folder, name);
+    FILE *file = fopen(path, "wb");
+    if (!file || fwrite(bytes, 1, count, file) != count || fclose(file)) abort();
+}
+
+static inline void fuzz_folder_remove(void)
+{
+    static const char *const names[] = {"config.json", "tokenizer.json", "model.safetensors",
+                                        "adapter_config.json", "adapter_model.safetensors"};
+    char path[128];
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        snprintf(path, sizeof path, "%s/%s", fuzz_folder, names[i]);
+        unlink(path);
+    }
+    rmdir(fuzz_folder);
+}
+
+/* Writes what stands before the first byte 0 as json and what stands behind it as weights. */
+static inline void fuzz_split(const uint8_t *data, size_t size, const char *json,
+                              const char *weights)
+{
+    if (!*fuzz_folder) {
+        strcpy(fuzz_folder, "/tmp/hydraglot-fuzz-XXXXXX");
+        if (!mkdtemp(fuzz_folder)) abort();
+        atexit(fuzz_folder_remove);
+    }
+    const uint8_t *end = size ? memchr(data, 0, size) : NULL;
+    size_t text = end ? (size_t)(end - data) : size;
+    fuzz_write(json, data, text);
+    fuzz_write(weights, end ? end + 1 : data, end ? size - text - 1 : 0);
+}
+
+#endif
