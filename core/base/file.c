@@ -52,6 +52,17 @@ hg_status hg_file_map(const char *path, hg_mapping *out, hg_error *error)
     return status;
 }
 
+void hg_file_release(const hg_mapping *mapping, const void *data, size_t bytes)
+{
+    uintptr_t base = (uintptr_t)mapping->data, at = (uintptr_t)data;
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    if (!bytes || at < base || at - base >= mapping->size) return;
+    assert(bytes <= mapping->size - (at - base));
+    uintptr_t first = at / page * page, end = (at + bytes + page - 1) / page * page;
+    /* Advice that is not taken costs memory, nothing else. */
+    (void)madvise((void *)first, end - first, MADV_DONTNEED);
+}
+
 void hg_file_unmap(hg_mapping *mapping)
 {
     if (mapping->data) munmap((void *)(uintptr_t)mapping->data, mapping->size);
@@ -161,12 +172,34 @@ hg_status hg_sha256(const void *bytes, size_t count, char *hex, hg_error *error)
     return HG_OK;
 }
 
+hg_status hg_mapping_sha256(const hg_mapping *mapping, char *hex, hg_error *error)
+{
+    enum { PIECE = 4 << 20 };
+    uint8_t digest[EVP_MAX_MD_SIZE];
+    unsigned length = 0;
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    bool fine = context && EVP_DigestInit_ex(context, EVP_sha256(), NULL);
+    if (mapping->size)
+        (void)madvise((void *)(uintptr_t)mapping->data, mapping->size, MADV_SEQUENTIAL);
+    for (size_t at = 0; fine && at < mapping->size; at += PIECE) {
+        size_t count = mapping->size - at < PIECE ? mapping->size - at : PIECE;
+        fine = EVP_DigestUpdate(context, mapping->data + at, count);
+        hg_file_release(mapping, mapping->data + at, count);
+    }
+    fine = fine && EVP_DigestFinal_ex(context, digest, &length);
+    EVP_MD_CTX_free(context);
+    if (!fine) return hg_fail(error, HG_ERROR_MEMORY, "OpenSSL could not compute SHA-256");
+    assert(length == 32);
+    to_hex(digest, hex);
+    return HG_OK;
+}
+
 hg_status hg_file_sha256(const char *path, char *hex, hg_error *error)
 {
     hg_mapping file;
     hg_status status = hg_file_map(path, &file, error);
     if (status) return status;
-    status = hg_sha256(file.data, file.size, hex, error);
+    status = hg_mapping_sha256(&file, hex, error);
     hg_file_unmap(&file);
     return status;
 }

@@ -18,6 +18,10 @@ typedef struct hg_mapping {
 hg_status hg_file_map(const char *path, hg_mapping *out, hg_error *error) HG_CHECKED;
 void hg_file_unmap(hg_mapping *mapping);
 
+/* Lets the pages that hold data [bytes] leave this process's memory, if data is part of the
+ * mapping. They come again when they are read. */
+void hg_file_release(const hg_mapping *mapping, const void *data, size_t bytes);
+
 /* Appends the file to buf; HG_ERROR_LIMIT, naming the file, when it is larger than the buffer
  * may grow. */
 hg_status hg_file_read(const char *path, hg_buf *buf, hg_error *error) HG_CHECKED;
@@ -41,5 +45,7 @@ hg_status hg_path_join(char *out, size_t size, const char *folder, const char *n
 /* SHA-256 of a file or of bytes, as lower-case hex into hex [HG_SHA256_HEX]. */
 hg_status hg_file_sha256(const char *path, char *hex, hg_error *error) HG_CHECKED;
 hg_status hg_sha256(const void *bytes, size_t count, char *hex, hg_error *error) HG_CHECKED;
+/* The same of a mapped file, of which never more than a few MiB stay in memory. */
+hg_status hg_mapping_sha256(const hg_mapping *mapping, char *hex, hg_error *error) HG_CHECKED;
 
 #endif

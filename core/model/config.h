@@ -12,7 +12,7 @@
 
 #include "core/base/error.h"
 #include "core/base/limits.h"
-#include "core/model/packed.h"
+#include "core/model/quantization.h"
 #include "kernels/weights.h"
 
 typedef enum hg_rope_kind { HG_ROPE_DEFAULT, HG_ROPE_LINEAR, HG_ROPE_LLAMA3 } hg_rope_kind;

@@ -11,17 +11,15 @@
 
 #include "core/base/buf.h"
 #include "core/model/config.h"
+#include "core/model/layers.h"
 #include "core/model/licence.h"
 #include "core/model/tokenizer.h"
-#include "core/model/packed.h"
-#include "core/model/projections.h"
-#include "core/model/tensors.h"
 #include "core/text/utf8.h"
 
 struct hg_model_owned {
     hg_tensors tensors;
     hg_model_config config;
-    hg_layer *layer; /* [layers] in the tensors' memory */
+    hg_layers layers; /* in the tensors' memory */
 };
 
 static hg_status no_memory(const hg_model *model, hg_error *error)
@@ -89,28 +87,7 @@ static hg_status read_configs(hg_model *model, hg_error *error)
     model->bos = config->bos;
     model->stops = config->stops;
     memcpy(model->stop, config->stop, sizeof model->stop);
-    snprintf(model->weights_form, sizeof model->weights_form, "compressed-tensors INT%u group %u%s",
-             config->quantization.bits, config->quantization.group,
-             config->quantization.symmetric ? "" : " with offset");
     return HG_OK;
-}
-
-/* [hidden] as F32. */
-static hg_status take_norm(hg_model *model, const char *name, const float **out, hg_error *error)
-{
-    hg_tensor tensor;
-    hg_tensors *set = &model->owned->tensors;
-    const hg_tensor_want want = {.name = name,
-                                 .types = HG_TENSOR_FLOATS,
-                                 .dimensions = 1,
-                                 .shape = {model->weights.shape.hidden},
-                                 .because = "hidden_size of config.json"};
-    hg_status status = hg_tensors_take(set, &want, &tensor, error);
-    if (!status) status = hg_tensors_check_finite(set, &tensor, error);
-    if (status) return status;
-    *out = hg_tensors_to_f32(set, &tensor);
-    model->parameters += model->weights.shape.hidden;
-    return *out ? HG_OK : no_memory(model, error);
 }
 
 /* [vocabulary, hidden] in the file's type. */
@@ -127,6 +104,7 @@ static hg_status take_table(hg_model *model, const char *name, hg_matrix *out, h
     hg_status status = hg_tensors_take(set, &want, &tensor, error);
     if (!status) status = hg_tensors_check_finite(set, &tensor, error);
     if (status) return status;
+    hg_tensors_release(set, tensor.data, tensor.bytes); /* the check has read all of it */
     *out = hg_tensor_matrix(&tensor);
     return HG_OK;
 }
@@ -154,28 +132,19 @@ static hg_status take_head(hg_model *model, hg_error *error)
     return HG_OK;
 }
 
-/* Norms and projections of one block. */
-static hg_status take_layer(hg_model *model, uint32_t index, hg_error *error)
+/* "GPTQ INT4 group 128, 2 layers dense"; of a model that is dense all over, "BF16". */
+static void name_form(hg_model *model)
 {
-    char name[HG_LIMIT_TENSOR_NAME];
-    hg_tensors *set = &model->owned->tensors;
-    assert(index < model->weights.shape.layers);
-    hg_layer *layer = &model->owned->layer[index];
-    snprintf(name, sizeof name, "model.layers.%u.input_layernorm.weight", index);
-    hg_status status = take_norm(model, name, &layer->attention_norm, error);
-    snprintf(name, sizeof name, "model.layers.%u.post_attention_layernorm.weight", index);
-    if (!status) status = take_norm(model, name, &layer->mlp_norm, error);
-    for (int p = 0; !status && p < HG_PROJECTIONS; p++) {
-        hg_packed_want want = {.module = name, .quantization = model->owned->config.quantization};
-        hg_projection_name(index, (hg_projection)p, name, sizeof name);
-        hg_projection_size(&model->weights.shape, (hg_projection)p, &want.rows, &want.columns);
-        status = hg_packed_take(set, &want, &layer->linear[p], error);
-        model->parameters += (uint64_t)want.rows * want.columns;
-    }
-    /* Old checkpoints carry RoPE's frequencies, which config.json gives too. */
-    snprintf(name, sizeof name, "model.layers.%u.self_attn.rotary_emb.inv_freq", index);
-    hg_tensors_pass_over(set, name);
-    return status;
+    static const char *const type[] = {"F32", "F16", "BF16"};
+    const hg_layers *layers = &model->owned->layers;
+    const hg_quantization *q = &model->owned->config.quantization;
+    char form[sizeof model->weights_form];
+    hg_quantization_name(q, form, sizeof form);
+    if (q->form == HG_FORM_DENSE)
+        snprintf(form, sizeof form, "%s", type[layers->layer[0].linear[0].dense_type]);
+    else if (layers->dense)
+        snprintf(form + strlen(form), sizeof form - strlen(form), ", %u dense", layers->dense);
+    snprintf(model->weights_form, sizeof model->weights_form, "%s", form);
 }
 
 /* Everything that the architecture has, then the question what is left, and last the fingerprint,
@@ -190,22 +159,29 @@ static hg_status take_weights(hg_model *model, hg_error *error)
     if (status) return status;
     hg_memory *memory = &owned->tensors.memory;
     float *rope = hg_memory_alloc(memory, w->shape.head_dim / 2, sizeof *rope);
-    owned->layer = hg_memory_alloc(memory, w->shape.layers, sizeof *owned->layer);
-    if (!rope || !owned->layer) return no_memory(model, error);
+    if (!rope) return no_memory(model, error);
     hg_rope_frequencies(&owned->config.rope, w->shape.head_dim, rope);
     w->rope_frequency = rope;
-    w->layer = owned->layer;
     status = take_table(model, "model.embed_tokens.weight", &w->embedding, error);
-    if (!status) status = take_norm(model, "model.norm.weight", &w->final_norm, error);
+    if (!status)
+        status = hg_layers_take_norm(&owned->tensors, "model.norm.weight", w->shape.hidden,
+                                     &w->final_norm, error);
     if (!status) status = take_head(model, error);
-    for (uint32_t i = 0; !status && i < w->shape.layers; i++) status = take_layer(model, i, error);
+    if (!status)
+        status = hg_layers_take(&owned->layers, &owned->tensors, &w->shape,
+                                &owned->config.quantization, error);
     if (!status)
         status = hg_tensors_check_all_taken(&owned->tensors,
                                             "LlamaForCausalLM as config.json describes it has no "
                                             "such tensor",
                                             error);
+    if (status) return status;
+    w->layer = owned->layers.layer;
+    w->source = (hg_layer_source){hg_layers_hold, hg_layers_release, &owned->layers};
+    model->parameters += owned->layers.parameters + w->shape.hidden;
+    name_form(model);
     model->file_bytes = hg_tensors_bytes(&owned->tensors);
-    return status ? status : hg_tensors_fingerprint(&owned->tensors, model->fingerprint, error);
+    return hg_tensors_fingerprint(&owned->tensors, model->fingerprint, error);
 }
 
 hg_status hg_model_open(const char *path, hg_model **out, hg_error *error)
@@ -234,6 +210,7 @@ hg_status hg_model_open(const char *path, hg_model **out, hg_error *error)
 void hg_model_close(hg_model *model)
 {
     if (!model) return;
+    hg_layers_free(&model->owned->layers);
     hg_tensors_close(&model->owned->tensors);
     free(model->owned);
     free(model);

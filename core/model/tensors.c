@@ -275,6 +275,11 @@ const float *hg_tensors_to_f32(hg_tensors *set, const hg_tensor *tensor)
     return out;
 }
 
+void hg_tensors_release(const hg_tensors *set, const void *data, size_t bytes)
+{
+    for (uint32_t i = 0; i < set->files; i++) hg_file_release(&set->file[i].mapping, data, bytes);
+}
+
 size_t hg_tensors_bytes(const hg_tensors *set)
 {
     size_t bytes = 0;
@@ -290,7 +295,7 @@ hg_status hg_tensors_fingerprint(const hg_tensors *set, char *text, hg_error *er
     assert(set->files > 0);
     for (uint32_t i = 0; !status && i < set->files; i++) {
         const hg_safetensors *file = &set->file[i];
-        status = hg_sha256(file->mapping.data, file->mapping.size, hex, error);
+        status = hg_mapping_sha256(&file->mapping, hex, error);
         if (!status && set->files > 1) {
             status = hg_buf_printf(&lines, "%s  %s\n", hex, strrchr(file->path, '/') + 1);
             if (status) hg_fail(error, status, "%s: no memory for its digest", set->path);

@@ -60,6 +60,9 @@ hg_matrix hg_tensor_matrix(const hg_tensor *tensor);
 /* Values as F32 in the set's memory; NULL without memory. */
 const float *hg_tensors_to_f32(hg_tensors *set, const hg_tensor *tensor);
 
+/* Lets the pages of data, if it is part of a file, leave memory. They come again when read. */
+void hg_tensors_release(const hg_tensors *set, const void *data, size_t bytes);
+
 size_t hg_tensors_bytes(const hg_tensors *set); /* of all files */
 
 /* "sha256:" and the digest of the file into text [8 + HG_SHA256_HEX - 1]; of shards, the digest of
