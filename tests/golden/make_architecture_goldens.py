@@ -23,7 +23,7 @@ from small_models import logits_of, random, read_model, write_archive, write_mod
 STRIDED = 48
 THETA = 500000.0
 LLAMA3 = dict(rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
-              original_max_position_embeddings=32)
+              original_max_position_embeddings=64)  # the second wave, 32, is blended
 
 
 def old_rope(theta, **scaling):
