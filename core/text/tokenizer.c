@@ -325,7 +325,6 @@ static hg_status splitter_start(splitter *s, size_t count)
     s->wide = malloc(count * sizeof *s->wide); /* UTF-16 never has more units than UTF-8 bytes */
     if (!s->wide) return HG_ERROR_MEMORY;
     u_strFromUTF8(s->wide, (int32_t)count, &s->units, s->text, (int32_t)count, &icu);
-    assert(U_SUCCESS(icu));
     for (uint32_t i = 0; i < t->splits; i++) {
         s->matcher[i] = uregex_clone(t->split[i], &icu);
         if (!s->matcher[i]) return HG_ERROR_MEMORY;

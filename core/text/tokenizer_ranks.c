@@ -6,6 +6,7 @@
  * that token, and else the two neighbours whose bytes together have the lowest rank merge,
  * whichever merge made them.
  */
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -93,6 +94,7 @@ static hg_status read_line(ranks *r, uint32_t line, const char *text, size_t len
                        "%s: line %u is not a token in base64, a space and its rank, as Llama 3's "
                        "tokenizer.model has it (Llama 2's, SentencePiece, is not read)",
                        r->file, line);
+    assert(r->token);
     if (rank >= r->words || r->token[rank].text)
         return hg_fail(r->error, HG_ERROR_FORMAT,
                        "%s: line %u has rank %llu, expected 0 to %u, each once", r->file, line,
