@@ -60,6 +60,7 @@ check: deps-check ## install what the tests need and pass them all
 
 check-long: check ## what takes longer: whole counts, ten minutes of fuzzing for each target
 	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=600
+	$(BUILD)/tests/golden/test_quality reference
 	HYDRAGLOT_LONG=1 $(PYTHON) -m pytest -q tests/e2e
 
 deps: ## install what building needs, and only that

@@ -6,7 +6,7 @@
  * group of each row with its own scale. Integer sums are exact, and the F32 sum over groups runs in
  * the groups' order for each row by itself, so a row's bits depend on nothing but that row.
  *
- *   packed.c, int8_pack.c  into packed form   int8_step.c, int8_layer.c  a step
+ *   packed.c, int8_pack.c  into packed form   int8_step.c, int8_layer.c, int8_head.c  a step
  *   int8_memory.c  layouts, KV pages          vector*.h, avx2.c, avx512vnni.c  the arithmetic
  */
 #ifndef HG_KERNELS_CPU_INT8_H
@@ -36,6 +36,7 @@ typedef struct hg_best {
     float value;
     int32_t token;
 } hg_best;
+#define HG_HEAD_BEST  4 /* highest logits of a row that are computed again in F32 */
 #define HG_HEAD_CHUNK 4 /* blocks of the head that are computed before their maximum is taken */
 
 /* What a thread has for itself; it keeps the tiles of a stage's input from item to item. */
@@ -64,7 +65,7 @@ typedef struct hg_int8 {
     hg_run *run;          /* [step_rows] */
     uint32_t *wanted;     /* [step_rows] rows whose result is asked for */
     uint32_t *logits_row; /* [step_rows] of the wanted: its row of result->logits, or UINT32_MAX */
-    hg_best *best;        /* [head items, step_rows] */
+    hg_best *best;        /* [head items, step_rows, HG_HEAD_BEST] */
     hg_thread8 *thread;   /* [threads] */
     uint32_t scratch_floats, widest;
     /* The step that runs. */

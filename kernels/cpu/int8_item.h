@@ -1,4 +1,4 @@
-/* int8_item.h: what int8_step.c and int8_layer.c share: an item of a stage, and what can be done
+/* int8_item.h: what the int8_*.c that run a step share: an item of a stage, and what can be done
  * with it.
  */
 #ifndef HG_KERNELS_CPU_INT8_ITEM_H
@@ -39,5 +39,12 @@ void hg_item_attend_head(const hg_item *item, uint32_t kv_head);
 void hg_item_add_blocks(const hg_item *item, uint32_t projection);
 /* Units of a group of DOWN's input: gate, up, SwiGLU, quantised into s->mid. */
 void hg_item_gate_up(const hg_item *item);
+
+/* The head: the wanted rows, normed and quantised into s->in. */
+void hg_item_norm_wanted(const hg_item *item);
+/* Blocks of the head; index: the item's number in its stage. */
+void hg_item_head_blocks(const hg_item *item, uint32_t index);
+/* After all items: the arg-max of each wanted row. On the thread that called forward. */
+void hg_int8_settle_tokens(hg_device *device);
 
 #endif

@@ -89,11 +89,13 @@ static bool needs_group16(const hg_linear *w)
 }
 
 /* The group in which the products of one input are packed and their rows quantised: 32, or 16 when
- * one of them comes in groups of 16, or when groups of 32 would cross from KV head to KV head. */
+ * one of them comes in groups of 16, or when groups of 32 would cross from KV head to KV head. O's
+ * input is the one that no norm has evened out and the narrowest: there finer groups buy the most
+ * exactness for the least time, unless they would add to the bytes of a model of coarse groups. */
 static uint16_t input_group(const hg_shape *shape, const hg_layer *layer, hg_input input)
 {
     uint32_t share = shape->heads / shape->kv_heads * shape->head_dim;
-    if (input == HG_IN_O && share % 32) return 16;
+    if (input == HG_IN_O && (share % 32 || layer->linear[HG_O].group <= 32)) return 16;
     for (uint32_t p = 0; p < HG_PROJECTIONS; p++)
         if (input_of(p) == input && needs_group16(&layer->linear[p])) return 16;
     return 32;
@@ -182,13 +184,14 @@ void hg_int8_layout_workspace(hg_device *d, hg_arena *arena)
     s->run = hg_arena_take(arena, rows * sizeof *s->run);
     s->wanted = hg_arena_take(arena, rows * sizeof *s->wanted);
     s->logits_row = hg_arena_take(arena, rows * sizeof *s->logits_row);
-    s->best = hg_arena_take(arena, rows * sizeof *s->best * hg_int8_head_items(d));
+    s->best = hg_arena_take(arena, rows * HG_HEAD_BEST * sizeof *s->best * hg_int8_head_items(d));
     /* A thread's scratch serves, one after another: a decoded or normed row; h of a run; K or V of
-     * a head; output and scores of a tile of heads; gate and up; logits of a chunk of the head. */
+     * a head; output and scores of a tile of heads; gate and up; logits of a chunk of the head; a
+     * normed row and a row of the head. */
     uint32_t h = (uint32_t)rows * larger(HG_LIMIT_ADAPTER_RANK, shape->head_dim);
     uint32_t score = share + HG_HEAD_TILE * d->plan.lane_pages * HG_LIMIT_PAGE_TOKENS;
     uint32_t logits = (uint32_t)rows * HG_HEAD_CHUNK * HG_BLOCK; /* or 2 blocks of gate and up */
-    s->scratch_floats = larger(larger(s->widest, h), larger(score, logits));
+    s->scratch_floats = larger(larger(2 * s->widest, h), larger(score, logits));
     s->thread = hg_arena_take(arena, threads * sizeof *s->thread);
     for (size_t i = 0; i < threads; i++) {
         hg_thread8 thread = {.scratch = hg_arena_take(arena, s->scratch_floats * f)};

@@ -3,7 +3,7 @@
  * Rows are normed, quantised and shrunk (A x of their adapters) by one item each; products are cut
  * by output blocks, attention by KV heads, and by rows where there are more threads than KV heads.
  * No sum is ever cut, so results depend neither on the number of threads nor on who ran what. The
- * last stages norm the wanted rows and run the head, whose items keep their best token so far.
+ * last stages norm the wanted rows and run the head (int8_head.c).
  */
 #include <math.h>
 #include <string.h>
@@ -41,52 +41,6 @@ static void embed_rows(const hg_item *it)
             s->cosine[(size_t)r * half + i] = cosf(angle);
             s->sine[(size_t)r * half + i] = sinf(angle);
         }
-    }
-}
-
-/* ---- the head ---- */
-
-static void norm_wanted(const hg_item *it)
-{
-    hg_int8 *s = it->s;
-    const hg_weights *w = &it->device->weights;
-    for (uint32_t i = it->first; i < it->first + it->count; i++)
-        hg_item_norm_row(it, s->x + (size_t)s->wanted[i] * w->shape.hidden, w->final_norm,
-                         s->head.group, i);
-}
-
-/* Takes down n logits of the row i of the wanted; the first is token `from`'s. */
-static void take_logits(const hg_item *it, uint32_t i, const float *y, uint32_t from, uint32_t n,
-                        hg_best *best)
-{
-    hg_int8 *s = it->s;
-    float most = s->ops->max(y, n);
-    if (most > best->value) { /* equal is not enough: the lower token stays */
-        uint32_t at = 0;
-        while (at + 1 < n && y[at] != most) at++;
-        *best = (hg_best){most, (int32_t)(from + at)};
-    }
-    if (s->logits_row[i] == UINT32_MAX) return;
-    memcpy(s->result->logits + (size_t)s->logits_row[i] * s->head.rows + from, y, n * sizeof *y);
-}
-
-static void run_head_blocks(const hg_item *it, uint32_t index)
-{
-    hg_int8 *s = it->s;
-    hg_best *best = s->best + (size_t)index * it->device->plan.step_rows;
-    for (uint32_t i = 0; i < s->wants; i++)
-        best[i] = (hg_best){-INFINITY, (int32_t)(it->first * HG_BLOCK)};
-    const hg_tiles *x = hg_item_gather(it, &s->in, s->wants, &s->head);
-    size_t stride = HG_HEAD_CHUNK * HG_BLOCK;
-    uint32_t end = it->first + it->count;
-    for (uint32_t block = it->first; block < end; block += HG_HEAD_CHUNK) {
-        uint32_t blocks = end - block < HG_HEAD_CHUNK ? end - block : HG_HEAD_CHUNK;
-        uint32_t from = block * HG_BLOCK, n = blocks * HG_BLOCK;
-        if (from + n > s->head.rows) n = s->head.rows - from;
-        hg_product p = {&s->head, block, blocks, x, s->wants, false, it->thread->scratch, stride};
-        s->ops->linear(&p);
-        for (uint32_t i = 0; i < s->wants; i++)
-            take_logits(it, i, it->thread->scratch + i * stride, from, n, &best[i]);
     }
 }
 
@@ -153,8 +107,8 @@ static void run_item(const hg_item *it, uint32_t index)
     case BLOCKS_GATE_UP: hg_item_gate_up(it); break;
     case ROWS_DOWN: hg_item_shrink_rows(it, HG_IN_DOWN); break;
     case BLOCKS_DOWN: hg_item_add_blocks(it, HG_DOWN); break;
-    case ROWS_HEAD: norm_wanted(it); break;
-    case BLOCKS_HEAD: run_head_blocks(it, index); break;
+    case ROWS_HEAD: hg_item_norm_wanted(it); break;
+    case BLOCKS_HEAD: hg_item_head_blocks(it, index); break;
     }
 }
 
@@ -198,12 +152,5 @@ void hg_int8_forward(hg_device *d, const hg_int8_ops *ops, const hg_step *step,
     survey_step(s, step);
     hg_work work = {d->weights.shape.layers * LAYER_STAGES + 2, step_items, step_run, d};
     hg_workers_run(d->workers, &work);
-    for (uint32_t i = 0; i < s->wants; i++) {
-        hg_best best = s->best[i];
-        for (uint32_t j = 1; j < hg_int8_head_items(d); j++) {
-            hg_best other = s->best[(size_t)j * d->plan.step_rows + i];
-            if (other.value > best.value) best = other;
-        }
-        result->token[s->wanted[i]] = best.token;
-    }
+    hg_int8_settle_tokens(d);
 }

@@ -5,10 +5,7 @@
  *     test_quality              the fastest kernels: some seconds
  *     test_quality reference    the reference kernels: some minutes; the full claim
  *
- * The reference must come within half a point of every plugin's figure. The fast kernels turn a
- * near-tie now and then; on two hundred short sentences that moves a language's chrF by some
- * tenths either way (a paired bootstrap of Chinese, 6 of 198 sentences turned, gives -1.2 to +0.3),
- * so one language may be a point away, their mean half a point. */
+ * Every plugin must come within half a point of its figure, on either. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -24,9 +21,7 @@
 #include "core/translate/translate.h"
 
 #define PAIRS_MAX 512
-/* chrF points */
-#define TOLERANCE      0.5 /* of each plugin on the reference; of their mean on fast kernels */
-#define TOLERANCE_FAST 1.0 /* of each plugin on fast kernels */
+#define TOLERANCE 0.5 /* chrF points */
 
 static const char *kernel; /* NULL: the fastest */
 
@@ -155,17 +150,15 @@ static void test_quality(void **state)
     assert_int_equal(hg_runtime_wait_ready(runtime, &error), HG_OK);
     uint32_t languages = hg_runtime_languages(runtime, language, 16);
     assert_int_equal(languages, 10);
-    double worst = 0, sum = 0;
+    double worst = 0;
     printf(
         "| plugin | rank | pairs | chrF here | chrF in training.json |\n|---|---|---|---|---|\n");
     for (uint32_t i = 0; i < languages; i++) {
         double distance = check_language(runtime, &language[i]);
         if (distance > worst) worst = distance;
-        sum += distance;
     }
     hg_runtime_close(runtime);
-    assert_true(sum / languages <= TOLERANCE);
-    assert_true(worst <= (kernel && !strcmp(kernel, "reference") ? TOLERANCE : TOLERANCE_FAST));
+    assert_true(worst <= TOLERANCE);
 }
 
 int main(int argc, char **argv)
