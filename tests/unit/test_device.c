@@ -383,6 +383,54 @@ static void test_open(void **state)
     random_model_free(model);
 }
 
+/* A model whose layers add nothing, and whose head has two all but equal rows for each of PAIRS
+ * tokens, along that token's normed embedding: INT8 cannot tell them apart. The second of the rows
+ * is the higher one for odd tokens, the lower one for even ones. */
+enum { PAIRS = 16 };
+static random_model *new_near_ties(void)
+{
+    random_form form[HG_PROJECTIONS];
+    for (int i = 0; i < HG_PROJECTIONS; i++) form[i] = (random_form){32, 4, RANDOM_SYMMETRIC};
+    random_model *m = random_model_new(11, &shape, form, HG_F32);
+    for (uint32_t l = 0; l < shape.layers; l++) {
+        const hg_linear *w = m->weights.layer[l].linear;
+        memset((void *)w[HG_O].scales, 0, w[HG_O].rows * w[HG_O].columns / 32 * 2);
+        memset((void *)w[HG_DOWN].scales, 0, w[HG_DOWN].rows * w[HG_DOWN].columns / 32 * 2);
+    }
+    const float *embedding = m->weights.embedding.data;
+    float *head = (float *)m->weights.head.data;
+    for (uint32_t i = 0; i < PAIRS * shape.hidden; i++) {
+        uint32_t token = i / shape.hidden, c = i % shape.hidden;
+        float *first = &head[2 * token * shape.hidden + c];
+        first[0] = embedding[i] * m->weights.final_norm[c];
+        first[shape.hidden] = first[0] * (token % 2 ? 1.00001f : 0.99999f);
+    }
+    return m;
+}
+
+static void near_ties_are_settled(const char *kernel)
+{
+    random_model *m = new_near_ties();
+    harness h = harness_open(&m->weights, kernel, 2);
+    for (int32_t t = 0; t < PAIRS; t++) {
+        hg_row row = {.token = t, .slot = HG_NO_SLOT, .want = true};
+        hg_step step = {.row = &row, .page = h.page, .rows = 1, .lanes = 1};
+        int32_t token = -1;
+        hg_result result = {.token = &token};
+        hg_error error;
+        harness_check(h.api->forward(h.device, &step, &result, &error), &error);
+        assert_int_equal(token, 2 * t + t % 2);
+    }
+    harness_close(&h);
+    random_model_free(m);
+}
+
+static void test_near_ties(void **state)
+{
+    (void)state;
+    each_family(near_ties_are_settled);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -390,6 +438,7 @@ int main(void)
         cmocka_unit_test(test_slots),     cmocka_unit_test(test_slot_errors),
         cmocka_unit_test(test_uploads),   cmocka_unit_test(test_pages),
         cmocka_unit_test(test_bad_steps), cmocka_unit_test(test_wanted),
+        cmocka_unit_test(test_near_ties),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
