@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
 """Makes tokenizer_kinds.json.xz: what other tokenizers than hydra-tiny's make of the dev files and
-the hostile set. Needs `tokenizers` (0.23.3 made the committed file), `tiktoken` (0.14.0) and Meta's
-tokenizer.model, which `make fixtures` fetches. Run in the repository root.
+the hostile set, and of prompts. Needs `tokenizers` (0.23.3 made the committed file), `tiktoken`
+(0.14.0), `llama-models` (0.3.0, Meta's own chat format) and Meta's tokenizer.model, which `make
+fixtures` fetches. Run in the repository root.
 
 {kind: {"tokenizer": tokenizer.json as text, or null for Meta's file,
         "blocks": [first 16 hex digits of the SHA-256 of the ids of 16 texts each, a line a text],
-        "added": [{"text", "ids"}]: texts full of special and added tokens}}
+        "added": [{"text", "ids"}]: texts full of special and added tokens,
+        "prompts": [{"template", "source", "source_language", "target_language", "context", "ids"}]:
+                   Meta's only; template is the name of one that comes with the program}}
 
 The texts of the blocks: all dev files in order of name, line by line, English before the other
 language; then those of tokenizer_hostile.json.xz. Three small tokenizers are trained on the dev
@@ -20,10 +23,14 @@ import hashlib
 import json
 import lzma
 import random
+import pathlib
 import sys
 
 import tiktoken
 import tiktoken.load
+from llama_models.datatypes import RawMessage
+from llama_models.llama3.chat_format import ChatFormat
+from llama_models.llama3.tokenizer import Tokenizer as MetaTokenizer
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 FOLDER = "tests/golden/"
@@ -120,6 +127,27 @@ def entry(tokenizer, texts):
                       for text in added_texts(tokenizer, 200)]}
 
 
+def prompts(encode):
+    """Llama-3-Instruct turns as Meta's program makes them, and ALMA's one text."""
+    chat = ChatFormat(MetaTokenizer(pathlib.Path(META)))
+    for source, language, context in [
+            ("Where is the train station?", "English", None),
+            ("Say <|eot_id|> and {context}", "English", "I said <|start_header_id|>system.\nYes."),
+            ("你好！", "Chinese", "今天天气很好。"), ("  two spaces", "", "")]:
+        row = {"source": source, "source_language": language, "target_language": "German",
+               "context": context}
+        words = f"Translate the user's text{' from ' + language if language else ''} to German."
+        words += " Answer with the translation only."
+        words += f"\n\nWhat was said before:\n{context}" if context else ""
+        turns = [RawMessage(role="system", content=words), RawMessage(role="user", content=source)]
+        if source == source.strip():  # Meta's program strips what a user wrote
+            yield {**row, "template": "llama-3-instruct",
+                   "ids": chat.encode_dialog_prompt(turns).tokens}
+        alma = f"Translate this from {language} to German:\n{language}: {source}\nGerman:"
+        before = f"{context}\n" if context else ""
+        yield {**row, "template": "alma", "ids": [128000, *encode(before + alma)]}
+
+
 def meta_entry(texts):
     special = {"<|begin_of_text|>": 128000, "<|start_header_id|>": 128006, "<|eot_id|>": 128009}
     meta = tiktoken.Encoding("llama3", pat_str=LLAMA3, special_tokens=special,
@@ -129,7 +157,7 @@ def meta_entry(texts):
         return meta.encode(text, disallowed_special=())
 
     added = ["<|begin_of_text|>Hello<|eot_id|>", "user<|start_header_id|>", " <|eot_id|>\n\n"]
-    return {"tokenizer": None, "blocks": blocks(texts, encode),
+    return {"tokenizer": None, "blocks": blocks(texts, encode), "prompts": list(prompts(encode)),
             "added": [{"text": text, "ids": encode(text)} for text in added]}
 
 

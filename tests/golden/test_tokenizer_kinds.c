@@ -1,7 +1,8 @@
 /* test_tokenizer_kinds.c: tokenizers of other kinds than hydra-tiny's, Meta's own tokenizer.model
  * among them, against what make_tokenizer_kinds.py had from `tokenizers` and `tiktoken`: a digest
- * for every 16 texts of the dev files and the hostile set, and ids of texts full of special and
- * added tokens. `make fixtures` fetches Meta's file. */
+ * for every 16 texts of the dev files and the hostile set, ids of texts full of special and added
+ * tokens, and prompts of the templates that come with the program, as Meta's own chat format has
+ * them. `make fixtures` fetches Meta's file. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,7 +17,10 @@
 
 #include "core/base/clock.h"
 #include "core/base/file.h"
+#include "core/base/limits.h"
 #include "core/text/tokenizer_internal.h"
+#include "core/translate/prompt.h"
+#include "core/translate/templates.h"
 #include "tests/golden/xz.h"
 
 #define FOLDER "tests/golden/"
@@ -182,6 +186,52 @@ static void test_added(void **state)
     check_kind("added");
 }
 
+/* Builds one prompt by the template that it names, and compares. */
+static void check_prompt(const hg_tokenizer *tokenizer, const json_t *row)
+{
+    hg_error error = {0};
+    hg_prompt *prompt;
+    hg_tokens got = {0};
+    const hg_template *named;
+    hg_buf text = hg_buf_new(HG_LIMIT_TEMPLATE);
+    const char *name = json_string_value(json_object_get(row, "template"));
+    const json_t *source = json_object_get(row, "source"), *ids = json_object_get(row, "ids");
+    const hg_prompt_values values = {
+        .source = json_string_value(source),
+        .source_bytes = json_string_length(source),
+        .source_language = json_string_value(json_object_get(row, "source_language")),
+        .target_language = json_string_value(json_object_get(row, "target_language")),
+        .context = json_string_value(json_object_get(row, "context"))};
+    if (hg_template_resolve(name, "de", &text, &named, &error) ||
+        hg_prompt_parse(hg_buf_text(&text), tokenizer, &prompt, &error) ||
+        hg_prompt_build(prompt, tokenizer, &values, NULL, &got, &error))
+        fail_msg("%s", error.message);
+    bool same = got.count == json_array_size(ids);
+    for (uint32_t i = 0; same && i < got.count; i++)
+        same = got.id[i] == json_integer_value(json_array_get(ids, i));
+    if (!same) fail_msg("%s: the prompt of \"%s\" differs", name, values.source);
+    hg_tokens_free(&got);
+    hg_prompt_free(prompt);
+    hg_buf_free(&text);
+}
+
+static void test_prompts(void **state)
+{
+    (void)state;
+    hg_tokenizer *tokenizer;
+    hg_error error;
+    json_t *rows = json_object_get(json_object_get(kinds, "meta"), "prompts"), *row;
+    size_t index;
+    if (hg_tokenizer_open_ranks(META, &tokenizer, &error))
+        fail_msg("%s (make fixtures fetches it)", error.message);
+    assert_int_equal(json_array_size(rows), 7);
+    json_array_foreach(rows, index, row)
+    {
+        check_prompt(tokenizer, row);
+    }
+    hg_tokenizer_close(tokenizer);
+}
+
 /* Its special tokens, as Meta's program numbers them, and how long opening takes. */
 static void test_meta(void **state)
 {
@@ -219,10 +269,8 @@ static void test_meta(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_llama3),
-        cmocka_unit_test(test_smollm),
-        cmocka_unit_test(test_added),
-        cmocka_unit_test(test_meta),
+        cmocka_unit_test(test_llama3), cmocka_unit_test(test_smollm),  cmocka_unit_test(test_added),
+        cmocka_unit_test(test_meta),   cmocka_unit_test(test_prompts),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
