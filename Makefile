@@ -20,7 +20,7 @@ PKG_CFLAGS = $(eval PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS)))$(PKG_CFL
 PKG_LIBS = $(eval PKG_LIBS := $(shell pkg-config --libs $(PKGS)))$(PKG_LIBS)
 LDLIBS = $(PKG_LIBS) -ldl -lm -pthread
 
-LIB_SRC := $(filter-out core/cli/main.c,$(wildcard core/*/*.c)) $(wildcard kernels/cpu/*.c db/*.c)
+LIB_SRC := $(filter-out core/cli/main.c,$(wildcard core/*/*.c)) $(wildcard kernels/*.c kernels/cpu/*.c db/*.c)
 LIB := $(BUILD)/libhydraglot.a
 SUPPORT_SRC := $(wildcard tests/support/*.c)
 SUPPORT := $(SUPPORT_SRC:%.c=$(BUILD)/%.o)
@@ -142,7 +142,7 @@ bench: $(BIN) $(BENCH) ## tokens per second, step time, sharing, start-up, memor
 # Its library needs nvcc and a C compiler, none of the packages.
 CUDA_LIB := $(BUILD)/libhydraglot_cuda.so
 CUDA_HOME := $(patsubst %/bin/,%,$(dir $(realpath $(NVCC))))
-CUDA_HOST := $(wildcard kernels/cuda/*.c) core/base/error.c
+CUDA_HOST := $(wildcard kernels/*.c kernels/cuda/*.c) core/base/error.c
 CUDA_KERNELS := $(wildcard kernels/cuda/*.cu)
 CUDA_ARCH := $(foreach a,80 89 90 120,-gencode arch=compute_$(a),code=sm_$(a)) \
              $(foreach a,90 120,-gencode arch=compute_$(a),code=compute_$(a))

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kernels/check.h"
 #include "kernels/cpu/family.h"
 
 #if defined(__x86_64__)
@@ -320,60 +321,21 @@ static void cpu_drop_adapter(hg_device *d, uint16_t index)
 static hg_status cpu_copy_page(hg_device *d, uint32_t from, uint32_t to, uint32_t tokens,
                                hg_error *error)
 {
-    if (from >= d->plan.pages || to >= d->plan.pages || tokens > HG_LIMIT_PAGE_TOKENS)
-        return hg_fail(error, HG_ERROR_ARGUMENT,
-                       "copy of %u tokens from KV page %u to %u: there are %u pages of %d", tokens,
-                       from, to, d->plan.pages, HG_LIMIT_PAGE_TOKENS);
-    if (from != to && tokens) d->family->copy_page(d, from, to, tokens);
-    return HG_OK;
+    hg_status status = hg_check_page_copy(&d->plan, from, to, tokens, error);
+    if (!status && from != to && tokens) d->family->copy_page(d, from, to, tokens);
+    return status;
 }
 
-/* What could make a family write or read outside its memory. */
-static const char *find_fault(const hg_device *d, const hg_step *step, uint32_t i)
+static bool slot_ready(const hg_device *d, uint16_t slot)
 {
-    const hg_row *row = &step->row[i];
-    if (row->token < 0 || (uint32_t)row->token >= d->weights.shape.vocabulary) return "token";
-    if (row->lane >= step->lanes) return "lane";
-    if (row->position / HG_LIMIT_PAGE_TOKENS >= d->plan.lane_pages) return "position";
-    if (row->slot != HG_NO_SLOT &&
-        (row->slot >= d->plan.adapter_slots || d->slot[row->slot].state != HG_SLOT_READY))
-        return "adapter slot";
-    bool follows = i && row[-1].lane == row->lane;
-    if (follows) return row->position == row[-1].position + 1 ? NULL : "position";
-    /* The lane's later rows reach further; their own pages are looked at with the last one. */
-    return NULL;
-}
-
-static bool pages_exist(const hg_device *d, const hg_step *step, const hg_row *row)
-{
-    const uint32_t *page = step->page + (size_t)row->lane * d->plan.lane_pages;
-    for (uint32_t i = 0; i <= row->position / HG_LIMIT_PAGE_TOKENS; i++)
-        if (page[i] >= d->plan.pages) return false;
-    return true;
-}
-
-static hg_status check_step(const hg_device *d, const hg_step *step, hg_error *error)
-{
-    if (!d->loaded) return hg_fail(error, HG_ERROR_STATE, "forward: no model is loaded");
-    if (!step->rows || step->rows > d->plan.step_rows || step->lanes > d->plan.step_lanes)
-        return hg_fail(error, HG_ERROR_ARGUMENT, "forward: %u rows of %u lanes, planned %u of %u",
-                       step->rows, step->lanes, d->plan.step_rows, d->plan.step_lanes);
-    for (uint32_t i = 0; i < step->rows; i++) {
-        const char *fault = find_fault(d, step, i);
-        const hg_row *row = &step->row[i];
-        bool last = i + 1 == step->rows || row[1].lane != row->lane;
-        if (!fault && last && !pages_exist(d, step, row)) fault = "page";
-        if (fault)
-            return hg_fail(error, HG_ERROR_ARGUMENT,
-                           "forward: row %u (token %d, position %u, lane %u, slot %u): wrong %s", i,
-                           row->token, row->position, row->lane, row->slot, fault);
-    }
-    return HG_OK;
+    return d->slot[slot].state == HG_SLOT_READY;
 }
 
 static hg_status cpu_forward(hg_device *d, const hg_step *step, hg_result *result, hg_error *error)
 {
-    hg_status status = check_step(d, step, error);
+    const hg_checked checked = {d, d->loaded ? &d->plan : NULL, d->weights.shape.vocabulary,
+                                slot_ready};
+    hg_status status = hg_check_step(&checked, step, error);
     if (!status) d->family->forward(d, step, result);
     return status;
 }

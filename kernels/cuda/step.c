@@ -7,43 +7,12 @@
 #include <assert.h>
 #include <string.h>
 
+#include "kernels/check.h"
 #include "kernels/cuda/state.h"
 
-/* What could make a kernel read or write outside its memory. */
-static const char *find_fault(const hg_device *d, const hg_step *step, uint32_t i)
+static bool slot_ready(const hg_device *d, uint16_t slot)
 {
-    const hg_row *row = &step->row[i];
-    if (row->token < 0 || (uint32_t)row->token >= d->shape.vocabulary) return "token";
-    if (row->lane >= step->lanes) return "lane";
-    if (row->position / HG_LIMIT_PAGE_TOKENS >= d->plan.lane_pages) return "position";
-    if (row->slot != HG_NO_SLOT &&
-        (row->slot >= d->plan.adapter_slots || d->slot[row->slot].state != HG_CUDA_READY))
-        return "adapter slot";
-    if (i && row[-1].lane == row->lane && row->position != row[-1].position + 1) return "position";
-    bool last = i + 1 == step->rows || row[1].lane != row->lane;
-    const uint32_t *page = step->page + (size_t)row->lane * d->plan.lane_pages;
-    for (uint32_t p = 0; last && p <= row->position / HG_LIMIT_PAGE_TOKENS; p++)
-        if (page[p] >= d->plan.pages) return "page";
-    return NULL;
-}
-
-static hg_status check_step(const hg_device *d, const hg_step *step, hg_error *error)
-{
-    hg_status status = hg_cuda_alive(d, error);
-    if (status) return status;
-    if (!d->loaded) return hg_fail(error, HG_ERROR_STATE, "forward: no model is loaded");
-    if (!step->rows || step->rows > d->plan.step_rows || step->lanes > d->plan.step_lanes)
-        return hg_fail(error, HG_ERROR_ARGUMENT, "forward: %u rows of %u lanes, planned %u of %u",
-                       step->rows, step->lanes, d->plan.step_rows, d->plan.step_lanes);
-    for (uint32_t i = 0; i < step->rows; i++) {
-        const char *fault = find_fault(d, step, i);
-        const hg_row *row = &step->row[i];
-        if (fault)
-            return hg_fail(error, HG_ERROR_ARGUMENT,
-                           "forward: row %u (token %d, position %u, lane %u, slot %u): wrong %s", i,
-                           row->token, row->position, row->lane, row->slot, fault);
-    }
-    return HG_OK;
+    return d->slot[slot].state == HG_CUDA_READY;
 }
 
 /* ---- the transformer; each function is one operation or stops at the first that fails ---- */
@@ -173,7 +142,9 @@ static void run_head(run *r, const hg_step *step, uint32_t first, uint32_t count
 
 hg_status hg_cuda_forward(hg_device *d, const hg_step *step, hg_result *result, hg_error *error)
 {
-    hg_status status = check_step(d, step, error);
+    const hg_checked checked = {d, d->loaded ? &d->plan : NULL, d->shape.vocabulary, slot_ready};
+    hg_status status = hg_cuda_alive(d, error);
+    if (!status) status = hg_check_step(&checked, step, error);
     if (status) return status;
     run r = begin(d, step, error);
     uint32_t wanted = list_wanted(d, step);
@@ -200,12 +171,8 @@ hg_status hg_cuda_copy_page(hg_device *d, uint32_t from, uint32_t to, uint32_t t
                             hg_error *error)
 {
     hg_status status = hg_cuda_alive(d, error);
-    if (status) return status;
-    if (from >= d->plan.pages || to >= d->plan.pages || tokens > HG_LIMIT_PAGE_TOKENS)
-        return hg_fail(error, HG_ERROR_ARGUMENT,
-                       "copy of %u tokens from KV page %u to %u: there are %u pages of %d", tokens,
-                       from, to, d->plan.pages, HG_LIMIT_PAGE_TOKENS);
-    if (from == to || !tokens) return HG_OK;
+    if (!status) status = hg_check_page_copy(&d->plan, from, to, tokens, error);
+    if (status || from == to || !tokens) return status;
     hg_cuda_kv kv = kv_of(d);
     return HG_CUDA_TRY(d, hg_cuda_page_copy(&kv, from, to, tokens, d->compute), error);
 }
