@@ -248,8 +248,7 @@ typedef struct splitter {
     const char *text;
     hg_error *error;
     URegularExpression *matcher[HG_LIMIT_SPLITS]; /* one for each split of the tokenizer */
-    UChar *wide;                                  /* [units]: the text as UTF-16, owned */
-    int32_t units;
+    int32_t units;                                /* of the text as UTF-16 */
 } splitter;
 
 /* Encodes from `from` to UTF-16 unit `to`, if there is anything, by the splits from step on, and
@@ -317,19 +316,17 @@ static hg_status encode_added(splitter *s, int round, place *from, place to)
 
 /* ---- the whole text ---- */
 
-/* Makes the UTF-16 text and a matcher for each split. */
-static hg_status splitter_start(splitter *s, size_t count)
+/* Makes the text UTF-16 in wide [count] and a matcher for each split. */
+static hg_status splitter_start(splitter *s, UChar *wide, size_t count)
 {
     UErrorCode icu = U_ZERO_ERROR;
     const hg_tokenizer *t = s->e->tokenizer;
-    s->wide = malloc(count * sizeof *s->wide); /* UTF-16 never has more units than UTF-8 bytes */
-    if (!s->wide) return HG_ERROR_MEMORY;
-    u_strFromUTF8(s->wide, (int32_t)count, &s->units, s->text, (int32_t)count, &icu);
+    u_strFromUTF8(wide, (int32_t)count, &s->units, s->text, (int32_t)count, &icu);
     for (uint32_t i = 0; i < t->splits; i++) {
         s->matcher[i] = uregex_clone(t->split[i], &icu);
         if (!s->matcher[i]) return HG_ERROR_MEMORY;
         uregex_setTimeLimit(s->matcher[i], HG_LIMIT_REGEX_TIME + s->units / 64, &icu);
-        uregex_setText(s->matcher[i], s->wide, s->units, &icu);
+        uregex_setText(s->matcher[i], wide, s->units, &icu);
     }
     return U_FAILURE(icu) ? HG_ERROR_MEMORY : HG_OK;
 }
@@ -338,12 +335,13 @@ static hg_status encode_text(encoder *e, const char *text, size_t count, hg_erro
 {
     splitter s = {.e = e, .text = text, .error = error};
     place from = {0};
-    hg_status status = splitter_start(&s, count);
+    UChar *wide = malloc(count * sizeof *wide); /* UTF-16 never has more units than UTF-8 bytes */
+    hg_status status = wide ? splitter_start(&s, wide, count) : HG_ERROR_MEMORY;
     if (!status) status = encode_added(&s, 0, &from, (place){count, s.units});
     for (uint32_t i = 0; i < e->tokenizer->splits; i++) {
         if (s.matcher[i]) uregex_close(s.matcher[i]);
     }
-    free(s.wide);
+    free(wide);
     return status;
 }
 
