@@ -74,6 +74,21 @@ def test_a_template_by_name_and_its_stop_tokens(request, tmp_path):
     assert code == 0 and "Buch" in expected
     named = plugin_folder(tmp_path / "named" / "de", template="hydra-tiny", stop=[])
     assert translate(request, tmp_path, "--plugins", named)[:2] == (0, expected)
+    # A base that says nothing of its end: the template's stop tokens are all there is.
+    endless = model_folder(tmp_path / "endless", without=("config.json", "generation_config.json"))
+    config = json.loads((TINY / "config.json").read_text())
+    del config["eos_token_id"]
+    (endless / "config.json").write_text(json.dumps(config))
+    spelled = plugin_folder(tmp_path / "spelled" / "de", stop=[])
+
+    def tokens(plugins):
+        flags = ("--json", "--model", str(endless), "--plugins", plugins)
+        code, out, error = translate(request, tmp_path, *flags)
+        assert code == 0, error
+        lane = json.loads(out.splitlines()[0])
+        return lane["text"] + "\n" == expected and lane["tokens"]
+
+    assert 0 < tokens(named) < tokens(spelled), "nothing ends the second but a bound"
     unknown = plugin_folder(tmp_path / "unknown" / "de", template="llama-9")
     code, _, error = translate(request, tmp_path, "--plugins", unknown)
     assert code == 1 and '"llama-9"' in error and "doctor --templates" in error
