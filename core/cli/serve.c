@@ -1,11 +1,13 @@
 /* serve.c: `hydraglot serve`. Opens the service, says where to look, runs until it is told to stop.
  *
- * SIGINT and SIGTERM ask the service to end; a second one ends the process at once.
+ * SIGINT and SIGTERM ask the service to end; a second one, or one that comes while the model is
+ * still being loaded, ends the process at once.
  */
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 
+#include "core/base/log.h"
 #include "core/cli/cli.h"
 #include "core/service/service.h"
 
@@ -18,14 +20,21 @@ static void on_signal(int number)
     (void)number;
 }
 
-static hg_status catch_signals(hg_error *error)
+static void catch_signals(void)
 {
     struct sigaction action = {.sa_handler = on_signal,
                                .sa_flags = (int)(SA_RESTART | SA_RESETHAND)};
     sigemptyset(&action.sa_mask);
     if (sigaction(SIGINT, &action, NULL) || sigaction(SIGTERM, &action, NULL))
-        return hg_fail(error, HG_ERROR_IO, "cannot catch SIGINT and SIGTERM");
-    return HG_OK;
+        hg_log(HG_LOG_WARN, "serve", "SIGINT and SIGTERM cannot be caught: they end at once");
+}
+
+static void on_loaded(hg_service *service)
+{
+    atomic_store(&running, service);
+    catch_signals();
+    printf("hydraglot is ready: open %s\n", hg_service_url(service));
+    fflush(stdout); /* somebody may wait for this line through a pipe */
 }
 
 int hg_command_serve(const hg_settings *settings)
@@ -36,14 +45,10 @@ int hg_command_serve(const hg_settings *settings)
         .listen = settings->listen,
         .web_path = settings->web,
         .runtime = hg_cli_runtime_options(settings, true),
+        .loaded = on_loaded,
     };
     hg_status status = hg_service_open(&options, &service, &error);
     if (status) goto out;
-    atomic_store(&running, service);
-    status = catch_signals(&error);
-    if (status) goto out;
-    printf("hydraglot is ready: open %s\n", hg_service_url(service));
-    fflush(stdout); /* somebody may wait for this line through a pipe */
     status = hg_service_run(service, &error);
 out:
     atomic_store(&running, NULL);

@@ -38,7 +38,8 @@ static void refresh_languages(hg_service *service)
 {
     hg_language_view view[LANGUAGES_MAX];
     hg_buf fresh = hg_buf_new(HG_LIMIT_EVENT);
-    uint32_t count = hg_runtime_languages(service->shared.runtime, view, LANGUAGES_MAX);
+    hg_runtime *runtime = service->shared.runtime;
+    uint32_t count = runtime ? hg_runtime_languages(runtime, view, LANGUAGES_MAX) : 0;
     if (count > LANGUAGES_MAX) count = LANGUAGES_MAX;
     hg_buf *told = &service->shared.languages;
     if (hg_languages_print(view, count, &fresh)) {
@@ -57,8 +58,31 @@ static void refresh_languages(hg_service *service)
     TAILQ_FOREACH(session, &service->sessions, link) hg_session_languages_changed(session);
 }
 
+/* Takes over what the opening thread made; run ends when there is nothing. */
+static void take_runtime(hg_service *service)
+{
+    hg_opening *opening = &service->opening;
+    hg_engine_figures figures;
+    if (!opening->joinable || !atomic_load(&opening->done)) return;
+    pthread_join(opening->thread, NULL);
+    opening->joinable = false;
+    if (opening->status) return;
+    service->shared.runtime = opening->runtime;
+    hg_engine_read_figures(hg_runtime_engine(opening->runtime), &figures);
+    service->device = figures.device;
+    hg_metrics *m = &service->shared.metrics;
+    m->model = hg_runtime_model(opening->runtime)->name;
+    m->device = service->device.name;
+    m->kernel = service->device.kernel;
+    hg_log(HG_LOG_INFO, "service", "%s on %s (%s)", m->model, m->device, m->kernel);
+    refresh_languages(service);
+    if (service->loaded) service->loaded(service);
+}
+
 void hg_service_poll(hg_service *service)
 {
+    take_runtime(service);
+    if (!service->shared.runtime) return;
     hg_translator_poll(service->shared.runtime, 0);
     if (!service->ready) {
         service->ready = hg_runtime_ready(service->shared.runtime);
@@ -99,6 +123,7 @@ void hg_service_read_gauges(hg_service *service)
 {
     hg_metrics *m = &service->shared.metrics;
     hg_engine_figures figures;
+    if (!service->shared.runtime) return;
     hg_engine_read_figures(hg_runtime_engine(service->shared.runtime), &figures);
     hg_store *store = hg_runtime_store(service->shared.runtime);
     m->ready = service->ready;
@@ -191,23 +216,30 @@ static void ring(void *context)
     lws_cancel_service(service->context);
 }
 
-static hg_status open_runtime(hg_service *service, const hg_runtime_options *options,
-                              hg_error *error)
+/* The opening thread: loading takes long, and who watches the service wants to be answered. */
+static void *open_runtime(void *context)
 {
-    hg_runtime_options mine = *options;
-    mine.doorbell = ring;
-    mine.doorbell_context = service;
-    hg_status status = hg_runtime_open(&mine, &service->shared.runtime, error);
-    if (status) return status;
-    hg_engine_figures figures;
-    hg_engine_read_figures(hg_runtime_engine(service->shared.runtime), &figures);
-    service->device = figures.device;
+    hg_service *service = context;
+    hg_opening *opening = &service->opening;
+    opening->status = hg_runtime_open(&opening->options, &opening->runtime, &opening->error);
+    atomic_store(&opening->done, true);
+    ring(service);
+    return NULL;
+}
+
+static hg_status begin_opening(hg_service *service, const hg_runtime_options *options,
+                               hg_error *error)
+{
+    hg_opening *opening = &service->opening;
     hg_metrics *m = &service->shared.metrics;
     m->version = HG_VERSION;
-    m->model = hg_runtime_model(service->shared.runtime)->name;
-    m->device = service->device.name;
-    m->kernel = service->device.kernel;
-    hg_log(HG_LOG_INFO, "service", "%s on %s (%s)", m->model, m->device, m->kernel);
+    m->model = m->device = m->kernel = "";
+    opening->options = *options;
+    opening->options.doorbell = ring;
+    opening->options.doorbell_context = service;
+    if (pthread_create(&opening->thread, NULL, open_runtime, service))
+        return hg_fail(error, HG_ERROR_MEMORY, "no thread to load the model on");
+    opening->joinable = true;
     return HG_OK;
 }
 
@@ -227,9 +259,10 @@ hg_status hg_service_open(const hg_service_options *options, hg_service **out, h
     if (status) goto out;
     status = open_socket(service, error);
     if (status) goto out;
-    status = open_runtime(service, &options->runtime, error);
-    if (status) goto out;
     refresh_languages(service);
+    service->loaded = options->loaded;
+    status = begin_opening(service, &options->runtime, error);
+    if (status) goto out;
     *out = service;
     service = NULL;
 out:
@@ -257,22 +290,28 @@ static void begin_stop(hg_service *service)
 
 static bool still_busy(hg_service *service)
 {
-    hg_engine_figures figures;
-    hg_engine_read_figures(hg_runtime_engine(service->shared.runtime), &figures);
+    hg_engine_figures figures = {0};
+    if (service->shared.runtime)
+        hg_engine_read_figures(hg_runtime_engine(service->shared.runtime), &figures);
     return !TAILQ_EMPTY(&service->sessions) || figures.jobs > 0;
 }
 
 hg_status hg_service_run(hg_service *service, hg_error *error)
 {
     lws_sul_schedule(service->context, 0, &service->tick, tick, 1);
-    while (!atomic_load(&service->stop))
+    while (!atomic_load(&service->stop)) {
         if (lws_service(service->context, 0) < 0)
             return hg_fail(error, HG_ERROR_IO, "the event loop of libwebsockets failed");
+        if (service->shared.runtime || service->opening.joinable) continue;
+        *error = service->opening.error;
+        return service->opening.status;
+    }
     begin_stop(service);
     int64_t deadline_us = hg_clock_us() + HG_LIMIT_STOP_MS * 1000;
     while (still_busy(service) && hg_clock_us() < deadline_us)
         if (lws_service(service->context, 0) < 0) break;
-    hg_translator_poll(service->shared.runtime, 0); /* so that the last batches are logged */
+    if (service->shared.runtime)
+        hg_translator_poll(service->shared.runtime, 0); /* so that the last batches are logged */
     return HG_OK;
 }
 
@@ -292,7 +331,8 @@ void hg_service_close(hg_service *service)
         hg_session_end(session, HG_CLOSE_GOING_AWAY);
         hg_session_quiet(session);
     }
-    if (service->shared.runtime) hg_runtime_close(service->shared.runtime);
+    if (service->opening.joinable) pthread_join(service->opening.thread, NULL);
+    hg_runtime_close(service->opening.runtime);
     if (service->context) {
         lws_sul_cancel(&service->tick);
         lws_context_destroy(service->context); /* closes and frees the sessions */

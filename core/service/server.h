@@ -4,6 +4,7 @@
 #define HG_SERVICE_SERVER_H
 
 #include <libwebsockets.h>
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "core/base/file.h"
@@ -14,6 +15,17 @@
 #define HG_SUBPROTOCOL "hydraglot.v1"
 #define HG_LIVE_PATH   "/v1/live"
 
+/* The runtime while its thread opens it; that thread's until `done`. */
+typedef struct hg_opening {
+    hg_runtime_options options;
+    pthread_t thread;
+    bool joinable; /* service thread */
+    atomic_bool done;
+    hg_runtime *runtime;
+    hg_status status;
+    hg_error error;
+} hg_opening;
+
 struct hg_service {
     hg_address address; /* with the real port */
     char url[HG_HOST_MAX + 32];
@@ -22,6 +34,8 @@ struct hg_service {
     struct lws_vhost *vhost;
     struct lws_protocols protocols[3];
     lws_sorted_usec_list_t tick; /* regular work: deadlines, the catalog */
+    hg_opening opening;
+    void (*loaded)(hg_service *service);
     hg_session_shared shared;
     TAILQ_HEAD(, hg_session) sessions;
     atomic_bool stop; /* set by any thread or a signal handler */

@@ -17,10 +17,12 @@ typedef struct hg_service hg_service;
 typedef struct hg_service_options {
     const char *listen;   /* "HOST:PORT"; port 0: any free one. Loopback only, until tokens exist */
     const char *web_path; /* folder of the page */
-    hg_runtime_options runtime; /* the service sets the doorbell */
+    hg_runtime_options runtime; /* the service sets the doorbell; its strings must outlive it */
+    void (*loaded)(hg_service *service); /* called by run once the model is on the device */
 } hg_service_options;
 
-/* Binds the socket and opens the runtime. HG_ERROR_ARGUMENT for an address that is not loopback. */
+/* Binds the socket and begins to open the runtime on a thread of its own. HG_ERROR_ARGUMENT for an
+ * address that is not loopback. */
 hg_status hg_service_open(const hg_service_options *options, hg_service **out,
                           hg_error *error) HG_CHECKED;
 
@@ -28,7 +30,8 @@ hg_status hg_service_open(const hg_service_options *options, hg_service **out,
 const char *hg_service_url(const hg_service *service);
 
 /* Runs until hg_service_stop; then tells every client (1001), lets lanes end for a moment, returns.
- */
+ * From its start /healthz answers; while the model is being loaded websockets get `starting`. The
+ * error is that of the runtime when it could not be opened. */
 hg_status hg_service_run(hg_service *service, hg_error *error) HG_CHECKED;
 
 /* Asks run to return. Async-signal-safe; any thread. */

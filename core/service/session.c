@@ -10,6 +10,8 @@
 #include "core/base/log.h"
 #include "core/service/message.h"
 
+#define STARTING_RETRY_MS 1000
+
 /* bytes random bytes as hex into out [2 * bytes + 1]. */
 static bool random_hex(char *out, size_t bytes)
 {
@@ -99,6 +101,16 @@ static void send_ready(hg_session *session)
     send_event(session, hg_ready_print(&ready, seq, &session->shared->event), NULL);
 }
 
+/* There is no model to speak of yet: the client may come again. */
+static void send_away(hg_session *session)
+{
+    const hg_refusal refusal = {.code = HG_CODE_starting,
+                                .retry_after_ms = STARTING_RETRY_MS,
+                                .message = "the model is being loaded"};
+    send_refusal(session, &refusal, NULL, -1);
+    hg_session_end(session, HG_CLOSE_STARTING);
+}
+
 void hg_session_languages_changed(hg_session *session)
 {
     if (session->close_code) return;
@@ -121,7 +133,7 @@ hg_status hg_session_new(hg_session_shared *shared, void *connection, hg_session
     hg_status status = HG_OK;
     if (!random_hex(session->name, 16) || !random_hex(session->key, 32))
         status = hg_fail(error, HG_ERROR_STATE, "no random bytes for a session's name");
-    if (!status)
+    if (!status && shared->runtime)
         status = hg_conversation_new(shared->runtime, session->name, take_event, session,
                                      &session->conversation, error);
     if (status) {
@@ -129,7 +141,10 @@ hg_status hg_session_new(hg_session_shared *shared, void *connection, hg_session
         return status;
     }
     shared->metrics.sessions_total++;
-    send_ready(session);
+    if (shared->runtime)
+        send_ready(session);
+    else
+        send_away(session);
     *out = session;
     return HG_OK;
 }

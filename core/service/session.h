@@ -24,7 +24,7 @@ typedef struct hg_session hg_session;
 
 /* What all sessions of a service share. */
 typedef struct hg_session_shared {
-    hg_runtime *runtime;
+    hg_runtime *runtime; /* NULL while the model is being loaded */
     hg_metrics metrics;
     hg_buf languages;                  /* the array `languages`, printed */
     hg_buf event;                      /* the event being printed */
@@ -39,6 +39,7 @@ enum {
     HG_CLOSE_NOT_UTF8 = 1007,
     HG_CLOSE_TOO_LARGE = 1009,
     HG_CLOSE_INTERNAL = 1011,
+    HG_CLOSE_STARTING = 1013,
     HG_CLOSE_TOO_SLOW = 4008,
     HG_CLOSE_TOO_MANY = 4009,
 };
@@ -60,7 +61,8 @@ struct hg_session {
     uint32_t targets;
 };
 
-/* A new session with `session.ready` in its queue. */
+/* A new session with `session.ready` in its queue; while the model is being loaded, one with the
+ * error `starting` in it that ends then. */
 hg_status hg_session_new(hg_session_shared *shared, void *connection, hg_session **out,
                          hg_error *error) HG_CHECKED;
 void hg_session_free(hg_session *session);

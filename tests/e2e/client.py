@@ -82,7 +82,8 @@ class Client:
 
 
 class connect:
-    """async with connect(service) as client: ... ; the session is ready inside."""
+    """async with connect(service) as client: ... ; the session is ready inside. Raises
+    ConnectionRefusedError, as where nobody listens, while the model is still being loaded."""
 
     def __init__(self, service, small_buffer=False, **options):
         self.options = {"subprotocols": [SUBPROTOCOL], "ping_interval": None, "max_size": None}
@@ -98,6 +99,9 @@ class connect:
         self.ws = await websockets.connect(self.url, **self.options)
         client = Client(self.ws)
         client.ready = await client.event()
+        if client.ready.get("code") == "starting":
+            await self.ws.close()
+            raise ConnectionRefusedError(client.ready["message"])
         assert client.ready["type"] == "session.ready"
         return client
 
