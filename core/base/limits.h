@@ -19,7 +19,7 @@
     X(VOCABULARY, 1 << 20, "tokens of a vocabulary; Llama-3 has 128,256")                          \
     X(TOKEN_BYTES, 1024, "bytes of one token")                                                     \
     X(MERGES, 1 << 22, "merges of a vocabulary; Llama-3 has 280,147")                              \
-    X(SPLITS, 4, "steps that split text into words; SmolLM2 has two")                              \
+    X(SPLITS, 8, "steps that split text into words; DeepSeek's Llamas have five")                  \
     X(MODEL_LAYERS, 256, "Llama-3.1-405B has 126")                                                 \
     X(MODEL_WIDTH, 1 << 17, "hidden, intermediate size; 405B has 53,248")                          \
     X(MODEL_HEADS, 512, "attention heads of a layer")                                              \

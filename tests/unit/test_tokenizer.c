@@ -270,6 +270,9 @@ static hg_status parse_changed(const char *path, const char *json, hg_error *err
     return status;
 }
 
+#define DIGITS  "{\"type\": \"Digits\"},"
+#define DIGITS3 DIGITS DIGITS DIGITS
+
 static void test_refused(void **state)
 {
     (void)state;
@@ -297,6 +300,9 @@ static void test_refused(void **state)
         {"pre_tokenizer.pretokenizers.0", "{\"type\": \"Digits\", \"individual_digits\": 1}",
          "[0].individual_digits is not true or false"},
         {"pre_tokenizer.pretokenizers.1.type", "\"Split\"", "ends in Split"},
+        {"pre_tokenizer.pretokenizers",
+         "[" DIGITS3 DIGITS3 DIGITS3 "{\"type\": \"ByteLevel\", \"add_prefix_space\": false}]",
+         "more than 8 steps"},
         {"pre_tokenizer.pretokenizers.1.add_prefix_space", "true", "[1].add_prefix_space"},
         {"model", "", "model.type"},
         {"model.type", "\"Unigram\"", "model.type is Unigram"},
