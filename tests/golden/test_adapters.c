@@ -2,7 +2,8 @@
  * tests/golden/adapters.tar.xz, made by make_adapter_goldens.py.
  *
  * - reference: normalised error of each case's logits at most 1e-6, arg-max equal everywhere.
- * - a faster family: error at most FAST_ERROR, arg-max equal on FAST_AGREEMENT of all tokens.
+ * - a faster family: error at most FAST_ERROR in the mean and FAST_WORST anywhere, arg-max equal on
+ *   FAST_AGREEMENT of all tokens.
  * - every family: all cases in mixed batches, adapters, ranks and types side by side, give the bits
  *   that each gives alone; an adapter of scale 0 gives the base's.
  * - what hydraglot does not honour, as PEFT saved it, is refused by its name.
@@ -20,8 +21,9 @@
 #include "core/translate/prompt.h"
 
 #define REFERENCE_ERROR 1e-6
-#define FAST_ERROR      2e-2
-#define FAST_AGREEMENT  0.93
+#define FAST_ERROR      4e-3
+#define FAST_WORST      5e-2
+#define FAST_AGREEMENT  0.92
 #define PROMPT          14
 #define CASES_MAX       64
 
@@ -117,7 +119,7 @@ static hg_device *open_device(const char *kernel)
 /* What one family did over all cases. */
 typedef struct tally {
     uint32_t kept, tokens, equal;
-    double worst;
+    double worst, sum; /* of the kept positions' errors */
 } tally;
 
 static void compare(const adapter_case *c, tally *t)
@@ -131,6 +133,7 @@ static void compare(const adapter_case *c, tally *t)
         const float *want = golden.logits + (size_t)(t->kept + i) * vocabulary;
         double error = normalised_error(c->alone + (size_t)kept[i] * vocabulary, want, vocabulary);
         if (error > t->worst) t->worst = error;
+        t->sum += error;
     }
     t->kept += count;
     t->tokens += PROMPT;
@@ -154,10 +157,11 @@ static void run_alone(const char *kernel, hg_device *device)
         hg_cpu_device()->drop_adapter(device, 0);
         compare(c, &t);
     }
-    printf("%-12s %u cases, %u tokens, equal %.2f %%; worst error %.2e\n", kernel, case_count,
-           t.tokens, 100.0 * t.equal / t.tokens, t.worst);
+    printf("%-12s %u cases, %u tokens, equal %.2f %%; error in the mean %.2e, worst %.2e\n", kernel,
+           case_count, t.tokens, 100.0 * t.equal / t.tokens, t.sum / t.kept, t.worst);
     assert_int_equal(t.kept, golden.rows);
-    assert_true(t.worst <= (reference ? REFERENCE_ERROR : FAST_ERROR));
+    assert_true(t.sum <= FAST_ERROR * t.kept);
+    assert_true(t.worst <= (reference ? REFERENCE_ERROR : FAST_WORST));
     assert_true(t.equal >= (reference ? 1 : FAST_AGREEMENT) * t.tokens);
 }
 
