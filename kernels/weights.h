@@ -63,15 +63,15 @@ typedef struct hg_layer {
     hg_linear linear[HG_PROJECTIONS];
 } hg_layer;
 
-/* Names as in Hugging Face's config.json. */
-typedef struct hg_shape {
+typedef struct hg_shape { /* names as in Hugging Face's config.json */
     uint32_t vocabulary, hidden, intermediate, layers, heads, kv_heads, head_dim, positions;
     float rms_epsilon;
 } hg_shape;
 
-/* Layers that exist only while a device holds them: their codes are put in order then, or pages of
- * files leave memory afterwards. Norms and tables are always there. */
+/* Layers that exist only while a device holds them, as their codes are put in order then. Norms,
+ * tables and sizes are always there, and so is whether a layer has offsets or zeros. */
 typedef struct hg_layer_source {
+    /* layer: its number, or that of layers: the head */
     hg_status (*hold)(void *context, uint32_t layer, hg_error *error) HG_CHECKED;
     void (*release)(void *context, uint32_t layer);
     void *context;

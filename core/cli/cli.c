@@ -158,6 +158,13 @@ int hg_cli_main(int count, char **argument)
 
 /* ---- the runtime ---- */
 
+/* --quantize as bits; 0: not given. */
+static uint8_t dense_bits(const hg_settings *settings)
+{
+    if (!settings->quantize) return 0;
+    return strcmp(settings->quantize, "int8") == 0 ? 8 : 4;
+}
+
 hg_runtime_options hg_cli_runtime_options(const hg_settings *settings, bool with_data)
 {
     return (hg_runtime_options){
@@ -166,6 +173,7 @@ hg_runtime_options hg_cli_runtime_options(const hg_settings *settings, bool with
         .data_path = with_data || settings->data_given ? settings->data : NULL,
         .device = settings->device,
         .kernel = settings->kernel,
+        .dense_bits = dense_bits(settings),
         .threads = (uint32_t)settings->threads,
         .device_memory_bytes = (size_t)settings->device_memory_bytes,
         .only = settings->only,

@@ -61,6 +61,10 @@ static const setting table[] = {
      "auto|cpu|cuda", RUNTIME, "what computes: auto, cpu or cuda"},
     {"--kernel", "HYDRAGLOT_KERNEL", TYPE_TEXT, AT(kernel), "NAME", NULL, 0, 0, NULL, RUNTIME,
      "kernel family of the device, as `doctor` lists them (default: the best one here)"},
+    {"--quantize", "HYDRAGLOT_QUANTIZE", TYPE_CHOICE, AT(quantize), "BITS", NULL, 0, 0,
+     "int8|int4", RUNTIME,
+     "round layers that are not quantised to int8 or int4 at load (default: the vector kernels "
+     "refuse them)"},
     {"--threads", "HYDRAGLOT_THREADS", TYPE_NUMBER, AT(threads), "N", "0", 0, HG_LIMIT_WORKERS,
      NULL, RUNTIME, "CPU threads; 0: one for each core this process may run on"},
     {"--device-memory", "HYDRAGLOT_DEVICE_MEMORY", TYPE_BYTES, AT(device_memory_bytes), "BYTES",

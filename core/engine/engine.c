@@ -25,7 +25,8 @@ static hg_status make_plan(hg_engine *engine, hg_error *error)
     hg_device_plan plan = {.lane_pages = hg_pages_for(engine->lane_tokens),
                            .step_rows = HG_LIMIT_STEP_ROWS,
                            .step_lanes = HG_LIMIT_STEP_LANES,
-                           .adapter_slots = HG_LIMIT_ADAPTER_SLOTS};
+                           .adapter_slots = HG_LIMIT_ADAPTER_SLOTS,
+                           .dense_bits = engine->options.dense_bits};
     size_t page_bytes = sizeof(float) * 2 * shape->layers * shape->kv_heads * shape->head_dim *
                         HG_LIMIT_PAGE_TOKENS;
     size_t most = (size_t)plan.lane_pages * plan.step_lanes;

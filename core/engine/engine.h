@@ -29,6 +29,7 @@ typedef struct hg_engine_options {
     const hg_device_api *api;
     hg_device_options device;
     const hg_weights *weights; /* must stay valid until hg_engine_close */
+    uint8_t dense_bits;        /* of hg_device_plan */
     size_t kv_bytes;           /* most bytes of the KV pool, planned as F32; 0: KV_TOKENS tokens */
     void (*doorbell)(void *context); /* rung by the engine thread when news came up; may be NULL */
     void *doorbell_context;

@@ -56,7 +56,7 @@ hg_status hg_awq_take(hg_tensors *set, const hg_linear_want *want, hg_linear *ou
     if (!status) status = hg_part_take(set, want->module, "scales", &scales, error);
     if (!status) status = hg_part_scales(set, &scales, &inputs->scales, error);
     inputs->codes = codes.tensor.data;
-    inputs->zeros = zeros.tensor.data;
+    inputs->zeros = out->zeros = zeros.tensor.data; /* there are some: layouts depend on it */
     inputs->quantization = want->quantization;
     return status;
 }

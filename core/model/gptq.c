@@ -34,10 +34,10 @@ hg_status hg_gptq_parse(const hg_json *at, hg_quantization *out)
         status = hg_json_fail(at, "desc_act", HG_ERROR_UNSUPPORTED,
                               "reordered inputs are not supported; only false is");
     if (!status) status = hg_json_bool(at, "sym", HG_JSON_OPTIONAL, &symmetric);
+    out->symmetric = symmetric; /* what the quantiser did: zero points are stored either way */
     if (!status) status = hg_quantization_off(at, "dynamic", "other sizes of single layers");
     if (!status) status = hg_quantization_off(at, "lm_head", "quantised heads in this form");
     if (!status) status = hg_quantization_word(at, "pack_dtype", HG_JSON_OPTIONAL, "int32");
-    /* sym is only what the quantiser did: zero points are stored either way, and are read. */
     return status ? status : hg_quantization_sizes(at, "bits", "group_size", out);
 }
 
@@ -139,7 +139,7 @@ hg_status hg_gptq_take(hg_tensors *set, const hg_linear_want *want, hg_linear *o
     if (!status) status = check_bias(set, want, error);
     if (status) return status;
     inputs->codes = codes.tensor.data;
-    inputs->zeros = zeros.tensor.data;
+    inputs->zeros = out->zeros = zeros.tensor.data; /* there are some: layouts depend on it */
     inputs->quantization = want->quantization;
     return check_zeros(set, want, inputs, out, error);
 }

@@ -137,7 +137,12 @@ hg_status hg_layers_hold(void *context, uint32_t layer, hg_error *error)
 void hg_layers_release(void *context, uint32_t layer)
 {
     hg_layers *layers = context;
-    if (layer >= layers->count) return;
+    if (layer >= layers->count) {
+        size_t width = layers->head.type == HG_F32 ? 4 : 2;
+        hg_tensors_release(layers->set, layers->head.data,
+                           width * layers->head.rows * layers->head.columns);
+        return;
+    }
     assert(layers->holds[layer] > 0);
     if (--layers->holds[layer]) return;
     hg_layer *own = &layers->layer[layer];
@@ -147,7 +152,7 @@ void hg_layers_release(void *context, uint32_t layer)
         if (!inputs[p].codes) continue;
         own->linear[p].codes = NULL;
         own->linear[p].scales = NULL;
-        own->linear[p].zeros = NULL;
+        own->linear[p].zeros = inputs[p].zeros;
     }
     free(layers->block[layer]);
     layers->block[layer] = NULL;

@@ -36,6 +36,7 @@ typedef struct hg_layers {
     hg_inputs *inputs; /* [count, HG_PROJECTIONS] */
     uint32_t *holds;   /* [count] */
     void **block;      /* [count] owned: what a held layer was put in order into, or NULL */
+    hg_matrix head;    /* whose pages a release behind the last layer gives back */
     uint64_t parameters;
     uint32_t dense; /* linear layers that are not quantised */
 } hg_layers;

@@ -177,6 +177,7 @@ static hg_status take_weights(hg_model *model, hg_error *error)
                                             error);
     if (status) return status;
     w->layer = owned->layers.layer;
+    owned->layers.head = w->head;
     w->source = (hg_layer_source){hg_layers_hold, hg_layers_release, &owned->layers};
     model->parameters += owned->layers.parameters + w->shape.hidden;
     name_form(model);

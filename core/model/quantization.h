@@ -21,7 +21,7 @@ typedef struct hg_quantization {
     uint8_t bits;        /* 4 or 8; 0: dense */
     uint8_t zero_plus;   /* what is added to stored zero points: 1 in GPTQ's first format */
     uint32_t file_group; /* inputs that share a scale in the file; 0: all of a layer */
-    bool symmetric;      /* no zero points are stored */
+    bool symmetric;      /* all zero points are the middle; compressed-tensors then stores none */
 } hg_quantization;
 
 /* Reads quantization_config; other methods and options are refused by name. */

@@ -40,6 +40,7 @@ static hg_status open_engine(hg_runtime *runtime, const hg_runtime_options *opti
                    .threads = options->threads,
                    .memory_bytes = options->device_memory_bytes},
         .weights = &runtime->model->weights,
+        .dense_bits = options->dense_bits,
         .doorbell = options->doorbell,
         .doorbell_context = options->doorbell_context,
     };

@@ -48,16 +48,15 @@ static void pack_run(void *context, uint32_t stage, uint32_t item, uint32_t work
 hg_status hg_int8_pack_model(hg_device *d, hg_error *error)
 {
     const hg_weights *weights = &d->weights;
-    packing p = {d, 0};
-    for (; p.layer < weights->shape.layers; p.layer++) {
+    /* The head, often the largest matrix in the file, while the rest takes no memory yet. */
+    for (uint32_t i = 0; i <= weights->shape.layers; i++) {
+        packing p = {d, i ? i - 1 : weights->shape.layers};
         hg_status status = hg_hold_layer(weights, p.layer, error);
         if (status) return status;
-        hg_work layer = {HG_PROJECTIONS, pack_items, pack_run, &p};
-        hg_workers_run(d->workers, &layer);
+        hg_work work = {i ? HG_PROJECTIONS : 1, pack_items, pack_run, &p};
+        hg_workers_run(d->workers, &work);
         hg_release_layer(weights, p.layer);
     }
-    hg_work head = {1, pack_items, pack_run, &p};
-    hg_workers_run(d->workers, &head);
     return HG_OK;
 }
 

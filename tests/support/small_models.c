@@ -100,13 +100,21 @@ const char *small_text(const json_t *object, const char *field)
 
 hg_device *small_device(const char *kernel, const hg_weights *weights, char *message, size_t bytes)
 {
+    const small_options options = {.kernel = kernel};
+    return small_device_with(&options, weights, message, bytes);
+}
+
+hg_device *small_device_with(const small_options *how, const hg_weights *weights, char *message,
+                             size_t bytes)
+{
     const hg_device_api *api = hg_cpu_device();
     const hg_device_plan plan = {.pages = SMALL_LANES * LANE_PAGES,
                                  .lane_pages = LANE_PAGES,
                                  .step_rows = SMALL_ROWS,
                                  .step_lanes = SMALL_LANES,
-                                 .adapter_slots = SMALL_LANES};
-    const hg_device_options options = {.kernel = kernel, .threads = 2};
+                                 .adapter_slots = SMALL_LANES,
+                                 .dense_bits = how->dense_bits};
+    const hg_device_options options = {.kernel = how->kernel, .threads = 2};
     hg_device *device;
     hg_error error = {0};
     if (api->open(&options, &device, &error)) fail_msg("%s", error.message);

@@ -38,6 +38,12 @@ const char *small_text(const json_t *object, const char *field);
 #define SMALL_ROWS  512
 #define SMALL_LANES 32
 hg_device *small_device(const char *kernel, const hg_weights *weights, char *message, size_t bytes);
+typedef struct small_options {
+    const char *kernel;
+    uint8_t dense_bits; /* as in hg_device_plan */
+} small_options;
+hg_device *small_device_with(const small_options *options, const hg_weights *weights, char *message,
+                             size_t bytes);
 void small_put(hg_device *device, uint16_t slot, const hg_lora_weights *weights);
 
 /* One lane of a step. */
