@@ -194,12 +194,15 @@ static hg_status encode_word(encoder *e, const char *bytes, size_t count)
     }
     hg_status status = encoder_reserve(e, count);
     if (status) return status;
-    int32_t n = (int32_t)count;
-    for (int32_t i = 0; i < n; i++) {
-        e->symbols[i] = (symbol){.id = tokenizer->byte_token[(uint8_t)bytes[i]],
-                                 .previous = i - 1,
-                                 .next = i + 1 < n ? i + 1 : -1};
+    int32_t n = 0;
+    for (size_t i = 0; i < count; i++) {
+        int32_t id = tokenizer->byte_token[(uint8_t)bytes[i]];
+        if (id < 0) continue; /* a byte that the vocabulary lacks: see hg_vocabulary */
+        e->symbols[n] = (symbol){.id = id, .previous = n - 1, .next = n + 1};
+        n++;
     }
+    if (!n) return HG_OK;
+    e->symbols[n - 1].next = -1;
     e->heap_count = 0;
     for (int32_t i = 0; i + 1 < n; i++) offer(e, i);
     while (e->heap_count) {

@@ -36,7 +36,7 @@ struct hg_tokenizer {
     uint32_t *start; /* [count + 1]: token i is bytes[start[i] .. start[i + 1]); special tokens
                       * have none */
 
-    int32_t byte_token[256]; /* the token of each single byte */
+    int32_t byte_token[256]; /* the token of each single byte, -1: none, it is dropped */
     int32_t *words;          /* [word_mask + 1]: token by its bytes, -1 in a free slot */
     uint32_t word_mask;
     hg_merge *merges; /* [merge_mask + 1] */

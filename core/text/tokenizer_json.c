@@ -97,8 +97,8 @@ static hg_status check_top(loader *l, const json_t *root)
     return HG_OK;
 }
 
-/* What the BPE model asks for besides vocabulary and merges. unk_token and fuse_unk are not read:
- * every byte has a token, so nothing is ever unknown. */
+/* What the BPE model asks for besides vocabulary and merges. Without unk_token a byte that has no
+ * token vanishes; with one every byte must have its token, so that nothing is ever unknown. */
 static hg_status check_model(loader *l, const json_t *model)
 {
     if (!is_type(model, "BPE"))
@@ -116,6 +116,7 @@ static hg_status check_model(loader *l, const json_t *model)
     if (status) return status;
     if (fallback)
         return FAIL(l, HG_ERROR_UNSUPPORTED, "model.%s is true, expected false", "byte_fallback");
+    l->v.drops_bytes = is_null(json_object_get(model, "unk_token"));
     return read_bool(l, model, "model", "ignore_merges", false, &l->v.ignore_merges);
 }
 
@@ -286,6 +287,8 @@ static hg_status read_added(loader *l, const json_t *vocab, const json_t *added,
     hg_vocabulary_token *token = &l->token[json_integer_value(id)];
     if (token->kind != HG_TOKEN_WORD)
         return FAIL(l, HG_ERROR_FORMAT, "%s repeats \"%.64s\"", where, text);
+    /* One that the library makes of text: it must not vanish instead, so build refuses it. */
+    if (special && known && length <= 2) l->v.drops_bytes = false;
     token->kind = special ? HG_TOKEN_SPECIAL : known ? HG_TOKEN_ADDED_WORD : HG_TOKEN_ADDED;
     token->late = late;
     return HG_OK;

@@ -163,7 +163,7 @@ static hg_status build_words(builder *b)
     for (uint32_t i = 0; !status && i < t->count; i++) status = build_token(b, i);
     for (int byte = 0; !status && byte < 256; byte++) {
         t->byte_token[byte] = hg_tokenizer_word(t, &(char){(char)byte}, 1);
-        if (t->byte_token[byte] < 0)
+        if (t->byte_token[byte] < 0 && !b->v->drops_bytes)
             status = FAIL(b, HG_ERROR_FORMAT, "%s has no token for byte 0x%02x", b->v->tokens_field,
                           byte);
     }

@@ -56,6 +56,8 @@ typedef struct hg_vocabulary {
     const hg_vocabulary_split *split; /* [splits], each splits the pieces of the one before */
     uint32_t splits;
     bool ignore_merges; /* a piece that is a word is that word, whatever the merges say */
+    bool drops_bytes;   /* bytes without a token vanish from text, as in `tokenizers` without an
+                         * unk_token; else each must have one */
 } hg_vocabulary;
 
 /* Makes the tokenizer. Errors name the file, the field and the token or merge. */

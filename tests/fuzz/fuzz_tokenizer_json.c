@@ -1,5 +1,6 @@
 /* fuzz_tokenizer_json.c: any bytes as tokenizer.json give an error with a message, or a tokenizer
- * that encodes text to ids of its vocabulary, which decode to the text again. */
+ * that encodes text to ids of its vocabulary, which decode to the text again if every byte has its
+ * token. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,7 +29,9 @@ static void use(const hg_tokenizer *tokenizer)
         require(!hg_decoder_push(&decoder, tokenizer, tokens.id[i], &back));
     }
     require(!hg_decoder_finish(&decoder, &back));
-    require(status || strcmp(hg_buf_text(&back), text) == 0);
+    bool whole = true; /* else bytes without a token vanish */
+    for (int byte = 0; byte < 256; byte++) whole = whole && tokenizer->byte_token[byte] >= 0;
+    require(status || !whole || strcmp(hg_buf_text(&back), text) == 0);
     hg_buf_free(&back);
     hg_tokens_free(&tokens);
 }

@@ -14,7 +14,7 @@ The texts of the blocks: all dev files in order of name, line by line, English b
 language; then those of tokenizer_hostile.json.xz. Three small tokenizers are trained on the dev
 files here:
     llama3   Llama-3's: Split by regular expression, ByteLevel, ignore_merges, special tokens
-    smollm   SmolLM2's: Digits, ByteLevel with GPT-2's pattern
+    smollm   SmolLM2's: Digits, ByteLevel with GPT-2's pattern, bytes without a token
     added    GPT-2's with added tokens that are not special: found in text, some before others
 """
 
@@ -50,12 +50,13 @@ def read_texts():
         return texts, [row["text"] for row in json.load(file)]
 
 
-def train(dev, pre, ignore_merges, size):
+def train(dev, pre, ignore_merges, size, every_byte=True):
     tokenizer = Tokenizer(models.BPE(ignore_merges=ignore_merges))
     tokenizer.pre_tokenizer = pre
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.train_from_iterator(dev, trainers.BpeTrainer(
-        vocab_size=size, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False))
+        vocab_size=size, show_progress=False,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet() if every_byte else []))
     tokenizer.encode_special_tokens = True
     return tokenizer
 
@@ -77,7 +78,8 @@ def make_llama3(dev):
 
 def make_smollm(dev):
     digits = pre_tokenizers.Digits(individual_digits=True)
-    made = train(dev, pre_tokenizers.Sequence([digits, byte_level(True)]), False, 1000)
+    made = train(dev, pre_tokenizers.Sequence([digits, byte_level(True)]), False, 1000,
+                 every_byte=False)
     made.add_special_tokens(["<|im_start|>", "<|im_end|>"])
     return made
 
