@@ -97,6 +97,21 @@ static void check_cuda(examination *e)
     }
 }
 
+/* Layers that only some kernels run. */
+static void check_dense(examination *e)
+{
+    const hg_weights *w = &e->model->weights;
+    const char *kernel = e->settings->kernel;
+    uint32_t dense = 0;
+    for (uint32_t i = 0; i < w->shape.layers * HG_PROJECTIONS; i++)
+        dense += !w->layer[i / HG_PROJECTIONS].linear[i % HG_PROJECTIONS].bits;
+    if (!dense || e->settings->quantize || (kernel && strcmp(kernel, "reference") == 0)) return;
+    say(e, VERDICT_WARN, "weights",
+        "%u linear layers are not quantised: on the processor give --quantize int8 or int4, or "
+        "--kernel reference",
+        dense);
+}
+
 static void check_model(examination *e)
 {
     hg_error error = {0};
@@ -108,6 +123,7 @@ static void check_model(examination *e)
     }
     say(e, VERDICT_OK, "model", "%s: %.1f M parameters, %s", e->model->name,
         (double)e->model->parameters / 1e6, e->model->weights_form);
+    check_dense(e);
     if (hg_model_tokenizer(e->model, &tokenizer, &error)) {
         say(e, VERDICT_FAIL, "tokenizer", "%s", error.message);
         return;

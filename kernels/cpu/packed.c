@@ -103,6 +103,12 @@ static uint16_t f16_above(float f)
     return (uint16_t)((bits - (112u << 23) + 0x1FFF) >> 13);
 }
 
+/* rintf of a small value, without a call: adding 1.5 * 2^23 leaves no bits behind the point. */
+static inline float round_near(float x)
+{
+    return (x + 12582912.0f) - 12582912.0f;
+}
+
 /* To 8 bits, by the largest: the scale is an F16 no smaller than max|x| / 127, so nothing is cut.
  */
 static void quantise8(const float *x, uint32_t n, uint8_t *code, uint16_t *scale)
@@ -113,18 +119,17 @@ static void quantise8(const float *x, uint32_t n, uint8_t *code, uint16_t *scale
     *scale = f16_above(most / 127);
     float s = hg_f32_of_f16(*scale), inverse = s > 0 ? 1 / s : 0;
     for (uint32_t i = 0; i < n; i++) {
-        float q = rintf(x[i] * inverse);
+        float q = x[i] * inverse;
         q = q > 127 ? 127 : q >= -127 ? q : -127; /* NaN too */
-        code[i] = (uint8_t)(128 + (int)q);
+        code[i] = (uint8_t)(128 + (int)round_near(q));
     }
 }
 
-/* Nearest code - 8 of x / scale. Adding 1.5 * 2^23 rounds to an integer. */
+/* Nearest code - 8 of x / scale. */
 static inline float round4(float x, float inverse)
 {
     float q = x * inverse;
-    q = q > 7 ? 7 : q >= -8 ? q : -8;
-    return (q + 12582912.0f) - 12582912.0f;
+    return round_near(q > 7 ? 7 : q >= -8 ? q : -8);
 }
 
 /* To 4 bits, by least squares. Each candidate for the scale, between max|x| / 8.5 and max|x| / 5.5

@@ -63,6 +63,16 @@ static void flags_take_values_in_both_forms(void **state)
     assert_string_equal(settings.word[0], "word");
 }
 
+static void quantize_is_a_choice(void **state)
+{
+    (void)state;
+    assert_int_equal(parse(HG_COMMAND_SERVE, ""), HG_OK);
+    assert_null(settings.quantize);
+    assert_int_equal(parse(HG_COMMAND_SERVE, "--quantize int4"), HG_OK);
+    assert_string_equal(settings.quantize, "int4");
+    refused(HG_COMMAND_BENCH, "--quantize int5", "--quantize: \"int5\"", "int8");
+}
+
 static void two_dashes_end_the_flags(void **state)
 {
     (void)state;
@@ -158,6 +168,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults_are_the_table_s),
         cmocka_unit_test(flags_take_values_in_both_forms),
+        cmocka_unit_test(quantize_is_a_choice),
         cmocka_unit_test(two_dashes_end_the_flags),
         cmocka_unit_test(sizes_have_units),
         cmocka_unit_test(wrong_values_name_flag_and_range),
