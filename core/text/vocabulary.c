@@ -11,6 +11,7 @@
 
 #include "core/base/limits.h"
 #include "core/text/tokenizer_internal.h"
+#include "core/text/utf8.h"
 
 /* The highest code point of the byte alphabet: 68 bytes are spelled from U+0100 on. */
 #define ALPHABET_END 0x144
@@ -188,6 +189,9 @@ static hg_status build_fixed(builder *b)
     for (uint32_t i = 0; i < b->v->tokens; i++) {
         const hg_vocabulary_token *token = &b->v->token[i];
         if (token->kind != HG_TOKEN_SPECIAL && !is_added(token)) continue;
+        if (hg_utf8_valid(token->text, token->length) != token->length)
+            return FAIL(b, HG_ERROR_FORMAT, "%s: special or added id %u is not valid UTF-8",
+                        b->v->tokens_field, i);
         char *text = malloc((size_t)token->length + 1);
         if (!text) return fail_memory(b);
         memcpy(text, token->text, token->length);
