@@ -150,7 +150,7 @@ static hg_status read_texts(const hg_json *at, hg_plugin *plugin)
         status =
             hg_json_string(texts[i].in, texts[i].field, texts[i].need, texts[i].max, texts[i].out);
     if (!status && !strstr(plugin->template_text, "{source}") &&
-        (!*plugin->template_text || strpbrk(plugin->template_text, "{}<>| \n")))
+        strpbrk(plugin->template_text, "{}<>| \n"))
         status = hg_json_fail(at, "template", HG_ERROR_FORMAT,
                               "expected {source} in it, or the name of a template");
     return status;

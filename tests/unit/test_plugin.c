@@ -93,7 +93,7 @@ static void test_refuses_by_name(void **state)
         {"base.fingerprint", "\"md5:00\"", "base.fingerprint"},
         {"base.fingerprint", "\"sha256:00\"", "64 lower-case hex digits"},
         {"template", "\"<|x|>\"", "{source}"},
-        {"template", "\"\"", "name of a template"},
+        {"template", "\"\"", "a non-empty string"},
         {"template", "\"Translate this\"", "name of a template"},
         {"template", NULL, "found nothing"},
         {"stop", "null", "found nothing"},
