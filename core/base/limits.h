@@ -14,6 +14,7 @@
     X(TENSOR_NAME, 256, "longest tensor name we look up")                                          \
     X(TENSORS, 1 << 16, "tensors of one file; Llama-3.1-405B in INT4 has 2,900")                   \
     X(TENSOR_DIMENSIONS, 8, "dimensions of a tensor; ours have two")                               \
+    X(GGUF_KEYS, 1 << 14, "metadata entries of a GGUF file; Llama-3.1's have about 35")            \
     X(MODEL_SHARDS, 256, "safetensors files of one model; 405B in BF16 has 191")                   \
     X(MODEL_POSITIONS, 1 << 20, "positions of a model; Llama-3.1 has 131,072")                     \
     X(VOCABULARY, 1 << 20, "tokens of a vocabulary; Llama-3 has 128,256")                          \

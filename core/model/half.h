@@ -45,4 +45,15 @@ static inline bool hg_f16_from_f32(float value, uint16_t *out)
     return true;
 }
 
+/* The F16 nearest to value, ties to even, into *out; false when value is not finite or rounds to
+ * infinity. */
+static inline bool hg_f16_round(float value, uint16_t *out)
+{
+    int exponent;
+    if (!isfinite(value)) return false;
+    frexpf(value, &exponent);
+    int unit = exponent - 11 < -24 ? -24 : exponent - 11;
+    return hg_f16_from_f32(ldexpf(rintf(ldexpf(value, -unit)), unit), out);
+}
+
 #endif

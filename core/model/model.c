@@ -11,6 +11,8 @@
 
 #include "core/base/buf.h"
 #include "core/model/config.h"
+#include "core/model/gguf.h"
+#include "core/model/gguf_model.h"
 #include "core/model/layers.h"
 #include "core/model/licence.h"
 #include "core/model/tokenizer.h"
@@ -27,21 +29,16 @@ static hg_status no_memory(const hg_model *model, hg_error *error)
     return hg_fail(error, HG_ERROR_MEMORY, "%s: no memory for the model", model->path);
 }
 
-/* A GGUF file begins with its own name; others are none of ours. */
 static hg_status check_folder(const char *path, hg_error *error)
 {
     struct stat st;
-    char magic[4] = "";
     if (stat(path, &st) != 0)
         return hg_fail(error, HG_ERROR_NOT_FOUND, "%s: no such model folder", path);
     if (S_ISDIR(st.st_mode)) return HG_OK;
-    FILE *file = fopen(path, "rbe");
-    bool gguf = file && fread(magic, 1, 4, file) == 4 && memcmp(magic, "GGUF", 4) == 0;
-    if (file) fclose(file);
     return hg_fail(error, HG_ERROR_UNSUPPORTED,
-                   "%s: is a %s; expected a folder in Hugging Face layout (config.json, "
-                   "tokenizer.json, model.safetensors)",
-                   path, gguf ? "GGUF file, which is not read" : "file");
+                   "%s: is a file, but not GGUF; expected a GGUF file or a folder in Hugging Face "
+                   "layout (config.json, tokenizer.json, model.safetensors)",
+                   path);
 }
 
 /* A model is called after its folder, also when that was given as "." or by a link. */
@@ -188,6 +185,7 @@ static hg_status take_weights(hg_model *model, hg_error *error)
 hg_status hg_model_open(const char *path, hg_model **out, hg_error *error)
 {
     *out = NULL;
+    if (hg_gguf_is(path)) return hg_gguf_model_open(path, out, error);
     hg_model *model = calloc(1, sizeof *model);
     struct hg_model_owned *owned = calloc(1, sizeof *owned);
     if (!model || !owned) {
@@ -211,6 +209,10 @@ hg_status hg_model_open(const char *path, hg_model **out, hg_error *error)
 void hg_model_close(hg_model *model)
 {
     if (!model) return;
+    if (model->gguf) {
+        hg_gguf_model_close(model);
+        return;
+    }
     hg_layers_free(&model->owned->layers);
     hg_tensors_close(&model->owned->tensors);
     free(model->owned);

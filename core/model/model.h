@@ -1,10 +1,10 @@
 /* model.h: a base model from disk, checked and ready for a device.
  *
  * hg_model_open reads a folder in Hugging Face layout (config.json, generation_config.json,
- * tokenizer.json, *.safetensors). Files are mapped; every offset, shape, type and size is checked
- * against the file and the config before anything is used. The result is one struct of views that
- * lives until hg_model_close. An error names the file, the tensor or field, what was found and
- * what was expected.
+ * tokenizer.json, *.safetensors) or a GGUF file, which has all of that in one. Files are mapped;
+ * every offset, shape, type and size is checked against the file and the config before anything is
+ * used. The result is one struct of views that lives until hg_model_close. An error names the file,
+ * the tensor or field, what was found and what was expected.
  */
 #ifndef HG_MODEL_MODEL_H
 #define HG_MODEL_MODEL_H
@@ -21,7 +21,7 @@
 
 typedef struct hg_model {
     hg_weights weights; /* views into what this model owns */
-    char name[64];      /* the folder's name */
+    char name[64];      /* the folder's name, or general.name of a GGUF file */
     char path[HG_PATH_MAX];
     char tokenizer_path[HG_PATH_MAX];
     char fingerprint[8 + HG_SHA256_HEX]; /* "sha256:" and the digest of the weights file */
@@ -33,6 +33,7 @@ typedef struct hg_model {
     int32_t stop[HG_LIMIT_STOP_TOKENS]; /* eos_token_id of generation_config.json or config.json */
     uint32_t stops;
     struct hg_model_owned *owned; /* mappings and arrays; private to core/model */
+    struct hg_gguf_model *gguf;   /* instead of owned: a model out of a GGUF file */
 } hg_model;
 
 hg_status hg_model_open(const char *path, hg_model **out, hg_error *error) HG_CHECKED;

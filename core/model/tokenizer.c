@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "core/model/gguf_model.h"
+
 static const char JSON_FILE[] = "tokenizer.json", RANKS_FILE[] = "tokenizer.model";
 
 hg_status hg_model_find_tokenizer(hg_model *model, hg_error *error)
@@ -39,8 +41,9 @@ hg_status hg_model_tokenizer(const hg_model *model, hg_tokenizer **out, hg_error
     const char *path = model->tokenizer_path;
     size_t length = strlen(path), ending = strlen(RANKS_FILE);
     bool ranks = length > ending && strcmp(path + length - ending, RANKS_FILE) == 0;
-    hg_status status = ranks ? hg_tokenizer_open_ranks(path, &tokenizer, error)
-                             : hg_tokenizer_open(path, &tokenizer, error);
+    hg_status status = model->gguf ? hg_gguf_tokenizer(model, &tokenizer, error)
+                       : ranks     ? hg_tokenizer_open_ranks(path, &tokenizer, error)
+                                   : hg_tokenizer_open(path, &tokenizer, error);
     if (status) return status;
     status = check_tokens(model, hg_tokenizer_vocabulary(tokenizer), ranks, error);
     if (status)
