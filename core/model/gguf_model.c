@@ -57,6 +57,10 @@ static size_t up_to_line(size_t bytes)
     return (bytes + LINE - 1) / LINE * LINE;
 }
 
+/* Who lays out memory asks layers that nobody holds whether they have offsets: this pointer says
+ * yes, and is not read. */
+static const uint16_t unheld[1];
+
 /* Dense matrices whose rows stand in our order are used where they lie. */
 static bool lies_right(const origin *from)
 {
@@ -140,7 +144,8 @@ static void release(void *context, uint32_t layer)
         hg_linear *w = &g->layer[layer].linear[p];
         if (!lies_right(&g->origins[(size_t)layer * HG_PROJECTIONS + p])) w->dense = NULL;
         w->codes = NULL;
-        w->scales = w->offsets = NULL;
+        w->scales = NULL;
+        if (w->offsets) w->offsets = unheld;
     }
     free(g->block[layer]);
     g->block[layer] = NULL;
@@ -238,6 +243,7 @@ static hg_status take_matrix(struct hg_gguf_model *g, const char *name, hg_linea
     from->head_dim = head_dim;
     w->bits = from->type->bits;
     w->group = from->type->group;
+    w->offsets = from->type->offsets ? unheld : NULL;
     if (w->bits) return check_blocks(g, w, from, error);
     const hg_tensor tensor = as_floats(from);
     w->dense_type = from->type->floats;

@@ -2,7 +2,8 @@
  * among them, against what make_tokenizer_kinds.py had from `tokenizers` and `tiktoken`: a digest
  * for every 16 texts of the dev files and the hostile set, ids of texts full of special and added
  * tokens, and prompts of the templates that come with the program, as Meta's own chat format has
- * them. `make fixtures` fetches Meta's file. */
+ * them; SmolLM2's out of its GGUF file against transformers' (make_smollm2_goldens.py).
+ * `make fixtures` fetches Meta's file and SmolLM2's. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -18,15 +19,17 @@
 #include "core/base/clock.h"
 #include "core/base/file.h"
 #include "core/base/limits.h"
+#include "core/model/model.h"
 #include "core/text/tokenizer_internal.h"
 #include "core/translate/prompt.h"
 #include "core/translate/templates.h"
 #include "tests/golden/xz.h"
 
-#define FOLDER "tests/golden/"
-#define META   "build/fixtures/llama3-tokenizer.model"
-#define BLOCK  16
-#define DIGITS 16 /* of a block's digest */
+#define FOLDER  "tests/golden/"
+#define META    "build/fixtures/llama3-tokenizer.model"
+#define SMOLLM2 "build/fixtures/SmolLM2-135M-Instruct.Q4_1.gguf"
+#define BLOCK   16
+#define DIGITS  16 /* of a block's digest */
 
 /* The ids of the texts so far of one block, a line a text. */
 typedef struct block {
@@ -266,11 +269,33 @@ static void test_meta(void **state)
     check_kind("meta");
 }
 
+/* SmolLM2's, out of the GGUF file that has its model. */
+static void test_smollm2(void **state)
+{
+    (void)state;
+    hg_model *model;
+    hg_tokenizer *tokenizer;
+    hg_error error;
+    hg_buf golden = golden_read_xz(FOLDER "smollm2_tokenizer.json.xz");
+    json_t *entry = json_loadb(golden.data, golden.length, 0, NULL);
+    assert_non_null(entry);
+    if (hg_model_open(SMOLLM2, &model, &error) || hg_model_tokenizer(model, &tokenizer, &error))
+        fail_msg("%s (make fixtures fetches it)", error.message);
+    check_blocks("smollm2", tokenizer, entry);
+    assert_int_equal(hg_tokenizer_special(tokenizer, "<|im_end|>", 10), 2);
+    assert_int_equal(hg_tokenizer_special(tokenizer, "<|im_start|>", 12), 1);
+    hg_tokenizer_close(tokenizer);
+    hg_model_close(model);
+    json_decref(entry);
+    hg_buf_free(&golden);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_llama3), cmocka_unit_test(test_smollm),  cmocka_unit_test(test_added),
-        cmocka_unit_test(test_meta),   cmocka_unit_test(test_prompts),
+        cmocka_unit_test(test_llama3),  cmocka_unit_test(test_smollm),
+        cmocka_unit_test(test_added),   cmocka_unit_test(test_meta),
+        cmocka_unit_test(test_prompts), cmocka_unit_test(test_smollm2),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

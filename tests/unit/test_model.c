@@ -335,7 +335,7 @@ static void test_folders(void **state)
     folder_new(folder);
     assert_int_equal(hg_model_open("/nowhere/model", &model, &error), HG_ERROR_NOT_FOUND);
     EXPECT_MESSAGE(&error, "/nowhere/model");
-    write_text(folder, "x.gguf", "GGUF\3");
+    write_text(folder, "x.gguf", "GGML");
     snprintf(path, sizeof path, "%s/x.gguf", folder);
     assert_int_equal(hg_model_open(path, &model, &error), HG_ERROR_UNSUPPORTED);
     EXPECT_MESSAGE(&error, "x.gguf", "GGUF");
