@@ -129,8 +129,9 @@ static hg_status read_merges(const hg_gguf *file, hg_vocabulary *v, hg_error *er
 
 hg_status hg_gguf_vocabulary_tokenizer(const hg_gguf *file, hg_tokenizer **out, hg_error *error)
 {
-    hg_vocabulary v = {
-        .file = file->path, .tokens_field = PREFIX "tokens", .merges_field = PREFIX "merges",
+    hg_vocabulary v = {.file = file->path,
+                       .tokens_field = PREFIX "tokens",
+                       .merges_field = PREFIX "merges",
                        .drops_bytes = true}; /* SmolLM2 lacks 21, most of them never in UTF-8 */
     *out = NULL;
     hg_status status = read_kind(file, &v, error);
