@@ -62,6 +62,7 @@ check-long: check ## what takes longer: whole counts, ten minutes of fuzzing for
 	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=600
 	$(BUILD)/tests/golden/test_quality reference
 	HYDRAGLOT_LONG=1 $(PYTHON) -m pytest -q tests/e2e
+	HYDRAGLOT_LONG=1 $(BUILD)/tests/golden/test_smollm2
 
 deps: ## install what building needs, and only that
 	@.ci/deps build
