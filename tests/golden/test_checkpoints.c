@@ -110,8 +110,8 @@ static void test_forms(void **state)
         json_array_foreach(golden.root, i, entry)
         {
             bool dense = json_is_true(json_object_get(entry, "dense"));
-            for (uint8_t bits = 0; bits <= (dense ? 8 : 0); bits += 4)
-                run_case(*kernel, entry, row, bits);
+            for (uint32_t bits = 0; bits <= (dense ? 8u : 0u); bits += 4)
+                run_case(*kernel, entry, row, (uint8_t)bits);
             row += json_array_size(json_object_get(entry, "kept"));
         }
         assert_int_equal(i, 23);
