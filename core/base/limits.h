@@ -37,6 +37,10 @@
     X(PLUGIN_SOURCES, 64, "source languages of one plugin")                                        \
     X(PLUGIN_FILES, 64, "files of one plugin's folder; five have a meaning")                       \
     X(PLUGIN_TEXT, 1024, "bytes of a plugin's title, licence or attribution")                      \
+    X(SHARD_MIB, 4096,                                                                             \
+      "MiB of one safetensors file that is written; further tensors go to another")                \
+    X(CALIBRATION_TOKENS, 2048, "tokens whose activations scale a model that is quantised")        \
+    X(VERIFY_TOKENS, 2048, "tokens of text that two models are compared on")                       \
     /* engine */                                                                                   \
     X(LANES, 32, "lanes of one job: the targets of one sentence")                                  \
     X(JOBS, 64, "jobs in the engine at once, waiting ones counted")                                \

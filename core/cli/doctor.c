@@ -141,8 +141,8 @@ static void check_plugin(examination *e, const char *folder, const char *name)
     hg_adapter *adapter = NULL;
     snprintf(what, sizeof what, "plugin %.*s", HG_LIMIT_PLUGIN_NAME, name);
     hg_status status = hg_plugin_open(folder, &plugin, &error);
-    if (!status && e->model)
-        status = hg_adapter_open(folder, &e->model->weights.shape, &adapter, &error);
+    if (!status && e->model && plugin->adapter)
+        status = hg_adapter_open_on(folder, e->model, &adapter, &error);
     if (status)
         say(e, VERDICT_FAIL, what, "%s", error.message);
     else if (e->model && *plugin->base_fingerprint &&

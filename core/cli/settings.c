@@ -37,8 +37,12 @@ typedef struct setting {
 #define DOCTOR    HG_COMMAND_DOCTOR
 #define MODEL     HG_COMMAND_MODEL_INFO
 #define BENCH     HG_COMMAND_BENCH
+#define QUANTIZE  HG_COMMAND_MODEL_QUANTIZE
+#define VERIFY    HG_COMMAND_MODEL_VERIFY
+#define MERGE     HG_COMMAND_MODEL_MERGE
+#define CONVERT   (QUANTIZE | VERIFY | MERGE)
 #define RUNTIME   (SERVE | TRANSLATE | BENCH | DOCTOR)
-#define ALL       (RUNTIME | PLUGINS | BATCHES | MODEL)
+#define ALL       (RUNTIME | PLUGINS | BATCHES | MODEL | CONVERT)
 #define AT(name)  (unsigned)offsetof(hg_settings, name)
 
 /* clang-format off */
@@ -49,9 +53,11 @@ static const setting table[] = {
      RUNTIME | PLUGINS | BATCHES,
      "folder of the database; without it translate and bench store nothing (default: var/ of a "
      "source tree, else $XDG_DATA_HOME/hydraglot)"},
-    {"--model", "HYDRAGLOT_MODEL", TYPE_TEXT, AT(model), "PATH", NULL, 0, 0, NULL, RUNTIME | MODEL,
+    {"--model", "HYDRAGLOT_MODEL", TYPE_TEXT, AT(model), "PATH", NULL, 0, 0, NULL,
+     RUNTIME | MODEL | CONVERT,
      "folder of the base model (default: models/hydra-tiny beside the build folder)"},
-    {"--plugins", "HYDRAGLOT_PLUGINS", TYPE_TEXT, AT(plugins), "DIR", NULL, 0, 0, NULL, RUNTIME,
+    {"--plugins", "HYDRAGLOT_PLUGINS", TYPE_TEXT, AT(plugins), "DIR", NULL, 0, 0, NULL,
+     RUNTIME | CONVERT,
      "folder of the plugin folders (default: plugins beside the build folder)"},
     {"--only", "HYDRAGLOT_ONLY", TYPE_TEXT, AT(only), "NAMES", NULL, 0, 0, NULL,
      SERVE | TRANSLATE | BENCH, "load only these plugins, with commas between (default: all)"},
@@ -66,7 +72,7 @@ static const setting table[] = {
      "round layers that are not quantised to int8 or int4 at load (default: the vector kernels "
      "refuse them)"},
     {"--threads", "HYDRAGLOT_THREADS", TYPE_NUMBER, AT(threads), "N", "0", 0, HG_LIMIT_WORKERS,
-     NULL, RUNTIME, "CPU threads; 0: one for each core this process may run on"},
+     NULL, RUNTIME | CONVERT, "CPU threads; 0: one for each core this process may run on"},
     {"--device-memory", "HYDRAGLOT_DEVICE_MEMORY", TYPE_BYTES, AT(device_memory_bytes), "BYTES",
      "0", 0, INT64_MAX, NULL, RUNTIME,
      "most device memory to take, as 512M or 8G; 0: no bound"},
@@ -89,6 +95,24 @@ static const setting table[] = {
      "runs of each measurement; the median counts"},
     {"--sentences", NULL, TYPE_NUMBER, AT(sentences), "N", "16", 1, 1000, NULL, BENCH,
      "sentences of one run"},
+    {"--out", NULL, TYPE_TEXT, AT(out), "DIR", NULL, 0, 0, NULL, QUANTIZE | MERGE,
+     "folder that the new model gets; it must not be there yet"},
+    {"--bits", NULL, TYPE_CHOICE, AT(bits), "N", "4", 0, 0, "4|8", QUANTIZE | MERGE,
+     "bits of a quantised weight: 4 or 8"},
+    {"--group", NULL, TYPE_CHOICE, AT(group), "N", NULL, 0, 0, "32|64|128", QUANTIZE | MERGE,
+     "inputs that share a scale: 32, 64 or 128 (default: the largest that divides the layers)"},
+    {"--method", NULL, TYPE_CHOICE, AT(method), "NAME", "awq", 0, 0, "rtn|awq", QUANTIZE,
+     "rtn rounds each weight by itself; awq scales inputs by their activations first"},
+    {"--calibration", NULL, TYPE_TEXT, AT(calibration), "FILE", NULL, 0, 0, NULL, QUANTIZE,
+     "text for awq (default: every second validation pair of the plugins)"},
+    {"--against", NULL, TYPE_TEXT, AT(against), "PATH", NULL, 0, 0, NULL, VERIFY,
+     "folder of the model to compare with: the one that counts as right"},
+    {"--text", NULL, TYPE_TEXT, AT(text), "FILE", NULL, 0, 0, NULL, VERIFY,
+     "text to compare on (default: the validation pairs that calibration leaves out)"},
+    {"--plugin", NULL, TYPE_TEXT, AT(plugin), "NAME", NULL, 0, 0, NULL, MERGE,
+     "plugin to fold in: its name among --plugins, or its folder"},
+    {"--quantize", NULL, TYPE_SWITCH, AT(quantized), NULL, NULL, 0, 0, NULL, MERGE,
+     "write the merged model quantised instead of as BF16"},
     {"--json", NULL, TYPE_SWITCH, AT(json), NULL, NULL, 0, 0, NULL, ALL & ~SERVE,
      "print JSON, one object a line"},
     {"--limits", NULL, TYPE_SWITCH, AT(limits), NULL, NULL, 0, 0, NULL, DOCTOR,

@@ -25,6 +25,9 @@ typedef enum hg_command_bit {
     HG_COMMAND_DOCTOR = 1 << 4,
     HG_COMMAND_MODEL_INFO = 1 << 5,
     HG_COMMAND_BENCH = 1 << 6,
+    HG_COMMAND_MODEL_QUANTIZE = 1 << 7,
+    HG_COMMAND_MODEL_VERIFY = 1 << 8,
+    HG_COMMAND_MODEL_MERGE = 1 << 9,
 } hg_command_bit;
 
 typedef struct hg_settings {
@@ -34,6 +37,8 @@ typedef struct hg_settings {
     bool log_text;
     const char *to, *from, *file;
     int64_t max_tokens, count, runs, sentences;
+    const char *out, *method, *calibration, *against, *text, *plugin, *bits, *group;
+    bool quantized;
     bool json, limits, settings, metrics, codes, templates;
     bool help, version;
 

@@ -11,7 +11,9 @@
 #include "core/base/buf.h"
 #include "core/model/lora_config.h"
 #include "core/model/projections.h"
+#include "core/model/scales.h"
 #include "core/model/tensors.h"
+#include "kernels/cpu/convert.h"
 
 struct hg_adapter_owned {
     hg_tensors tensors;
@@ -212,6 +214,49 @@ hg_status hg_adapter_open(const char *folder, const hg_shape *shape, hg_adapter 
         hg_adapter_close(adapter);
     else
         *out = adapter;
+    return status;
+}
+
+/* A copy of m as F32, its columns multiplied and its rows divided; either list may be NULL. */
+static hg_status rescale(hg_adapter *adapter, hg_matrix *m, const float *times, const float *over,
+                         hg_error *error)
+{
+    if (!times && !over) return HG_OK;
+    float *out =
+        hg_memory_alloc(&adapter->owned->tensors.memory, m->rows, m->columns * sizeof *out);
+    if (!out) return hg_fail(error, HG_ERROR_MEMORY, "no memory for a scaled adapter");
+    for (uint32_t r = 0; r < m->rows; r++) {
+        float *row = out + (size_t)r * m->columns;
+        hg_matrix_read(m, r, 0, m->columns, row);
+        for (uint32_t c = 0; times && c < m->columns; c++) row[c] *= times[c];
+        for (uint32_t c = 0; over && c < m->columns; c++) row[c] /= over[r];
+    }
+    adapter->lora.bytes += (size_t)m->rows * m->columns * (sizeof *out - hg_dtype_bytes(m->type));
+    m->data = out;
+    m->type = HG_F32;
+    return HG_OK;
+}
+
+hg_status hg_adapter_open_on(const char *folder, const hg_model *model, hg_adapter **out,
+                             hg_error *error)
+{
+    hg_scales *scales = NULL;
+    const hg_shape *shape = &model->weights.shape;
+    hg_status status = hg_adapter_open(folder, shape, out, error);
+    if (!status) status = hg_scales_open(model->path, shape, &scales, error);
+    for (uint32_t l = 0; !status && scales && l < shape->layers; l++) {
+        for (int p = 0; !status && p < HG_PROJECTIONS; p++) {
+            hg_lora *pair = &(*out)->owned->layer[l].pair[p];
+            if (!pair->rank) continue;
+            status = rescale(*out, &pair->a, scales->layer[l].input[p], NULL, error);
+            if (!status) status = rescale(*out, &pair->b, NULL, scales->layer[l].output[p], error);
+        }
+    }
+    hg_scales_close(scales);
+    if (status) {
+        hg_adapter_close(*out);
+        *out = NULL;
+    }
     return status;
 }
 

@@ -24,6 +24,11 @@ typedef struct hg_adapter {
 /* folder: the adapter's. shape: the base it must fit. */
 hg_status hg_adapter_open(const char *folder, const hg_shape *shape, hg_adapter **out,
                           hg_error *error) HG_CHECKED;
+
+/* The same for an opened base. Where the base's layers were scaled (core/model/scales.h), the
+ * adapter's matrices are scaled to match, as F32 copies: it acts as on the unscaled base. */
+hg_status hg_adapter_open_on(const char *folder, const hg_model *model, hg_adapter **out,
+                             hg_error *error) HG_CHECKED;
 void hg_adapter_close(hg_adapter *adapter);
 
 #endif

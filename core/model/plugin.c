@@ -126,6 +126,17 @@ static hg_status read_base(const hg_json *at, hg_plugin *plugin)
     return status;
 }
 
+/* "adapter": null says that the base speaks the language itself; absent, the plugin is an adapter.
+ */
+static hg_status read_adapter(const hg_json *at, hg_plugin *plugin)
+{
+    const json_t *adapter = json_object_get(at->object, "adapter");
+    plugin->adapter = !adapter;
+    if (!adapter || json_is_null(adapter)) return HG_OK;
+    return hg_json_fail(at, "adapter", HG_ERROR_FORMAT,
+                        "expected null, for a plugin that has no adapter, or no such field");
+}
+
 /* Texts with their bounds. An absent rules object leaves both rules empty. */
 static hg_status read_texts(const hg_json *at, hg_plugin *plugin)
 {
@@ -190,6 +201,7 @@ hg_status hg_plugin_parse(const char *bytes, size_t count, const char *file, hg_
     if (!status) status = read_kind(&at, plugin);
     if (!status) status = read_lists(&at, plugin);
     if (!status) status = read_base(&at, plugin);
+    if (!status) status = read_adapter(&at, plugin);
     if (!status) status = read_texts(&at, plugin);
     if (status)
         hg_plugin_close(plugin);
@@ -253,10 +265,10 @@ static hg_status read_companions(hg_plugin *plugin, hg_error *error)
     const char *name = "adapter_model.safetensors";
     hg_status status = hg_path_join(path, sizeof path, plugin->folder, name, error);
     if (status) return status;
-    if (stat(path, &st) != 0)
+    if (plugin->adapter && stat(path, &st) != 0)
         return hg_fail(error, HG_ERROR_NOT_FOUND, "%s: no such file; a plugin is one adapter",
                        path);
-    plugin->bytes = (uint64_t)st.st_size;
+    if (plugin->adapter) plugin->bytes = (uint64_t)st.st_size;
     status = hg_path_join(path, sizeof path, plugin->folder, "training.json", error);
     if (status || !hg_file_exists(path)) return status;
     status = hg_file_read(path, &plugin->owned->training, error);

@@ -27,7 +27,8 @@ typedef struct hg_plugin {
     const char *licence, *attribution;
     char digest[HG_SHA256_HEX]; /* of the names and contents of all the folder's files, sorted:
                                  * what `LC_ALL=C sha256sum * | sha256sum` gives */
-    uint64_t bytes;             /* of adapter_model.safetensors */
+    bool adapter;               /* false: "adapter": null, the base alone (model merge) */
+    uint64_t bytes;             /* of adapter_model.safetensors; 0 without one */
     const char *training;       /* training.json as text, or "" */
     struct hg_plugin_owned *owned;
 } hg_plugin;

@@ -54,7 +54,8 @@ void hg_catalog_hand_over(hg_catalog *catalog, hg_catalog_entry *entry)
 /* Puts one entry in its place by English name, or in that of its older generation. */
 static void serve(hg_catalog *catalog, hg_catalog_entry *entry)
 {
-    assert(entry->plugin && entry->prompt && entry->adapter_key != HG_NO_ADAPTER);
+    assert(entry->plugin && entry->prompt);
+    assert(entry->plugin->adapter == (entry->adapter_key != HG_NO_ADAPTER));
     uint32_t at = 0;
     for (uint32_t i = 0; i < catalog->entries; i++) {
         hg_catalog_entry *old = catalog->entry[i];

@@ -32,7 +32,7 @@ typedef struct hg_catalog_entry {
     uint32_t stops;
     int32_t invocation[HG_INVOCATION_MAX];
     uint32_t invocations;
-    uint64_t adapter_key; /* the engine's */
+    uint64_t adapter_key; /* the engine's; HG_NO_ADAPTER: the plugin has none */
     int64_t plugin_id;    /* the store's; 0 without one */
     uint32_t generation, rank_max;
     bool is_default;               /* of its language */

@@ -215,12 +215,21 @@ static void release_adapter(void *owner)
     hg_adapter_close(owner);
 }
 
+/* A plugin without an adapter: its language is spoken by the base itself (model merge). */
+static hg_status give_base(hg_loader *loader, hg_catalog_entry *entry, hg_error *error)
+{
+    hg_status status = try_prompt(entry, loader->runtime->tokenizer, error);
+    if (!status) status = record(loader, entry, error);
+    entry->adapter_key = HG_NO_ADAPTER;
+    return status;
+}
+
 static hg_status give_to_engine(hg_loader *loader, hg_catalog_entry *entry, hg_error *error)
 {
     hg_runtime *runtime = loader->runtime;
     hg_adapter *adapter;
-    hg_status status =
-        hg_adapter_open(entry->plugin->folder, &runtime->model->weights.shape, &adapter, error);
+    if (!entry->plugin->adapter) return give_base(loader, entry, error);
+    hg_status status = hg_adapter_open_on(entry->plugin->folder, runtime->model, &adapter, error);
     if (status) return status;
     entry->rank_max = adapter->lora.rank_max;
     entry->invocations = adapter->invocations;
@@ -327,7 +336,8 @@ static void hand_over(hg_loader *loader)
         hg_log(HG_LOG_ERROR, "translate", "%s", error.message);
     for (uint32_t i = 0; i < loader->entries; i++) {
         hg_catalog_entry *entry = loader->entry[i];
-        if (hg_engine_adapter_state(runtime->engine, entry->adapter_key) == HG_ADAPTER_READY) {
+        if (!entry->plugin->adapter ||
+            hg_engine_adapter_state(runtime->engine, entry->adapter_key) == HG_ADAPTER_READY) {
             hg_catalog_hand_over(&runtime->catalog, entry);
         } else {
             add_failure(loader, entry->plugin->name, "the device did not take its adapter");
