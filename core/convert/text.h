@@ -16,8 +16,8 @@ typedef struct hg_text_want {
     uint32_t most;       /* tokens; of a longer text, sequences spread over it */
 } hg_text_want;
 
-#define HG_TEXT_SPAN 256 /* tokens of a sequence; each begins with the model's bos, if it has one  \
-                          */
+/* Tokens of a sequence; each begins with the model's bos, if it has one. */
+#define HG_TEXT_SPAN 256
 
 /* out: sequences of HG_TEXT_SPAN tokens, the last may be shorter. HG_ERROR_ARGUMENT when the text
  * is too short to say anything. */
