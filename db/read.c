@@ -160,7 +160,10 @@ static int read_lanes(sqlite3_stmt *s, hg_batch_record *batch)
 {
     int code = sqlite3_bind_int64(s, 1, batch->id);
     while (!code && batch->lanes < HG_LIMIT_LANES && (code = sqlite3_step(s)) == SQLITE_ROW) {
-        lane_at(s, &batch->lane[batch->lanes++]);
+        hg_lane_record *lane = &batch->lane[batch->lanes++];
+        lane_at(s, lane);
+        batch->drafted += lane->drafted;
+        batch->accepted += lane->accepted;
         code = SQLITE_OK;
     }
     sqlite3_reset(s);

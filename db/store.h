@@ -65,6 +65,7 @@ typedef struct hg_batch_record {
     char session[HG_LIMIT_ID + 1], mode[32], source_language[HG_LIMIT_TAG];
     char device[64], model[64];
     uint32_t source_chars, lanes, prefill_tokens, shared_tokens, decode_tokens;
+    uint32_t drafted, accepted; /* sums of the lanes' */
     double queue_ms, prefill_ms, first_ms, total_ms, tokens_per_s;
     hg_lane_record lane[HG_LIMIT_LANES]; /* [lanes] */
 } hg_batch_record;

@@ -47,7 +47,10 @@
     X(LANE_TOKENS, 4096,                                                                           \
       "positions of one lane, prompt and output; fewer when the model has fewer")                  \
     X(STEP_LANES, 64, "lanes that run in one step")                                                \
-    X(STEP_ROWS, 256, "rows of one step: decode rows first, prefill fills the rest")               \
+    X(STEP_ROWS, 256, "rows of one step: decode rows first, then drafts and prefill")              \
+    X(SESSION_LANES, 48, "of these, lanes of one session's jobs: another's sentence finds room")   \
+    X(DRAFT_ROWS, 8, "draft tokens of a lane in one step: more would delay the other lanes")       \
+    X(DRAFT_WINDOW, 8, "tokens of a draft among which it is looked for after a mismatch")          \
     X(PAGE_TOKENS, 16, "tokens of one KV page")                                                    \
     X(ADAPTER_SLOTS, 64, "adapters resident on the device")                                        \
     X(ADAPTER_PIECE, 256 << 10, "bytes of an adapter uploaded between two steps")                  \

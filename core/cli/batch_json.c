@@ -11,6 +11,8 @@ static void print_figures(hg_json_out *json, const hg_batch_record *b)
     hg_json_put_integer(json, "prefill_tokens", b->prefill_tokens);
     hg_json_put_integer(json, "shared_tokens", b->shared_tokens);
     hg_json_put_integer(json, "decode_tokens", b->decode_tokens);
+    hg_json_put_integer(json, "drafted", b->drafted);
+    hg_json_put_integer(json, "accepted", b->accepted);
     hg_json_put_number(json, "queue_ms", b->queue_ms);
     hg_json_put_number(json, "prefill_ms", b->prefill_ms);
     hg_json_put_number(json, "first_ms", b->first_ms);
@@ -40,6 +42,8 @@ static void print_lane(hg_json_out *json, const hg_lane_record *lane)
     hg_json_put_text(json, "stop", lane->stop);
     hg_json_put_integer(json, "generation", lane->generation);
     hg_json_put_integer(json, "tokens", lane->tokens);
+    hg_json_put_integer(json, "drafted", lane->drafted);
+    hg_json_put_integer(json, "accepted", lane->accepted);
     hg_json_put_number(json, "first_ms", lane->first_ms);
     hg_json_put_number(json, "total_ms", lane->total_ms);
     hg_json_end_object(json);

@@ -200,7 +200,8 @@ static hg_status prefill_once(bench *b, const hg_language_view *view, uint32_t l
                                     .max_tokens = 1,
                                     .top_p = 1};
     }
-    if (!status) status = hg_engine_submit(engine, lane, lanes, NULL, &job, error);
+    const hg_job_request request = {.lane = lane, .lanes = lanes};
+    if (!status) status = hg_engine_submit(engine, &request, &job, error);
     if (!status) {
         hg_job_state state;
         wait_for_job(engine, job, &state);

@@ -24,6 +24,7 @@ typedef struct hg_engine_figures {
     uint32_t pages, pages_free, pages_cached; /* cached: held only for reuse */
     uint32_t adapters_ready, jobs, lanes;
     uint64_t steps, rows, decode_tokens, prefill_tokens, shared_tokens;
+    uint64_t drafted_tokens, accepted_tokens;
     uint64_t step_us; /* time spent in forward, all steps */
 } hg_engine_figures;
 

@@ -1,12 +1,14 @@
 /* admit.c: room for jobs.
  *
- * A job is admitted whole, in the order of submitting, with all the pages that its lanes can ever
- * need, so nothing that runs can fail for want of a page. Before pages are taken, each leader's
+ * A job is admitted whole, with all the pages that its lanes can ever need, so nothing that runs
+ * can fail for want of a page. The next one is that of the session which runs the fewest lanes, of
+ * equal ones the job submitted first; a session's second job and further ones leave a quarter of
+ * the lanes and of the pages to others, so that a new sentence of another finds room at once. Before pages are taken, each leader's
  * shared part is looked up among the kept prefixes: whole pages are held, the tokens of a partly
  * covered one are copied. Prefixes that nobody uses are evicted until the rest fits.
  *
  * A job that does not fit waits, and those behind it too, so a large one does not starve. A job
- * whose adapter is still loading lets others pass. When nothing runs, a job that did not fit
+ * whose adapter is still loading lets others pass, and so does one beyond its session's part. When nothing runs, a job that did not fit
  * beside the prefix it wanted gets the pool without it: every job that submit took is admitted.
  */
 #include "core/engine/state.h"
@@ -228,10 +230,35 @@ static void start(hg_engine *engine, hg_job *job)
     engine->running.job[engine->running.count++] = job;
 }
 
+/* What a session has running. */
+typedef struct load {
+    uint32_t lanes, pages;
+} load;
+
+static load session_load(const hg_engine *engine, const hg_job *job)
+{
+    load sum = {0};
+    for (uint32_t j = 0; j < engine->running.count && job->session; j++) {
+        const hg_job *other = engine->running.job[j];
+        if (other->session != job->session || other->live == 0) continue;
+        sum.lanes += other->live;
+        sum.pages += other->pages;
+    }
+    return sum;
+}
+
+/* Whether the session's part has room for a grouped job; for one there always is. */
+static bool in_part(const hg_engine *engine, const hg_job *job)
+{
+    load l = session_load(engine, job);
+    return l.lanes == 0 ||
+           (l.lanes + job->live <= HG_LIMIT_SESSION_LANES &&
+            l.pages + job->pages <= engine->plan.pages / HG_LIMIT_STEP_LANES * HG_LIMIT_SESSION_LANES);
+}
+
 static bool try_admit(hg_engine *engine, hg_job *job)
 {
     if (engine->running_lanes + job->live > HG_LIMIT_STEP_LANES) return false;
-    hg_job_group(job);
     if (!take_room(engine, job, true) &&
         (engine->running_lanes > 0 || !take_room(engine, job, false)))
         return false;
@@ -239,19 +266,56 @@ static bool try_admit(hg_engine *engine, hg_job *job)
     return true;
 }
 
+/* Takes the job at index out of the waiting list. */
+static void take_out(hg_job_list *list, uint32_t index)
+{
+    for (uint32_t j = index + 1; j < list->count; j++) list->job[j - 1] = list->job[j];
+    list->count--;
+}
+
+/* Of the waiting jobs that may run, whose bits stay set in may, the next one; their count when
+ * there is none. */
+static uint32_t choose_job(hg_engine *engine, uint64_t may)
+{
+    uint32_t best = engine->waiting.count, fewest = UINT32_MAX;
+    for (uint32_t j = 0; j < engine->waiting.count; j++) {
+        if (!(may >> j & 1)) continue;
+        uint32_t lanes = session_load(engine, engine->waiting.job[j]).lanes;
+        if (lanes >= fewest) continue;
+        fewest = lanes;
+        best = j;
+    }
+    return best;
+}
+
+/* Bits of the waiting jobs that could run by themselves: grouped, and all adapters there. */
+static uint64_t runnable(hg_engine *engine)
+{
+    uint64_t may = 0;
+    for (uint32_t j = 0; j < engine->waiting.count; j++) {
+        hg_job *job = engine->waiting.job[j];
+        if (hg_engine_is_lost(engine) || !adapters_ready(engine, job) || job->live == 0) continue;
+        hg_job_group(job);
+        job->pages = hg_job_pages(job);
+        may |= UINT64_C(1) << j;
+    }
+    return may;
+}
+
 void hg_admit(hg_engine *engine)
 {
-    uint32_t left = 0;
-    bool blocked = false; /* a job found no room: those behind it wait with it */
-    for (uint32_t i = 0; i < engine->waiting.count; i++) {
-        hg_job *job = engine->waiting.job[i];
-        bool stays = true;
-        if (!blocked && !hg_engine_is_lost(engine) && adapters_ready(engine, job) &&
-            job->live > 0) {
-            stays = !try_admit(engine, job);
-            blocked = stays;
+    _Static_assert(HG_LIMIT_JOBS <= 64, "the jobs that may run are bits of one number");
+    uint64_t may = runnable(engine);
+    while (may && !hg_engine_is_lost(engine)) {
+        uint32_t j = choose_job(engine, may);
+        hg_job *job = engine->waiting.job[j];
+        if (!in_part(engine, job)) {
+            may &= ~(UINT64_C(1) << j);
+            continue;
         }
-        if (stays) engine->waiting.job[left++] = job;
+        if (!try_admit(engine, job)) return;
+        take_out(&engine->waiting, j);
+        uint64_t below = (UINT64_C(1) << j) - 1; /* the bits above move down with their jobs */
+        may = (may & below) | (may >> 1 & ~below);
     }
-    engine->waiting.count = left;
 }

@@ -170,10 +170,26 @@ static hg_status check_tokens(const hg_engine *engine, const hg_lane_request *la
     return HG_OK;
 }
 
+static hg_status check_draft(const hg_engine *engine, const hg_lane_request *lane, uint32_t index,
+                             hg_error *error)
+{
+    if (lane->draft_tokens > engine->lane_tokens)
+        return hg_fail(error, HG_ERROR_LIMIT,
+                       "lane %u: a draft of %u tokens, a lane has %u positions", index,
+                       lane->draft_tokens, engine->lane_tokens);
+    for (uint32_t i = 0; i < lane->draft_tokens; i++)
+        if (lane->draft[i] < 0 || (uint32_t)lane->draft[i] >= engine->vocabulary)
+            return hg_fail(error, HG_ERROR_ARGUMENT,
+                           "lane %u: token %d at %u of the draft is outside the vocabulary of %u",
+                           index, lane->draft[i], i, engine->vocabulary);
+    return HG_OK;
+}
+
 static hg_status check_lane(const hg_engine *engine, const hg_lane_request *lane, uint32_t index,
                             hg_error *error)
 {
     hg_status status = check_tokens(engine, lane, index, error);
+    if (!status) status = check_draft(engine, lane, index, error);
     if (status) return status;
     if (lane->invocation >= lane->prompt_tokens)
         return hg_fail(error, HG_ERROR_ARGUMENT,
@@ -220,18 +236,19 @@ static hg_status post(hg_engine *engine, hg_job *job, hg_error *error)
     return HG_OK;
 }
 
-hg_status hg_engine_submit(hg_engine *engine, const hg_lane_request *lane, uint32_t lanes,
-                           void *user, hg_job **out, hg_error *error)
+hg_status hg_engine_submit(hg_engine *engine, const hg_job_request *request, hg_job **out,
+                           hg_error *error)
 {
     hg_status status;
+    uint32_t lanes = request->lanes;
     hg_job *job = NULL;
     if (lanes == 0) return hg_fail(error, HG_ERROR_ARGUMENT, "a job needs at least one lane");
     if (lanes > HG_LIMIT_LANES)
         return hg_fail(error, HG_ERROR_LIMIT, "a job of %u lanes, the limit is %d", lanes,
                        HG_LIMIT_LANES);
     for (uint32_t i = 0; i < lanes; i++)
-        if ((status = check_lane(engine, &lane[i], i, error))) return status;
-    if ((status = hg_job_new(lane, lanes, user, &job, error))) return status;
+        if ((status = check_lane(engine, &request->lane[i], i, error))) return status;
+    if ((status = hg_job_new(request, &job, error))) return status;
     if ((status = check_job(engine, job, error))) goto out;
     pthread_mutex_lock(&engine->lock);
     status = post(engine, job, error);

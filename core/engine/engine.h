@@ -47,7 +47,7 @@ typedef enum hg_lane_status {
 
 typedef struct hg_lane_request {
     uint64_t adapter;      /* key given to hg_engine_add_adapter, or HG_NO_ADAPTER */
-    const int32_t *prompt; /* [prompt_tokens] copied */
+    const int32_t *prompt; /* [prompt_tokens] copied; a forced beginning of the output ends it */
     uint32_t prompt_tokens;
     uint32_t invocation; /* rows before this index of the prompt run on the base alone (aLoRA), so
                           * their KV is shared; 0: the adapter acts on all (LoRA) */
@@ -58,7 +58,17 @@ typedef struct hg_lane_request {
     float temperature;   /* 0: greedy */
     float top_p;         /* 0 < top_p <= 1; used with a temperature */
     uint64_t seed;
+    const int32_t *draft; /* [draft_tokens] a guess of the output, say its last version: saves steps
+                           * and changes no token; copied. Of no use with a temperature */
+    uint32_t draft_tokens;
 } hg_lane_request;
+
+typedef struct hg_job_request {
+    const hg_lane_request *lane; /* [lanes] */
+    uint32_t lanes;
+    const void *session; /* whose job it is: sessions take turns; NULL: nobody else's */
+    void *user;          /* for hg_job_user */
+} hg_job_request;
 
 /* Times in microseconds of hg_clock_us; 0: not yet. */
 typedef struct hg_lane_state {
@@ -66,6 +76,8 @@ typedef struct hg_lane_state {
     hg_stop stop;
     hg_status failure; /* why, when FAILED */
     uint32_t tokens;   /* output tokens so far */
+    uint32_t drafted;  /* rows computed for tokens of the draft, and how many of them */
+    uint32_t accepted; /* are output now */
     int64_t first_us, end_us;
 } hg_lane_state;
 
@@ -87,8 +99,8 @@ void hg_engine_close(hg_engine *engine);
 /* Copies the request; *out is a reference for the caller. HG_ERROR_STATE when HG_LIMIT_JOBS are
  * in; HG_ERROR_LIMIT when a lane can never fit (its prompt and max_tokens over positions or pool).
  */
-hg_status hg_engine_submit(hg_engine *engine, const hg_lane_request *lane, uint32_t lanes,
-                           void *user, hg_job **out, hg_error *error) HG_CHECKED;
+hg_status hg_engine_submit(hg_engine *engine, const hg_job_request *request, hg_job **out,
+                           hg_error *error) HG_CHECKED;
 /* Ends the job's lanes that still run; lane HG_ALL_LANES or one index. Idempotent. */
 #define HG_ALL_LANES UINT32_MAX
 void hg_engine_cancel(hg_engine *engine, hg_job *job, uint32_t lane);

@@ -20,8 +20,27 @@ static size_t tail_bytes(const hg_lane_request *lane, uint32_t lanes)
 {
     size_t words = 0;
     for (uint32_t i = 0; i < lanes; i++)
-        words += lane_tokens(&lane[i]) + hg_pages_for(lane_tokens(&lane[i]));
+        words += lane_tokens(&lane[i]) + hg_pages_for(lane_tokens(&lane[i])) + lane[i].draft_tokens;
     return words * sizeof(uint32_t);
+}
+
+static bool is_stop(const hg_lane *lane, int32_t token)
+{
+    for (uint32_t i = 0; i < lane->stops; i++)
+        if (lane->stop[i] == token) return true;
+    return false;
+}
+
+/* Takes over the draft up to its first stop token, behind which nothing can follow. */
+static void fill_draft(hg_lane *lane, const hg_lane_request *request, int32_t *tail)
+{
+    lane->draft.token = tail;
+    if (request->temperature > 0) return;
+    for (; lane->draft.tokens < request->draft_tokens; lane->draft.tokens++) {
+        int32_t token = request->draft[lane->draft.tokens];
+        if (is_stop(lane, token)) return;
+        tail[lane->draft.tokens] = token;
+    }
 }
 
 /* Fills a lane from its request; returns where the next lane's tokens may begin. */
@@ -42,12 +61,15 @@ static int32_t *fill_lane(hg_lane *lane, hg_job *job, const hg_lane_request *req
     memcpy(lane->token, request->prompt, request->prompt_tokens * sizeof *lane->token);
     tail += lane_tokens(request);
     lane->page = (uint32_t *)tail; /* the same size; C lets signed and unsigned alias */
-    return tail + hg_pages_for(lane_tokens(request));
+    tail += hg_pages_for(lane_tokens(request));
+    fill_draft(lane, request, tail);
+    return tail + request->draft_tokens;
 }
 
-hg_status hg_job_new(const hg_lane_request *lane, uint32_t lanes, void *user, hg_job **out,
-                     hg_error *error)
+hg_status hg_job_new(const hg_job_request *request, hg_job **out, hg_error *error)
 {
+    const hg_lane_request *lane = request->lane;
+    uint32_t lanes = request->lanes;
     size_t head = sizeof(hg_job) + lanes * sizeof(hg_lane);
     size_t bytes = head + tail_bytes(lane, lanes);
     hg_job *job = calloc(1, bytes);
@@ -58,7 +80,8 @@ hg_status hg_job_new(const hg_lane_request *lane, uint32_t lanes, void *user, hg
         return hg_fail(error, HG_ERROR_MEMORY, "a job's lock cannot be made");
     }
     atomic_init(&job->references, 1);
-    job->user = user;
+    job->user = request->user;
+    job->session = request->session;
     job->lanes = job->live = job->unprompted = lanes;
     job->state.submit_us = hg_clock_us();
     int32_t *tail = (int32_t *)((char *)job + head);
@@ -185,13 +208,6 @@ void hg_lane_end(hg_lane *lane, hg_lane_status status, hg_status failure)
     pthread_mutex_unlock(&lane->job->lock);
 }
 
-static bool is_stop(const hg_lane *lane, int32_t token)
-{
-    for (uint32_t i = 0; i < lane->stops; i++)
-        if (lane->stop[i] == token) return true;
-    return false;
-}
-
 /* Appends a token that is none of the stops and says whether it was the last. Job lock held. */
 static hg_stop append(hg_lane *lane, int32_t token, int64_t now_us)
 {
@@ -203,17 +219,25 @@ static hg_stop append(hg_lane *lane, int32_t token, int64_t now_us)
     return lane->state.tokens == lane->max_tokens ? HG_STOP_LENGTH : HG_STOP_NONE;
 }
 
-void hg_lane_accept(hg_lane *lane, int32_t token)
+void hg_lane_accept(hg_lane *lane, int32_t token, bool drafted)
 {
     hg_job *job = lane->job;
     int64_t now_us = hg_clock_us();
     pthread_mutex_lock(&job->lock);
     assert(lane->state.status == HG_LANE_RUNNING);
     job->state.decode_tokens++;
+    lane->state.accepted += drafted;
     lane->state.stop = is_stop(lane, token) ? HG_STOP_EOS : append(lane, token, now_us);
     if (lane->state.stop != HG_STOP_NONE) end_locked(lane, HG_LANE_OK, now_us);
     pthread_mutex_unlock(&job->lock);
     job->fresh = true;
+}
+
+void hg_lane_count_drafts(hg_lane *lane, uint32_t rows)
+{
+    pthread_mutex_lock(&lane->job->lock);
+    lane->state.drafted += rows;
+    pthread_mutex_unlock(&lane->job->lock);
 }
 
 void hg_job_count_prompt(hg_job *job, uint32_t prefill_tokens, uint32_t shared_tokens)

@@ -21,6 +21,7 @@
 #include <stdatomic.h>
 
 #include "core/base/limits.h"
+#include "core/engine/draft.h"
 #include "core/engine/engine.h"
 #include "core/engine/guard.h"
 
@@ -45,13 +46,16 @@ typedef struct hg_lane {
     struct hg_lane *leader; /* whom this lane waits for; NULL: it computes for itself */
     bool kept;              /* the shared part was given to the prefixes */
     bool prompted;          /* its whole prompt was computed */
-    uint32_t step_rows;     /* of the step being built or read */
+    uint32_t step_rows;     /* of known tokens, in the step being built or read */
+    uint32_t step_drafts;   /* and of draft tokens behind them */
+    hg_draft draft;
     hg_guard guard;
 } hg_lane;
 
 struct hg_job {
     atomic_uint references;
     void *user;                /* fixed */
+    const void *session;       /* fixed; compared, not followed */
     uint32_t lanes;            /* fixed */
     pthread_mutex_t lock;      /* the job lock */
     hg_job_state state;        /* job lock */
@@ -61,6 +65,7 @@ struct hg_job {
     bool fresh;                /* engine: something to tell since the last news */
     bool admitted;             /* engine */
     uint32_t live, unprompted; /* engine: lanes not ended; of them, prompts not computed */
+    uint32_t pages;            /* engine: that admission counted for it */
     hg_lane lane[];            /* [lanes] */
 };
 
@@ -68,8 +73,7 @@ _Static_assert(HG_LIMIT_LANES <= 32, "cancel has one bit for each lane");
 
 /* A job with one reference, not known to the engine yet. The requests were checked. The lanes'
  * slots are HG_NO_SLOT. HG_ERROR_MEMORY. */
-hg_status hg_job_new(const hg_lane_request *lane, uint32_t lanes, void *user, hg_job **out,
-                     hg_error *error) HG_CHECKED;
+hg_status hg_job_new(const hg_job_request *request, hg_job **out, hg_error *error) HG_CHECKED;
 void hg_job_hold(hg_job *job);
 
 /* The adapter that acts on the shared part, HG_NO_ADAPTER for the base alone; its length. */
@@ -92,8 +96,12 @@ static inline bool hg_lane_ended(const hg_lane *lane)
 /* Ends a lane with a status other than OK. */
 void hg_lane_end(hg_lane *lane, hg_lane_status status, hg_status failure);
 
-/* A new output token: appends it, or ends the lane on a stop token; looks for all ends. */
-void hg_lane_accept(hg_lane *lane, int32_t token);
+/* A new output token: appends it, or ends the lane on a stop token; looks for all ends. drafted: a
+ * row of the draft said so before. */
+void hg_lane_accept(hg_lane *lane, int32_t token, bool drafted);
+
+/* Counts draft rows that were computed; before those are accepted that hold. */
+void hg_lane_count_drafts(hg_lane *lane, uint32_t rows);
 
 /* Counts prompt tokens: computed by this job, or had from elsewhere. */
 void hg_job_count_prompt(hg_job *job, uint32_t prefill_tokens, uint32_t shared_tokens);

@@ -1,16 +1,18 @@
 /* schedule.c: the rows of one step.
  *
  * First the decode rows: one for each lane whose prompt is computed; all running lanes fit in a
- * step. What is left goes to prompts: each gets an equal share, and what the short ones do not
- * need goes to the others in the order of admission. So a long prompt neither stops those that
- * decode nor keeps a short one waiting.
+ * step. What is left goes to prompts and to the drafts of those lanes, which may have half of it
+ * while there are prompts. Of the prompts each job gets an equal share, and each lane of it an
+ * equal share of that; what the short ones do not need goes to the others in the order of
+ * admission. So a long prompt neither stops those that decode nor keeps a short one waiting, and
+ * many lanes weigh no more than few. Rows that are over let drafts begin behind their prompts.
  */
 #include "core/engine/state.h"
 
 #include <assert.h>
 #include <string.h>
 
-_Static_assert(HG_LIMIT_STEP_ROWS >= 2 * HG_LIMIT_STEP_LANES,
+_Static_assert(HG_LIMIT_STEP_ROWS >= 3 * HG_LIMIT_STEP_LANES,
                "every lane finds a row in each step, whatever the others do");
 
 /* Rows that the lane could compute now. */
@@ -24,10 +26,118 @@ static uint32_t smaller(uint32_t a, uint32_t b)
     return a < b ? a : b;
 }
 
-/* Appends the lane's next rows. The last one is wanted when no token follows it yet. */
-static void add_rows(hg_engine *engine, hg_step *step, hg_lane *lane, uint32_t rows)
+/* Whether the lane has prompt rows of its own to compute. */
+static bool prompts(const hg_lane *lane)
+{
+    return !hg_lane_ended(lane) && !lane->prompted && !lane->leader;
+}
+
+/* Draft rows that are worth computing behind all known tokens: each may become a token, and the
+ * last of them is followed by one more. */
+static uint32_t draft_wish(const hg_lane *lane)
+{
+    return smaller(hg_draft_offer(&lane->draft), lane->max_tokens - lane->state.tokens - 1);
+}
+
+/* ---- shares ------------------------------------------------------------------------------- */
+
+/* What the step being planned has. */
+typedef struct plan {
+    uint32_t decode, wishes; /* rows of lanes that decode; draft rows that these would like */
+    uint32_t jobs;           /* with prompts */
+} plan;
+
+/* Forks followers that can be and plans the decode rows. */
+static void plan_job(hg_engine *engine, hg_job *job, plan *p)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < job->lanes; i++) {
+        hg_lane *lane = &job->lane[i];
+        lane->step_rows = lane->step_drafts = 0;
+        if (hg_lane_ended(lane)) continue;
+        if (lane->leader && lane->leader->computed >= hg_lane_shared_tokens(lane))
+            hg_fork(engine, lane);
+        any |= prompts(lane);
+        if (!lane->prompted) continue;
+        lane->step_rows = pending(lane);
+        p->decode += lane->step_rows;
+        p->wishes += draft_wish(lane);
+    }
+    p->jobs += any;
+}
+
+/* A job's part of the prompt rows, to its lanes. */
+static void share_lanes(hg_job *job, uint32_t rows)
+{
+    uint32_t lanes = 0, used = 0;
+    for (uint32_t i = 0; i < job->lanes; i++) lanes += prompts(&job->lane[i]);
+    uint32_t share = lanes ? rows / lanes : 0;
+    for (uint32_t i = 0; i < job->lanes; i++)
+        if (prompts(&job->lane[i])) used += smaller(pending(&job->lane[i]), share);
+    uint32_t spare = rows - used;
+    for (uint32_t i = 0; i < job->lanes; i++) {
+        hg_lane *lane = &job->lane[i];
+        if (!prompts(lane)) continue;
+        lane->step_rows = smaller(pending(lane), share + spare);
+        if (lane->step_rows > share) spare -= lane->step_rows - share;
+    }
+}
+
+static uint32_t prompt_rows(const hg_job *job)
+{
+    uint32_t rows = 0;
+    for (uint32_t i = 0; i < job->lanes; i++)
+        if (prompts(&job->lane[i])) rows += pending(&job->lane[i]);
+    return rows;
+}
+
+/* Rows for prompts, to the jobs. Returns how many were used. */
+static uint32_t share_jobs(const hg_engine *engine, const plan *p, uint32_t rows)
+{
+    const hg_job_list *list = &engine->running;
+    uint32_t share = rows / p->jobs, used = 0;
+    for (uint32_t j = 0; j < list->count; j++)
+        used += smaller(prompt_rows(list->job[j]), share);
+    uint32_t spare = rows - used;
+    for (uint32_t j = 0; j < list->count; j++) {
+        uint32_t want = prompt_rows(list->job[j]);
+        uint32_t have = smaller(want, share + spare);
+        if (have > share) spare -= have - share;
+        share_lanes(list->job[j], have);
+    }
+    return rows - spare;
+}
+
+/* Whether the lane's known tokens all stand in this step, and a draft may follow. */
+static bool drafts(const hg_lane *lane)
+{
+    return lane->step_rows > 0 && lane->step_rows == pending(lane) && draft_wish(lane) > 0;
+}
+
+/* Rows that are left, equally to the drafts that can be tried. */
+static void share_drafts(const hg_engine *engine, uint32_t rows)
+{
+    const hg_job_list *list = &engine->running;
+    uint32_t lanes = 0;
+    for (uint32_t j = 0; j < list->count; j++)
+        for (uint32_t i = 0; i < list->job[j]->lanes; i++) lanes += drafts(&list->job[j]->lane[i]);
+    if (lanes == 0) return;
+    for (uint32_t j = 0; j < list->count; j++) {
+        for (uint32_t i = 0; i < list->job[j]->lanes; i++) {
+            hg_lane *lane = &list->job[j]->lane[i];
+            if (drafts(lane)) lane->step_drafts = smaller(draft_wish(lane), rows / lanes);
+        }
+    }
+}
+
+/* ---- rows --------------------------------------------------------------------------------- */
+
+/* The rows of a lane's known tokens, of which the last one is wanted when no token follows it yet,
+ * and those of its draft, all wanted. */
+static void add_rows(hg_engine *engine, hg_step *step, hg_lane *lane)
 {
     uint32_t known = lane->prompt_tokens + lane->state.tokens;
+    uint32_t rows = lane->step_rows + lane->step_drafts;
     uint16_t number = (uint16_t)step->lanes++;
     assert(rows > 0 && step->rows + rows <= engine->plan.step_rows);
     assert(number < engine->plan.step_lanes && !lane->leader);
@@ -36,72 +146,33 @@ static void add_rows(hg_engine *engine, hg_step *step, hg_lane *lane, uint32_t r
            hg_pages_for(lane->computed + rows) * sizeof *lane->page);
     for (uint32_t i = 0; i < rows; i++) {
         uint32_t position = lane->computed + i;
-        bool last = position + 1 == known;
+        bool draft = position >= known, want = position + 1 >= known;
         engine->row[step->rows++] =
-            (hg_row){.token = lane->token[position],
+            (hg_row){.token = draft ? lane->draft.token[lane->draft.at + position - known]
+                                    : lane->token[position],
                      .position = position,
                      .lane = number,
                      .slot = position < lane->invocation ? HG_NO_SLOT : lane->slot,
-                     .want = last,
-                     .want_logits = last && lane->temperature > 0};
+                     .want = want,
+                     .want_logits = want && lane->temperature > 0};
     }
-    lane->step_rows = rows;
-}
-
-static void add_decode(hg_engine *engine, hg_step *step, hg_job *job)
-{
-    for (uint32_t i = 0; i < job->lanes; i++) {
-        hg_lane *lane = &job->lane[i];
-        if (!hg_lane_ended(lane) && lane->prompted) add_rows(engine, step, lane, pending(lane));
-    }
-}
-
-/* Forks followers that can be, and counts the lanes that have prompt rows to compute. */
-static uint32_t count_prefill(hg_engine *engine, hg_job *job)
-{
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < job->lanes && job->unprompted > 0; i++) {
-        hg_lane *lane = &job->lane[i];
-        if (hg_lane_ended(lane) || lane->prompted) continue;
-        if (lane->leader && lane->leader->computed >= hg_lane_shared_tokens(lane))
-            hg_fork(engine, lane);
-        if (!lane->leader) count++;
-    }
-    return count;
-}
-
-/* Calls add_rows for prompts, each with its share and what may be left of the others'. When step
- * is NULL it only returns what the shares leave. */
-static uint32_t share_out(hg_engine *engine, hg_step *step, uint32_t share, uint32_t spare)
-{
-    uint32_t used = 0;
-    for (uint32_t j = 0; j < engine->running.count; j++) {
-        hg_job *job = engine->running.job[j];
-        for (uint32_t i = 0; i < job->lanes && job->unprompted > 0; i++) {
-            hg_lane *lane = &job->lane[i];
-            if (hg_lane_ended(lane) || lane->prompted || lane->leader) continue;
-            uint32_t rows = smaller(pending(lane), share + spare);
-            if (rows > share) spare -= rows - share;
-            used += rows;
-            if (step) add_rows(engine, step, lane, rows);
-        }
-    }
-    return used;
 }
 
 hg_step hg_schedule(hg_engine *engine)
 {
     hg_step step = {.row = engine->row, .page = engine->table};
-    uint32_t prompts = 0;
-    for (uint32_t j = 0; j < engine->running.count; j++) {
-        add_decode(engine, &step, engine->running.job[j]);
-        prompts += count_prefill(engine, engine->running.job[j]);
+    const hg_job_list *list = &engine->running;
+    plan p = {0};
+    for (uint32_t j = 0; j < list->count; j++) plan_job(engine, list->job[j], &p);
+    uint32_t room = engine->plan.step_rows - p.decode;
+    if (p.jobs > 0) {
+        uint32_t kept = smaller(p.wishes, room / 2); /* for drafts */
+        room -= share_jobs(engine, &p, room - kept);
     }
-    if (prompts == 0) return step;
-    uint32_t room = engine->plan.step_rows - step.rows;
-    uint32_t share = room / prompts;
-    assert(share > 0);
-    uint32_t spare = room - share_out(engine, NULL, share, 0);
-    share_out(engine, &step, share, spare);
+    share_drafts(engine, room);
+    for (uint32_t j = 0; j < list->count; j++)
+        for (uint32_t i = 0; i < list->job[j]->lanes; i++)
+            if (list->job[j]->lane[i].step_rows > 0)
+                add_rows(engine, &step, &list->job[j]->lane[i]);
     return step;
 }

@@ -132,6 +132,28 @@ static void count_rows(hg_engine *engine, hg_lane *lane)
     lane->kept = true;
 }
 
+/* The results of a lane's last known token and of the draft tokens behind it: each is output as
+ * long as the row that it comes from stands behind tokens that are. The KV of the others is written
+ * over by the rows of the next step. */
+static void read_tokens(hg_engine *engine, hg_lane *lane, const hg_row *row, const int32_t *greedy,
+                        const float *logits)
+{
+    if (lane->step_drafts) hg_lane_count_drafts(lane, lane->step_drafts);
+    engine->counts.drafted_tokens += lane->step_drafts;
+    for (uint32_t i = 0; i <= lane->step_drafts; i++) {
+        int32_t token = choose_token(engine, lane, greedy[i], logits);
+        assert(token >= 0 && (uint32_t)token < engine->vocabulary);
+        bool drafted = i < lane->step_drafts && row[i + 1].token == token;
+        engine->counts.decode_tokens++;
+        engine->counts.accepted_tokens += drafted;
+        hg_draft_follow(&lane->draft, token);
+        hg_lane_accept(lane, token, drafted);
+        if (!drafted || hg_lane_ended(lane)) break;
+        lane->computed++;
+    }
+    if (hg_lane_ended(lane)) hg_retire(engine, lane);
+}
+
 /* logits of the step's rows that asked for them stand in the order of the rows. */
 static void read_results(hg_engine *engine, const hg_step *step, const hg_result *result)
 {
@@ -139,18 +161,14 @@ static void read_results(hg_engine *engine, const hg_step *step, const hg_result
     uint32_t row = 0;
     for (uint32_t number = 0; number < step->lanes; number++) {
         hg_lane *lane = engine->step_lane[number];
-        row += lane->step_rows;
-        const hg_row *last = &step->row[row - 1];
-        assert(last->lane == number);
+        uint32_t last = row + lane->step_rows - 1; /* of the known tokens */
+        row += lane->step_rows + lane->step_drafts;
+        assert(step->row[last].lane == number && step->row[row - 1].lane == number);
         count_rows(engine, lane);
-        if (!last->want) continue;
+        if (!step->row[last].want) continue;
         hg_lane_prompted(lane);
-        int32_t token = choose_token(engine, lane, result->token[row - 1], logits);
-        if (last->want_logits) logits += engine->vocabulary;
-        assert(token >= 0 && (uint32_t)token < engine->vocabulary);
-        engine->counts.decode_tokens++;
-        hg_lane_accept(lane, token);
-        if (hg_lane_ended(lane)) hg_retire(engine, lane);
+        read_tokens(engine, lane, &step->row[last], &result->token[last], logits);
+        if (step->row[last].want_logits) logits += engine->vocabulary;
     }
 }
 
@@ -167,7 +185,7 @@ static void fail_step(hg_engine *engine, const hg_step *step, const hg_error *er
 static void run_step(hg_engine *engine)
 {
     hg_step step = hg_schedule(engine);
-    if (step.rows == 0) return; /* all ended, or the device was lost */
+    if (step.rows == 0 || hg_engine_is_lost(engine)) return; /* a fork may have lost it */
     hg_result result = {.token = engine->token, .logits = engine->logits};
     hg_error error = {0};
     int64_t begin_us = hg_clock_us();
@@ -241,6 +259,8 @@ static void copy_figures(hg_engine *engine)
     figures->decode_tokens = counts->decode_tokens;
     figures->prefill_tokens = counts->prefill_tokens;
     figures->shared_tokens = counts->shared_tokens;
+    figures->drafted_tokens = counts->drafted_tokens;
+    figures->accepted_tokens = counts->accepted_tokens;
     figures->step_us = counts->step_us;
 }
 

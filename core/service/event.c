@@ -65,6 +65,8 @@ static const member batch_members[] = {
     {"prefill_tokens", KIND_COUNT, AT(prefill_tokens)},
     {"shared_tokens", KIND_COUNT, AT(shared_tokens)},
     {"decode_tokens", KIND_COUNT, AT(decode_tokens)},
+    {"drafted", KIND_COUNT, AT(drafted)},
+    {"accepted", KIND_COUNT, AT(accepted)},
     {"queue_ms", KIND_NUMBER, AT(queue_ms)},
     {"prefill_ms", KIND_NUMBER, AT(prefill_ms)},
     {"first_ms", KIND_NUMBER, AT(first_ms)},

@@ -33,6 +33,8 @@ static void record_lane(const hg_request *request, const hg_request_lane *lane,
         record->generation = entry->generation;
     }
     record->tokens = lane->tokens;
+    record->drafted = lane->drafted;
+    record->accepted = lane->accepted;
     record->first_ms = lane->first_us ? ms_between(request->received_us, lane->first_us) : 0;
     record->total_ms = ms_between(request->received_us, lane->end_us);
 }
@@ -65,6 +67,8 @@ void hg_request_record(const hg_request *request, hg_batch_record *record)
     for (uint32_t i = 0; i < request->lanes; i++) {
         hg_lane_record *lane = &record->lane[i];
         record_lane(request, &request->lane[i], lane);
+        record->drafted += lane->drafted;
+        record->accepted += lane->accepted;
         job_lanes += request->lane[i].outcome == HG_OUTCOME_NONE;
         if (lane->total_ms > record->total_ms) record->total_ms = lane->total_ms;
         if (request->lane[i].first_us && (!record->first_ms || lane->first_ms < record->first_ms))

@@ -160,8 +160,20 @@ static hg_status take_tokens(hg_request *request, hg_request_lane *lane, hg_lane
         status = hg_stream_push(stream, token, count);
     }
     lane->tokens = stream->token.count;
+    lane->drafted = state->drafted;
+    lane->accepted = state->accepted;
     if (!status && !lane->first_us && stream->text.length) lane->first_us = hg_clock_us();
     return status;
+}
+
+/* The next revision's draft. */
+static void keep_rest(hg_request_lane *lane, bool whole)
+{
+    const hg_stream *stream = &lane->stream;
+    if (!stream->token.count) return;
+    hg_sentence_language_keep(lane->state, lane->entry->adapter_key,
+                              stream->token.id + stream->settled,
+                              stream->token.count - stream->settled, whole);
 }
 
 /* Sends what the lane's new tokens brought: a committed piece, and what may follow it. */
@@ -229,6 +241,7 @@ static void lane_news(hg_request *request, hg_request_lane *lane)
     } else if (!status && request->stream && lane->stream.raw.length > had) {
         status = send_growth(request, lane);
     }
+    keep_rest(lane, state.status == HG_LANE_OK);
     if (status) fail_lane(request, lane);
 }
 
@@ -258,6 +271,7 @@ void hg_request_end(hg_request *request, const char *status, hg_code code)
                 fail_lane(request, lane);
                 continue;
             }
+            keep_rest(lane, false);
             text = hg_buf_text(&lane->stream.text);
         }
         send_done(request, lane, status, "", code, text);

@@ -5,6 +5,8 @@
  * as its source has room; a longer text is refused as a whole. Output is bounded by the request's
  * max_tokens, or else by four times the prompt and 32, at most HG_LIMIT_TOKENS_DEFAULT (no language
  * pair needs more, and a lane that runs away ends soon); and by the positions left.
+ *
+ * A lane's draft is the language's last translation, from where its forced prefix ends.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -20,6 +22,7 @@
 typedef struct preparation {
     hg_prompt_memo memo;
     hg_tokens prompt[HG_LIMIT_LANES]; /* by lane of the job */
+    hg_tokens draft[HG_LIMIT_LANES];
     hg_lane_request lane[HG_LIMIT_LANES];
     uint32_t lanes;
     hg_buf before; /* the source under a plugin's rules.before */
@@ -29,7 +32,10 @@ typedef struct preparation {
 static void preparation_free(preparation *work)
 {
     hg_prompt_memo_free(&work->memo);
-    for (uint32_t i = 0; i < HG_LIMIT_LANES; i++) hg_tokens_free(&work->prompt[i]);
+    for (uint32_t i = 0; i < HG_LIMIT_LANES; i++) {
+        hg_tokens_free(&work->prompt[i]);
+        hg_tokens_free(&work->draft[i]);
+    }
     hg_buf_free(&work->before);
 }
 
@@ -79,17 +85,26 @@ static uint32_t output_bound(const hg_request *request, uint32_t prompt_tokens, 
     return bound < room ? bound : room;
 }
 
-/* Appends what is committed of the lane's language to its prompt, where it holds. */
-static hg_status force_prefix(const hg_request *request, const hg_request_lane *lane,
-                              const hg_sentence *sentence, hg_tokens *prompt)
+static hg_status append(hg_tokens *to, const hg_tokens *from)
 {
-    const hg_tokens *committed = &lane->state->commit.token;
-    if (lane->state_is_new || !hg_request_lane_holds(request, lane, sentence)) return HG_OK;
-    for (uint32_t i = 0; i < committed->count; i++) {
-        hg_status status = hg_tokens_append(prompt, committed->id[i]);
-        if (status) return status;
-    }
-    return HG_OK;
+    hg_status status = HG_OK;
+    for (uint32_t i = 0; i < from->count && !status; i++)
+        status = hg_tokens_append(to, from->id[i]);
+    return status;
+}
+
+/* What is committed of the lane's language ends its prompt where it holds, and begins its draft
+ * where it does not; the rest of the last translation follows. */
+static hg_status use_last(const hg_request *request, const hg_request_lane *lane,
+                          const hg_sentence *sentence, hg_tokens *prompt, hg_tokens *draft)
+{
+    const hg_sentence_language *last = lane->state;
+    if (lane->state_is_new) return HG_OK;
+    bool holds = hg_request_lane_holds(request, lane, sentence);
+    hg_status status = append(holds ? prompt : draft, &last->commit.token);
+    if (!status && last->adapter_key == lane->entry->adapter_key)
+        status = append(draft, &last->rest);
+    return status;
 }
 
 static bool prepare_lane(hg_request *request, hg_request_lane *lane, const hg_sentence *sentence,
@@ -98,7 +113,7 @@ static bool prepare_lane(hg_request *request, hg_request_lane *lane, const hg_se
     hg_error error = {0};
     const hg_catalog_entry *entry = lane->entry;
     const uint32_t positions = request->runtime->model->weights.shape.positions;
-    hg_tokens *prompt = &work->prompt[work->lanes];
+    hg_tokens *prompt = &work->prompt[work->lanes], *draft = &work->draft[work->lanes];
     uint32_t invocation = 0;
     if (build_prompt(request, entry, work, &invocation, &error)) {
         hg_log(HG_LOG_ERROR, "translate", "plugin %s: %s", entry->plugin->name, error.message);
@@ -112,11 +127,11 @@ static bool prepare_lane(hg_request *request, hg_request_lane *lane, const hg_se
                          "text: %u tokens with its prompt for %s; this model reads at most %u (and "
                          "writes as many): send it sentence by sentence",
                          own, lane->language, positions / 2);
-    if (force_prefix(request, lane, sentence, prompt))
+    if (use_last(request, lane, sentence, prompt, draft))
         return hg_refuse(refusal, HG_CODE_internal, 0, "no memory for a prompt");
     if (prompt->count >= positions) {
         lane->outcome = HG_OUTCOME_FULL;
-        prompt->count = 0; /* the next lane takes its place */
+        prompt->count = draft->count = 0; /* the next lane takes its place */
         return true;
     }
     assert(work->lanes < HG_LIMIT_LANES);
@@ -132,6 +147,8 @@ static bool prepare_lane(hg_request *request, hg_request_lane *lane, const hg_se
         .temperature = request->temperature,
         .top_p = request->top_p,
         .seed = request->seed,
+        .draft = draft->id,
+        .draft_tokens = draft->count < positions ? draft->count : positions,
     };
     return true;
 }
@@ -161,8 +178,12 @@ static bool prepare(hg_request *request, const hg_sentence *sentence, preparatio
     }
     if (!work->lanes) return true;
     hg_error error = {0};
-    hg_status status = hg_engine_submit(request->runtime->engine, work->lane, work->lanes, request,
-                                        &request->job, &error);
+    const hg_job_request job = {.lane = work->lane,
+                                .lanes = work->lanes,
+                                .session = request->conversation,
+                                .user = request};
+    hg_status status =
+        hg_engine_submit(request->runtime->engine, &job, &request->job, &error);
     return status ? refuse_submit(status, &error, refusal) : true;
 }
 

@@ -227,13 +227,13 @@ hg_request *hg_request_make(hg_conversation *conversation, const hg_translate_re
         return NULL;
     }
     request->runtime = conversation->runtime;
+    request->conversation = conversation;
     memcpy(request->session, conversation->session, sizeof request->session);
     if (!fill(request, asked, sentence, refusal) ||
         !hg_request_submit(request, sentence, refusal)) {
         hg_request_free(request);
         return NULL;
     }
-    request->conversation = conversation;
     return request;
 }
 

@@ -39,6 +39,7 @@ typedef struct hg_request_lane {
     uint32_t epoch;
     const char *status, *stop;
     uint32_t tokens; /* output tokens of this revision */
+    uint32_t drafted, accepted;
     int64_t first_us, end_us;
 } hg_request_lane;
 

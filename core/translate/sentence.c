@@ -13,6 +13,7 @@ void hg_sentence_language_free(hg_sentence_language *language)
 {
     if (!language) return;
     hg_commit_free(&language->commit);
+    hg_tokens_free(&language->rest);
     free(language);
 }
 
@@ -89,6 +90,20 @@ hg_sentence_language *hg_sentence_language_new(const hg_sentence *sentence, cons
     (void)n;
     hg_commit_start(&language->commit, sentence->epoch_floor);
     return language;
+}
+
+void hg_sentence_language_keep(hg_sentence_language *language, uint64_t adapter_key,
+                               const int32_t *token, uint32_t tokens, bool whole)
+{
+    hg_tokens *rest = &language->rest;
+    if (whole || language->adapter_key != adapter_key) rest->count = 0;
+    language->adapter_key = adapter_key;
+    for (uint32_t i = 0; i < tokens; i++) {
+        if (i < rest->count)
+            rest->id[i] = token[i];
+        else if (hg_tokens_append(rest, token[i]))
+            return; /* without memory it is a shorter draft */
+    }
 }
 
 void hg_sentence_language_add(hg_sentence *sentence, hg_sentence_language *language)

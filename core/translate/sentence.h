@@ -1,5 +1,5 @@
 /* sentence.h: what a conversation remembers of each sentence id: the last revision, its text, and
- * what was committed of each language.
+ * what was committed of each language and what its last translation had beyond that.
  *
  * A conversation keeps HG_LIMIT_SENTENCES of them; the least recently used one that does not run
  * leaves when a new one comes. All of this belongs to the thread of the conversation.
@@ -20,7 +20,9 @@
 typedef struct hg_sentence_language {
     char key[HG_TARGET_MAX];
     hg_commit commit;
-    int64_t rev; /* the last one that asked for it */
+    hg_tokens rest; /* of the last translation, behind what was committed then: the next draft */
+    uint64_t adapter_key; /* of the adapter that made it */
+    int64_t rev;          /* the last one that asked for it */
 } hg_sentence_language;
 
 typedef struct hg_sentence {
@@ -57,6 +59,10 @@ hg_sentence_language *hg_sentence_language_find(const hg_sentence *sentence, con
 /* Makes a language in its first epoch that is in no sentence yet; NULL without memory. */
 hg_sentence_language *hg_sentence_language_new(const hg_sentence *sentence, const char *key);
 void hg_sentence_language_free(hg_sentence_language *language);
+/* Remembers the tokens of a translation behind what is committed. Of one that is not whole, what
+ * the last one had beyond its length stays. */
+void hg_sentence_language_keep(hg_sentence_language *language, uint64_t adapter_key,
+                               const int32_t *token, uint32_t tokens, bool whole);
 /* Puts it in; one that the present revision does not ask for leaves if need be. */
 void hg_sentence_language_add(hg_sentence *sentence, hg_sentence_language *language);
 

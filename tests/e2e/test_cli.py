@@ -149,7 +149,7 @@ def test_json_objects(cli):
     for o in batches:
         assert set(o["batch"]) == {
             "id", "rev", "batch", "lanes", "prefill_tokens", "shared_tokens", "decode_tokens",
-            "queue_ms", "prefill_ms", "first_ms", "total_ms", "tokens_per_s",
+            "drafted", "accepted", "queue_ms", "prefill_ms", "first_ms", "total_ms", "tokens_per_s",
         }
         assert o["batch"]["lanes"] == 2
         assert o["batch"]["shared_tokens"] > 0, "the source is computed once for both"

@@ -64,6 +64,22 @@ uint32_t expect_output(const hg_lane_request *lane, int32_t *output, hg_stop *st
     }
 }
 
+void give_draft(hg_lane_request *lane, uint32_t at, int32_t *draft)
+{
+    int32_t output[FAKE_POSITIONS];
+    hg_stop stop;
+    uint32_t tokens = expect_output(lane, output, &stop), count = 0, edits = 0;
+    for (uint32_t i = 0; i < tokens && count + 1 < FAKE_POSITIONS; i++) {
+        bool edit = at && i % at == at - 1;
+        uint32_t kind = edit ? edits++ % 3 : 3;
+        if (kind == 0) draft[count++] = output[i] % 90 + 2;
+        if (kind == 2) draft[count++] = output[i] % 80 + 5;
+        if (kind > 1) draft[count++] = output[i];
+    }
+    lane->draft = draft;
+    lane->draft_tokens = count;
+}
+
 /* Waits for the end of one job through the news of an engine that runs no other. */
 void wait_job(hg_engine *engine, hg_job *job)
 {
@@ -147,7 +163,8 @@ hg_job *submit(hg_engine *engine, const hg_lane_request *lane, uint32_t lanes)
 {
     hg_error error = {0};
     hg_job *job = NULL;
-    hg_status status = hg_engine_submit(engine, lane, lanes, &source, &job, &error);
+    const hg_job_request request = {.lane = lane, .lanes = lanes, .user = &source};
+    hg_status status = hg_engine_submit(engine, &request, &job, &error);
     if (status) fail_msg("%s", error.message);
     assert_ptr_equal(hg_job_user(job), &source);
     return job;
@@ -187,7 +204,8 @@ void expect_refused(hg_engine *engine, const hg_lane_request *lane, uint32_t lan
 {
     hg_error error = {0};
     hg_job *job = NULL;
-    assert_int_equal(hg_engine_submit(engine, lane, lanes, NULL, &job, &error), want);
+    const hg_job_request request = {.lane = lane, .lanes = lanes};
+    assert_int_equal(hg_engine_submit(engine, &request, &job, &error), want);
     assert_null(job);
     if (!strstr(error.message, part)) fail_msg("\"%s\" lacks \"%s\"", error.message, part);
 }

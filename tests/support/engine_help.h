@@ -49,6 +49,10 @@ void wait_job(hg_engine *engine, hg_job *job); /* takes all news */
 /* The output that a lane must have, computed from its request alone. Returns its length. */
 uint32_t expect_output(const hg_lane_request *lane, int32_t *output, hg_stop *stop);
 
+/* Gives the lane a draft in draft [FAKE_POSITIONS]: its output with edits, one after every at
+ * tokens: a token changed, left out or put in, by turns. at 0: the output as it is. */
+void give_draft(hg_lane_request *lane, uint32_t at, int32_t *draft);
+
 void check_lane(hg_job *job, uint32_t index, const hg_lane_request *lane);
 void check_no_leak(hg_engine *engine); /* all pages are free or idle; nothing runs */
 void expect_failed(hg_job *job, uint32_t index, hg_status failure);

@@ -71,7 +71,7 @@ static void *change_adapters(void *argument)
 
 typedef struct job_case {
     hg_lane_request lane[MOST];
-    int32_t token[MOST][PROMPT + 1];
+    int32_t token[MOST][PROMPT + 1], draft[MOST][FAKE_POSITIONS];
     uint32_t lanes;
 } job_case;
 
@@ -97,6 +97,7 @@ static void draw_job(uint64_t *random, job_case *c)
                                        .temperature = draw(random, 5) ? 0 : 0.9f,
                                        .top_p = 0.95f,
                                        .seed = draw(random, 3)};
+        if (draw(random, 2)) give_draft(&c->lane[i], draw(random, 12), c->draft[i]);
     }
 }
 
@@ -142,7 +143,9 @@ static void *send_jobs(void *argument)
         hg_error error = {0};
         hg_job *job = NULL;
         draw_job(&random, &c);
-        if (hg_engine_submit(engine, c.lane, c.lanes, NULL, &job, &error)) {
+        const hg_job_request request = {
+            .lane = c.lane, .lanes = c.lanes, .session = n % 2 ? argument : NULL};
+        if (hg_engine_submit(engine, &request, &job, &error)) {
             assert_true(error.status == HG_ERROR_STATE ||
                         (device_may_fail && error.status == HG_ERROR_DEVICE));
             atomic_fetch_add(&refused, 1);
@@ -258,8 +261,8 @@ static void close_while_jobs_run(void **state)
         start_engine(200);
         for (int i = 0; i < 10; i++) {
             draw_job(&random, &c[i]);
-            hg_status status =
-                hg_engine_submit(engine, c[i].lane, c[i].lanes, NULL, &job[i], &error);
+            const hg_job_request request = {.lane = c[i].lane, .lanes = c[i].lanes};
+            hg_status status = hg_engine_submit(engine, &request, &job[i], &error);
             assert_int_equal(status, HG_OK);
         }
         usleep(draw(&random, 400));
@@ -285,7 +288,8 @@ static void the_doorbell_suffices(void **state)
         hg_job *job, *heard;
         hg_job_state s = {0};
         draw_job(&random, &c);
-        assert_int_equal(hg_engine_submit(engine, c.lane, c.lanes, NULL, &job, &error), HG_OK);
+        const hg_job_request request = {.lane = c.lane, .lanes = c.lanes};
+        assert_int_equal(hg_engine_submit(engine, &request, &job, &error), HG_OK);
         while (!s.ended) {
             while (rings == seen) sched_yield();
             seen = rings;

@@ -122,7 +122,8 @@ static hg_job *submit(const lane_case *c, uint32_t lanes)
     hg_job *job;
     hg_lane_request lane[LANGUAGES];
     for (uint32_t i = 0; i < lanes; i++) lane[i] = c[i].lane;
-    CHECK(hg_engine_submit(engine, lane, lanes, NULL, &job, &error));
+    const hg_job_request request = {.lane = lane, .lanes = lanes};
+    CHECK(hg_engine_submit(engine, &request, &job, &error));
     return job;
 }
 

@@ -274,15 +274,19 @@ static void test_print_batch_and_pieces(void **state)
                              .prefill_tokens = 4,
                              .shared_tokens = 7,
                              .decode_tokens = 13,
+                             .drafted = 4,
+                             .accepted = 3,
                              .total_ms = 4.4,
                              .tokens_per_s = 3023.3};
     hg_event event = {.type = HG_EVENT_BATCH, .id = "m", .rev = 3, .batch = &batch};
     assert_int_equal(hg_event_print(&event, 18, &buf), HG_OK);
     json_t *root = read_back(&buf, "type seq id rev batch lanes prefill_tokens shared_tokens "
-                                   "decode_tokens queue_ms prefill_ms first_ms total_ms "
+                                   "decode_tokens drafted accepted queue_ms prefill_ms first_ms total_ms "
                                    "tokens_per_s ");
     assert_int_equal(json_integer_value(json_object_get(root, "batch")), 311);
     assert_int_equal(json_integer_value(json_object_get(root, "shared_tokens")), 7);
+    assert_int_equal(json_integer_value(json_object_get(root, "drafted")), 4);
+    assert_int_equal(json_integer_value(json_object_get(root, "accepted")), 3);
     assert_true(json_number_value(json_object_get(root, "tokens_per_s")) == 3023.3);
     json_decref(root);
     event = (hg_event){

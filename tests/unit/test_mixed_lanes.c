@@ -1,7 +1,7 @@
 /* test_mixed_lanes.c: the engine on the CPU device with a random model, for every kernel family of
  * this processor: base lanes, LoRA lanes and aLoRA lanes, whose prompts begin alike, in one job and
  * in several at once. The oracle has no engine: each lane decoded by itself, its whole text
- * computed anew for every token.
+ * computed anew for every token. Most lanes have a draft, which must change nothing.
  */
 #include "tests/support/device_harness.h"
 #include "tests/support/small_models.h"
@@ -35,6 +35,7 @@ static random_adapter *adapter[ADAPTERS];
 /* A lane and what it must give. */
 typedef struct lane_case {
     int32_t token[PROMPT + TOKENS]; /* prompt, then the oracle's output */
+    int32_t draft[TOKENS];
     hg_lane_request request;
 } lane_case;
 
@@ -95,6 +96,17 @@ static void make_case(lane_case *c, random_source *r, const int32_t *common)
         .max_tokens = TOKENS};
 }
 
+/* The oracle's output from some token on, one of its tokens changed; or none, or the output. */
+static void make_draft(lane_case *c, random_source *r)
+{
+    const int32_t *output = c->token + c->request.prompt_tokens;
+    uint32_t from = random_below(r, 3), wrong = random_below(r, 2 * TOKENS);
+    c->request.draft_tokens = random_below(r, 5) ? TOKENS - from : 0;
+    for (uint32_t i = 0; i < c->request.draft_tokens; i++)
+        c->draft[i] = i == wrong ? (output[i + from] + 1) % (int32_t)shape.vocabulary
+                                 : output[i + from];
+}
+
 static hg_engine *open_engine(const char *kernel)
 {
     hg_engine *engine;
@@ -116,8 +128,12 @@ static hg_job *submit(hg_engine *engine, const lane_case *c, uint32_t lanes)
     hg_job *job;
     hg_error error = {0};
     hg_lane_request request[LANES];
-    for (uint32_t i = 0; i < lanes; i++) request[i] = c[i].request;
-    harness_check(hg_engine_submit(engine, request, lanes, NULL, &job, &error), &error);
+    for (uint32_t i = 0; i < lanes; i++) {
+        request[i] = c[i].request;
+        request[i].draft = c[i].draft;
+    }
+    const hg_job_request asked = {.lane = request, .lanes = lanes};
+    harness_check(hg_engine_submit(engine, &asked, &job, &error), &error);
     return job;
 }
 
@@ -155,12 +171,16 @@ static void run_family(const char *kernel)
             for (int l = 0; l < LANES; l++) {
                 make_case(&c[j][l], &r, common);
                 decode(device, &c[j][l]);
+                make_draft(&c[j][l], &r);
             }
         check(engine, submit(engine, c[0], 1), c[0], 1); /* alone, nothing to share */
         for (int j = 0; j < JOBS; j++) job[j] = submit(engine, c[j], LANES);
         for (int j = 0; j < JOBS; j++) check(engine, job[j], c[j], LANES);
         check(engine, submit(engine, c[0], LANES), c[0], LANES); /* on kept prefixes */
     }
+    hg_engine_figures figures;
+    hg_engine_read_figures(engine, &figures);
+    assert_true(figures.accepted_tokens > 0 && figures.accepted_tokens < figures.drafted_tokens);
     hg_engine_close(engine);
     hg_cpu_device()->close(device);
 }

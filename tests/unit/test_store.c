@@ -98,6 +98,8 @@ static hg_batch_record sample(int64_t id)
                          .prefill_tokens = 9,
                          .shared_tokens = 7,
                          .decode_tokens = 13,
+                         .drafted = 4,
+                         .accepted = 3,
                          .queue_ms = 0.125,
                          .prefill_ms = 0.75,
                          .first_ms = 1.5,
