@@ -2,14 +2,16 @@
  *
  * A job is admitted whole, with all the pages that its lanes can ever need, so nothing that runs
  * can fail for want of a page. The next one is that of the session which runs the fewest lanes, of
- * equal ones the job submitted first; a session's second job and further ones leave a quarter of
- * the lanes and of the pages to others, so that a new sentence of another finds room at once. Before pages are taken, each leader's
- * shared part is looked up among the kept prefixes: whole pages are held, the tokens of a partly
- * covered one are copied. Prefixes that nobody uses are evicted until the rest fits.
+ * equal ones that which was served the longest ago; a session's second job and further ones leave a
+ * quarter of the lanes and of the pages to others, so that a new sentence of another finds room at
+ * once. Before pages are taken, each leader's shared part is looked up among the kept prefixes:
+ * whole pages are held, the tokens of a partly covered one are copied. Prefixes that nobody uses
+ * are evicted until the rest fits.
  *
  * A job that does not fit waits, and those behind it too, so a large one does not starve. A job
- * whose adapter is still loading lets others pass, and so does one beyond its session's part. When nothing runs, a job that did not fit
- * beside the prefix it wanted gets the pool without it: every job that submit took is admitted.
+ * whose adapter is still loading lets others pass, and so does one beyond its session's part. When
+ * nothing runs, a job that did not fit beside the prefix it wanted gets the pool without it: every
+ * job that submit took is admitted.
  */
 #include "core/engine/state.h"
 
@@ -220,16 +222,6 @@ static bool adapters_ready(hg_engine *engine, hg_job *job)
     return all;
 }
 
-static void start(hg_engine *engine, hg_job *job)
-{
-    pthread_mutex_lock(&job->lock);
-    job->state.start_us = hg_clock_us();
-    pthread_mutex_unlock(&job->lock);
-    job->admitted = true;
-    engine->running_lanes += job->live;
-    engine->running.job[engine->running.count++] = job;
-}
-
 /* What a session has running. */
 typedef struct load {
     uint32_t lanes, pages;
@@ -247,13 +239,42 @@ static load session_load(const hg_engine *engine, const hg_job *job)
     return sum;
 }
 
+/* The session's entry, else the one served the longest ago. */
+static hg_turn *find_turn(hg_engine *engine, const void *session)
+{
+    hg_turn *oldest = engine->turn;
+    for (uint32_t i = 0; i < HG_LIMIT_JOBS; i++) {
+        hg_turn *turn = &engine->turn[i];
+        if (turn->session == session) return turn;
+        if (turn->stamp < oldest->stamp) oldest = turn;
+    }
+    return oldest;
+}
+
+static uint64_t last_turn(hg_engine *engine, const hg_job *job)
+{
+    const hg_turn *turn = find_turn(engine, job->session);
+    return job->session && turn->session == job->session ? turn->stamp : 0;
+}
+
 /* Whether the session's part has room for a grouped job; for one there always is. */
 static bool in_part(const hg_engine *engine, const hg_job *job)
 {
     load l = session_load(engine, job);
-    return l.lanes == 0 ||
-           (l.lanes + job->live <= HG_LIMIT_SESSION_LANES &&
-            l.pages + job->pages <= engine->plan.pages / HG_LIMIT_STEP_LANES * HG_LIMIT_SESSION_LANES);
+    return l.lanes == 0 || (l.lanes + job->live <= HG_LIMIT_SESSION_LANES &&
+                            l.pages + job->pages <=
+                                engine->plan.pages / HG_LIMIT_STEP_LANES * HG_LIMIT_SESSION_LANES);
+}
+
+static void start(hg_engine *engine, hg_job *job)
+{
+    pthread_mutex_lock(&job->lock);
+    job->state.start_us = hg_clock_us();
+    pthread_mutex_unlock(&job->lock);
+    job->admitted = true;
+    engine->running_lanes += job->live;
+    engine->running.job[engine->running.count++] = job;
+    if (job->session) *find_turn(engine, job->session) = (hg_turn){job->session, ++engine->turns};
 }
 
 static bool try_admit(hg_engine *engine, hg_job *job)
@@ -273,16 +294,18 @@ static void take_out(hg_job_list *list, uint32_t index)
     list->count--;
 }
 
-/* Of the waiting jobs that may run, whose bits stay set in may, the next one; their count when
- * there is none. */
+/* Of the waiting jobs whose bits are set in may, of which there are some, the next one. */
 static uint32_t choose_job(hg_engine *engine, uint64_t may)
 {
     uint32_t best = engine->waiting.count, fewest = UINT32_MAX;
+    uint64_t longest_ago = UINT64_MAX;
     for (uint32_t j = 0; j < engine->waiting.count; j++) {
         if (!(may >> j & 1)) continue;
         uint32_t lanes = session_load(engine, engine->waiting.job[j]).lanes;
-        if (lanes >= fewest) continue;
+        uint64_t turn = last_turn(engine, engine->waiting.job[j]);
+        if (lanes > fewest || (lanes == fewest && turn >= longest_ago)) continue;
         fewest = lanes;
+        longest_ago = turn;
         best = j;
     }
     return best;

@@ -96,8 +96,7 @@ static uint32_t share_jobs(const hg_engine *engine, const plan *p, uint32_t rows
 {
     const hg_job_list *list = &engine->running;
     uint32_t share = rows / p->jobs, used = 0;
-    for (uint32_t j = 0; j < list->count; j++)
-        used += smaller(prompt_rows(list->job[j]), share);
+    for (uint32_t j = 0; j < list->count; j++) used += smaller(prompt_rows(list->job[j]), share);
     uint32_t spare = rows - used;
     for (uint32_t j = 0; j < list->count; j++) {
         uint32_t want = prompt_rows(list->job[j]);

@@ -34,6 +34,12 @@ typedef struct hg_slot {
     hg_error failure;
 } hg_slot;
 
+/* When a session last had a job admitted: larger is later. */
+typedef struct hg_turn {
+    const void *session;
+    uint64_t stamp;
+} hg_turn;
+
 typedef struct hg_job_list {
     hg_job *job[HG_LIMIT_JOBS]; /* [count] in the order of submitting */
     uint32_t count;
@@ -68,6 +74,8 @@ struct hg_engine {
     hg_prefixes prefixes;
     hg_job_list waiting, running;
     uint32_t running_lanes;
+    hg_turn turn[HG_LIMIT_JOBS]; /* of the sessions served last; the others' is longer ago */
+    uint64_t turns;
     hg_row *row;                             /* [plan.step_rows] */
     uint32_t *table;                         /* [plan.step_lanes, plan.lane_pages] */
     hg_lane *step_lane[HG_LIMIT_STEP_LANES]; /* the lanes of the step, by its lane numbers */

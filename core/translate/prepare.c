@@ -182,8 +182,7 @@ static bool prepare(hg_request *request, const hg_sentence *sentence, preparatio
                                 .lanes = work->lanes,
                                 .session = request->conversation,
                                 .user = request};
-    hg_status status =
-        hg_engine_submit(request->runtime->engine, &job, &request->job, &error);
+    hg_status status = hg_engine_submit(request->runtime->engine, &job, &request->job, &error);
     return status ? refuse_submit(status, &error, refusal) : true;
 }
 

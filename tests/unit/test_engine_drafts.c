@@ -230,10 +230,14 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup(name, make_source)
     const struct CMUnitTest tests[] = {
-        TEST(no_draft_changes_a_token),   TEST(nor_in_company),
-        TEST(a_right_draft_saves_steps),  TEST(a_draft_is_found_again),
-        TEST(a_wrong_draft_costs_little), TEST(what_a_draft_may_hold),
-        TEST(the_guard_stays),            TEST(drafts_leave_room_for_prompts),
+        TEST(no_draft_changes_a_token),
+        TEST(nor_in_company),
+        TEST(a_right_draft_saves_steps),
+        TEST(a_draft_is_found_again),
+        TEST(a_wrong_draft_costs_little),
+        TEST(what_a_draft_may_hold),
+        TEST(the_guard_stays),
+        TEST(drafts_leave_room_for_prompts),
     };
 #undef TEST
     return cmocka_run_group_tests(tests, NULL, NULL);

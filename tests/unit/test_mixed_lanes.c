@@ -103,8 +103,8 @@ static void make_draft(lane_case *c, random_source *r)
     uint32_t from = random_below(r, 3), wrong = random_below(r, 2 * TOKENS);
     c->request.draft_tokens = random_below(r, 5) ? TOKENS - from : 0;
     for (uint32_t i = 0; i < c->request.draft_tokens; i++)
-        c->draft[i] = i == wrong ? (output[i + from] + 1) % (int32_t)shape.vocabulary
-                                 : output[i + from];
+        c->draft[i] =
+            i == wrong ? (output[i + from] + 1) % (int32_t)shape.vocabulary : output[i + from];
 }
 
 static hg_engine *open_engine(const char *kernel)
