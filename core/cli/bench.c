@@ -1,14 +1,17 @@
 /* bench.c: `hydraglot bench`: how fast it is here.
  *
- * Every measurement is one warm-up and `--runs` runs of `--sentences` sentences each; the median
- * run counts. No sentence is ever sent twice: each begins with a number of its own, so that no KV
- * of an earlier one is reused and what is measured is a new sentence each time.
+ * First sentences through the runtime: one warm-up and `--runs` runs of `--sentences` sentences
+ * each, the measurements in turns; the median run counts. No sentence is ever sent twice: each
+ * begins with a number of its own, so that no KV of an earlier one is reused and what is measured
+ * is a new sentence each time.
  *
  *   one lane      sentence after sentence into the first language
  *   all lanes     sentence after sentence into all languages
  *   in parallel   the same, eight sentences in flight
  *   prefill       time from start to "all prompts computed" of one sentence for all languages, with
  *                 the source shared by all lanes and with each lane computing its own
+ *
+ * Then what bench.h lists. With --shape only the steps, of a model made in memory.
  */
 #include <assert.h>
 #include <inttypes.h>
@@ -18,28 +21,11 @@
 
 #include "core/base/clock.h"
 #include "core/base/version.h"
-#include "core/cli/cli.h"
-#include "core/cli/progress.h"
-#include "core/service/json_out.h"
+#include "core/cli/bench.h"
+#include "core/cli/table.h"
 
 #define MEASUREMENTS 5
-#define RUNS_MAX     100
-
-/* Everyday sentences of different lengths. */
-static const char *const sentences[] = {
-    "Where is the train station?",
-    "I would like a cup of coffee, please.",
-    "The meeting was moved to next Thursday because two colleagues are still on holiday.",
-    "Can you help me carry this box?",
-    "She has been learning to play the piano since she was six years old.",
-    "It is raining.",
-    "We missed the last bus and had to walk home in the dark.",
-    "How much does a ticket to the city centre cost?",
-    "The doctor said that I should drink more water and sleep longer.",
-    "Please close the window, it is getting cold in here.",
-    "My brother works in a small bakery near the harbour.",
-    "Do you know what time the museum opens on Sundays?",
-};
+#define RUNS_MAX     HG_BENCH_ROUNDS
 
 typedef struct run_figures {
     double tokens_per_s, step_ms, total_ms; /* total_ms: mean of a sentence */
@@ -61,6 +47,10 @@ typedef struct bench {
     double ready_ms;
     run_figures one, all, parallel;
     double prefill_shared_ms, prefill_alone_ms;
+    hg_device_info device;
+    hg_bench_steps steps; /* count 0: not on this device */
+    hg_bench_crowd crowd[HG_BENCH_CROWDS];
+    hg_bench_wire wire;
 } bench;
 
 static void on_event(const hg_event *event, void *context)
@@ -76,11 +66,9 @@ static void on_event(const hg_event *event, void *context)
     b->total_ms += r->total_ms;
 }
 
-/* The next sentence, which no other has as a prefix, into text [size]. */
 static void next_sentence(bench *b, char *text, size_t size)
 {
-    const char *sentence = sentences[b->sent % (sizeof sentences / sizeof *sentences)];
-    snprintf(text, size, "%" PRIu64 ". %s", ++b->sent, sentence);
+    hg_bench_sentence(++b->sent, text, size);
     hg_progress_set(&b->progress, b->sent);
 }
 
@@ -147,18 +135,24 @@ static int by_speed(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static hg_status measure(bench *b, uint32_t targets, uint32_t in_flight, run_figures *out,
-                         hg_error *error)
+/* One lane, all lanes and sentences in parallel, in turns; the first turn warms up. */
+static hg_status measure_runs(bench *b, hg_error *error)
 {
-    run_figures figures[RUNS_MAX + 1];
+    static run_figures figures[3][RUNS_MAX + 1];
+    run_figures *const out[] = {&b->one, &b->all, &b->parallel};
+    const uint32_t targets[] = {1, b->targets.count, b->targets.count};
+    const uint32_t in_flight[] = {1, 1, HG_LIMIT_SESSION_JOBS};
     int64_t runs = b->settings->runs;
     assert(runs >= 1 && runs <= RUNS_MAX);
     hg_status status = HG_OK;
-    for (int64_t i = 0; i <= runs && !status; i++) /* the first one warms up and is not counted */
-        status = run_once(b, targets, in_flight, &figures[i], error);
+    for (int64_t i = 0; i <= runs; i++)
+        for (int m = 0; m < 3 && !status; m++)
+            status = run_once(b, targets[m], in_flight[m], &figures[m][i], error);
     if (status) return status;
-    qsort(figures + 1, (size_t)runs, sizeof figures[0], by_speed);
-    *out = figures[1 + runs / 2];
+    for (int m = 0; m < 3; m++) {
+        qsort(figures[m] + 1, (size_t)runs, sizeof figures[m][0], by_speed);
+        *out[m] = figures[m][1 + runs / 2];
+    }
     return HG_OK;
 }
 
@@ -212,12 +206,6 @@ static hg_status prefill_once(bench *b, const hg_language_view *view, uint32_t l
     return status;
 }
 
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static hg_status measure_prefill(bench *b, bool shared, double *median_ms, hg_error *error)
 {
     hg_language_view view[HG_LIMIT_ADAPTER_SLOTS];
@@ -229,8 +217,7 @@ static hg_status measure_prefill(bench *b, bool shared, double *median_ms, hg_er
     hg_status status = HG_OK;
     for (size_t i = 0; i <= count && !status; i++)
         status = prefill_once(b, view, lanes, shared, &ms[i], error);
-    qsort(ms + 1, count, sizeof *ms, by_value);
-    *median_ms = ms[1 + count / 2];
+    *median_ms = hg_spread_of(ms + 1, count).median;
     free(ms);
     return status;
 }
@@ -269,41 +256,12 @@ static void print_run(hg_json_out *json, const char *name, const run_figures *f)
     hg_json_end_object(json);
 }
 
-static hg_status print_json(const bench *b, const hg_device_info *device, hg_error *error)
-{
-    hg_buf out = hg_buf_new(HG_LIMIT_EVENT);
-    hg_json_out json = hg_json_out_new(&out);
-    hg_json_begin_object(&json, NULL);
-    hg_json_put_text(&json, "version", HG_VERSION);
-    hg_json_put_text(&json, "model", hg_runtime_model(b->runtime)->name);
-    hg_json_put_text(&json, "device", device->name);
-    hg_json_put_text(&json, "kernel", device->kernel);
-    hg_json_put_integer(&json, "threads", device->threads);
-    hg_json_put_integer(&json, "lanes", b->targets.count);
-    hg_json_put_integer(&json, "runs", b->settings->runs);
-    hg_json_put_integer(&json, "sentences", b->settings->sentences);
-    print_run(&json, "one_lane", &b->one);
-    print_run(&json, "all_lanes", &b->all);
-    print_run(&json, "parallel", &b->parallel);
-    hg_json_put_number(&json, "all_to_one", b->all.tokens_per_s / b->one.tokens_per_s);
-    hg_json_put_number(&json, "prefill_shared_ms", b->prefill_shared_ms);
-    hg_json_put_number(&json, "prefill_alone_ms", b->prefill_alone_ms);
-    hg_json_put_number(&json, "ready_ms", b->ready_ms);
-    hg_json_put_integer(&json, "resident_bytes", (int64_t)read_memory("VmRSS:"));
-    hg_json_put_integer(&json, "resident_peak_bytes", (int64_t)read_memory("VmHWM:"));
-    hg_json_end_object(&json);
-    hg_status status = json.status;
-    if (!status) puts(hg_buf_text(&out));
-    hg_buf_free(&out);
-    return status ? hg_fail(error, status, "the result could not be printed") : HG_OK;
-}
-
-static void print_text(const bench *b, const hg_device_info *device)
+static void print_sentences(const bench *b, const char *model)
 {
     printf("%s on %s, kernel %s, %u threads; median of %" PRId64 " runs of %" PRId64
            " sentences\n\n",
-           hg_runtime_model(b->runtime)->name, device->name, device->kernel, device->threads,
-           b->settings->runs, b->settings->sentences);
+           model, b->device.name, b->device.kernel, b->device.threads, b->settings->runs,
+           b->settings->sentences);
     const run_figures *rows[] = {&b->one, &b->all, &b->parallel};
     const char *const names[] = {"one lane", "all lanes", "8 in flight"};
     printf("%-12s  %9s  %8s  %12s\n", "", "tokens/s", "step ms", "sentence ms");
@@ -313,47 +271,165 @@ static void print_text(const bench *b, const hg_device_info *device)
     printf("\n%u lanes to one: %.2f times the tokens/s\n", b->targets.count,
            b->all.tokens_per_s / b->one.tokens_per_s);
     printf("prefill of a sentence: %.2f ms shared, %.2f ms with each lane alone; %.0f %% of the "
-           "prompt tokens are shared\n",
-           b->prefill_shared_ms, b->prefill_alone_ms, 100 * share(&b->all));
-    printf("ready after %.0f ms; resident memory %.0f MiB, at most %.0f MiB\n", b->ready_ms,
-           (double)read_memory("VmRSS:") / (1 << 20), (double)read_memory("VmHWM:") / (1 << 20));
+           "prompt tokens are shared\nready after %.0f ms\n",
+           b->prefill_shared_ms, b->prefill_alone_ms, 100 * share(&b->all), b->ready_ms);
 }
+
+static void print_crowds(hg_json_out *json, const char *name, const hg_bench_crowd *crowd)
+{
+    hg_json_begin_array(json, name);
+    for (int i = 0; i < HG_BENCH_CROWDS; i++) {
+        hg_json_begin_object(json, NULL);
+        hg_json_put_integer(json, "clients", crowd[i].clients);
+        hg_json_put_integer(json, "sentences", crowd[i].sentences);
+        hg_json_put_number(json, "first_ms", crowd[i].first_ms);
+        hg_json_put_number(json, "p50_ms", crowd[i].p50_ms);
+        hg_json_put_number(json, "p95_ms", crowd[i].p95_ms);
+        hg_json_put_number(json, "p99_ms", crowd[i].p99_ms);
+        hg_json_end_object(json);
+    }
+    hg_json_end_array(json);
+}
+
+static void print_runtime(const bench *b, hg_json_out *json)
+{
+    hg_json_put_text(json, "device", b->device.name);
+    hg_json_put_text(json, "kernel", b->device.kernel);
+    hg_json_put_integer(json, "threads", b->device.threads);
+    hg_json_put_integer(json, "lanes", b->targets.count);
+    hg_json_put_integer(json, "runs", b->settings->runs);
+    hg_json_put_integer(json, "sentences", b->settings->sentences);
+    print_run(json, "one_lane", &b->one);
+    print_run(json, "all_lanes", &b->all);
+    print_run(json, "parallel", &b->parallel);
+    hg_json_put_number(json, "all_to_one", b->all.tokens_per_s / b->one.tokens_per_s);
+    hg_json_put_number(json, "prefill_shared_ms", b->prefill_shared_ms);
+    hg_json_put_number(json, "prefill_alone_ms", b->prefill_alone_ms);
+    hg_json_put_number(json, "ready_ms", b->ready_ms);
+    print_crowds(json, "clients", b->crowd);
+    print_crowds(json, "websocket", b->wire.crowd);
+    hg_json_put_number(json, "websocket_over_steps", b->wire.over_steps);
+}
+
+static hg_status print_json(const bench *b, const char *model, hg_error *error)
+{
+    hg_buf out = hg_buf_new(HG_LIMIT_EVENT);
+    hg_json_out json = hg_json_out_new(&out);
+    hg_json_begin_object(&json, NULL);
+    hg_json_put_text(&json, "version", HG_VERSION);
+    hg_json_put_text(&json, "model", model);
+    if (b->one.tokens_per_s > 0) print_runtime(b, &json);
+    if (b->steps.count) {
+        hg_json_begin_object(&json, "roofline");
+        hg_bench_steps_json(&b->steps, &json);
+        hg_json_end_object(&json);
+    }
+    hg_json_put_integer(&json, "resident_bytes", (int64_t)read_memory("VmRSS:"));
+    hg_json_put_integer(&json, "resident_peak_bytes", (int64_t)read_memory("VmHWM:"));
+    hg_json_end_object(&json);
+    hg_status status = json.status;
+    if (!status) puts(hg_buf_text(&out));
+    hg_buf_free(&out);
+    return status ? hg_fail(error, status, "the result could not be printed") : HG_OK;
+}
+
+static hg_status print_latency(const bench *b, hg_error *error)
+{
+    static const char *const titles[] = {"sentences of", ">clients", ">first ms", ">p50 ms",
+                                         ">p95 ms",      ">p99 ms",  NULL};
+    hg_table table;
+    hg_table_start(&table, titles);
+    for (int i = 0; i < 2 * HG_BENCH_CROWDS; i++) {
+        bool wire = i >= HG_BENCH_CROWDS;
+        const hg_bench_crowd *c = wire ? &b->wire.crowd[i - HG_BENCH_CROWDS] : &b->crowd[i];
+        hg_table_cell(&table, wire ? "the websocket" : "the runtime");
+        hg_table_cell(&table, "%u", c->clients);
+        hg_table_cell(&table, "%.1f", c->first_ms);
+        hg_table_cell(&table, "%.1f", c->p50_ms);
+        hg_table_cell(&table, "%.1f", c->p95_ms);
+        hg_table_cell(&table, "%.1f", c->p99_ms);
+    }
+    puts("");
+    hg_status status = hg_table_end(&table, stdout, error);
+    printf("\nover the websocket, one client: %.2f times the engine's steps\n", b->wire.over_steps);
+    return status;
+}
+
+static hg_status print_text(const bench *b, const char *model, hg_error *error)
+{
+    hg_status status = HG_OK;
+    if (b->one.tokens_per_s > 0) {
+        print_sentences(b, model);
+        status = print_latency(b, error);
+        puts("");
+    }
+    if (b->steps.count && !status) status = hg_bench_steps_print(&b->steps, error);
+    printf("\nresident memory %.0f MiB, at most %.0f MiB\n",
+           (double)read_memory("VmRSS:") / (1 << 20), (double)read_memory("VmHWM:") / (1 << 20));
+    return status;
+}
+
+/* ---- the command ---- */
 
 static hg_status measure_all(bench *b, hg_error *error)
 {
-    uint32_t lanes = b->targets.count;
-    hg_status status = measure(b, 1, 1, &b->one, error);
-    if (!status) status = measure(b, lanes, 1, &b->all, error);
-    if (!status) status = measure(b, lanes, HG_LIMIT_SESSION_JOBS, &b->parallel, error);
+    hg_status status = measure_runs(b, error);
     if (!status) status = measure_prefill(b, true, &b->prefill_shared_ms, error);
     if (!status) status = measure_prefill(b, false, &b->prefill_alone_ms, error);
+    hg_progress_end(&b->progress);
+    if (!status)
+        status = hg_bench_clients_run(b->settings, b->runtime, &b->targets, b->crowd, error);
+    if (!status && strncmp(b->device.name, "cpu", 3) == 0)
+        status = hg_bench_steps_run(b->settings, &hg_runtime_model(b->runtime)->weights, &b->steps,
+                                    error);
+    return status;
+}
+
+static hg_status bench_model(bench *b, char *name, size_t size, hg_error *error)
+{
+    const hg_settings *settings = b->settings;
+    hg_engine_figures figures;
+    int64_t start_us = hg_clock_us();
+    hg_status status = hg_cli_open_runtime(settings, true, &b->runtime, error);
+    b->ready_ms = (double)(hg_clock_us() - start_us) / 1e3;
+    if (!status) status = hg_targets_choose(b->runtime, NULL, settings->to, &b->targets, error);
+    if (!status)
+        status = hg_conversation_new(b->runtime, "bench", on_event, b, &b->conversation, error);
+    if (!status) {
+        hg_engine_read_figures(hg_runtime_engine(b->runtime), &figures);
+        b->device = figures.device;
+        snprintf(name, size, "%s", hg_runtime_model(b->runtime)->name);
+        b->progress = hg_progress_start(
+            "sentences", (uint64_t)(MEASUREMENTS * (settings->runs * settings->sentences) +
+                                    3 * settings->sentences + 2));
+        status = measure_all(b, error);
+    }
+    if (b->conversation) hg_conversation_free(b->conversation);
+    hg_runtime_close(b->runtime);
+    return status ? status : hg_bench_wire_run(settings, &b->targets, &b->wire, error);
+}
+
+static hg_status bench_shape(bench *b, char *name, size_t size, hg_error *error)
+{
+    hg_shaped *shaped;
+    hg_status status = hg_shaped_open(b->settings->shape, &shaped, error);
+    snprintf(name, size, "random, shape %s", b->settings->shape);
+    if (!status)
+        status = hg_bench_steps_run(b->settings, hg_shaped_weights(shaped), &b->steps, error);
+    hg_shaped_close(shaped);
     return status;
 }
 
 int hg_command_bench(const hg_settings *settings)
 {
-    bench b = {.settings = settings};
+    static bench b; /* large */
     hg_error error = {0};
-    hg_engine_figures figures;
-    int64_t start_us = hg_clock_us();
-    hg_status status = hg_cli_open_runtime(settings, true, &b.runtime, &error);
-    b.ready_ms = (double)(hg_clock_us() - start_us) / 1e3;
-    if (!status) status = hg_targets_choose(b.runtime, NULL, settings->to, &b.targets, &error);
+    char model[64];
+    b = (bench){.settings = settings};
+    hg_status status = settings->shape ? bench_shape(&b, model, sizeof model, &error)
+                                       : bench_model(&b, model, sizeof model, &error);
     if (!status)
-        status = hg_conversation_new(b.runtime, "bench", on_event, &b, &b.conversation, &error);
-    b.progress = hg_progress_start(
-        "sentences", (uint64_t)(MEASUREMENTS * (settings->runs * settings->sentences) +
-                                3 * settings->sentences + 2));
-    if (!status) status = measure_all(&b, &error);
-    hg_progress_end(&b.progress);
-    if (!status) {
-        hg_engine_read_figures(hg_runtime_engine(b.runtime), &figures);
-        if (settings->json)
-            status = print_json(&b, &figures.device, &error);
-        else
-            print_text(&b, &figures.device);
-    }
-    if (b.conversation) hg_conversation_free(b.conversation);
-    hg_runtime_close(b.runtime);
+        status = settings->json ? print_json(&b, model, &error) : print_text(&b, model, &error);
+    hg_bench_steps_free(&b.steps);
     return status ? hg_cli_fail(&error) : HG_EXIT_OK;
 }

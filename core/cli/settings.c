@@ -113,6 +113,11 @@ static const setting table[] = {
      "plugin to fold in: its name among --plugins, or its folder"},
     {"--quantize", NULL, TYPE_SWITCH, AT(quantized), NULL, NULL, 0, 0, NULL, MERGE,
      "write the merged model quantised instead of as BF16"},
+    {"--shape", NULL, TYPE_CHOICE, AT(shape), "NAME", NULL, 0, 0, "tiny|135m|1b|8b", BENCH,
+     "steps of a random model of this shape instead, made in memory: tiny (hydra-tiny's), 135m "
+     "(SmolLM2), 1b, 8b (Llama 3; takes some 6 GB)"},
+    {"--full", NULL, TYPE_SWITCH, AT(full), NULL, NULL, 0, 0, NULL, BENCH,
+     "every rank at every number of lanes, and more sentences"},
     {"--json", NULL, TYPE_SWITCH, AT(json), NULL, NULL, 0, 0, NULL, ALL & ~SERVE,
      "print JSON, one object a line"},
     {"--limits", NULL, TYPE_SWITCH, AT(limits), NULL, NULL, 0, 0, NULL, DOCTOR,

@@ -39,7 +39,8 @@ typedef struct hg_settings {
     int64_t max_tokens, count, runs, sentences;
     const char *out, *method, *calibration, *against, *text, *plugin, *bits, *group;
     bool quantized;
-    bool json, limits, settings, metrics, codes, templates;
+    const char *shape;
+    bool full, json, limits, settings, metrics, codes, templates;
     bool help, version;
 
     bool data_given;         /* --data or HYDRAGLOT_DATA, not the default */

@@ -17,4 +17,7 @@ const hg_device_api *hg_cpu_device(void);
 /* Names of the families that run on this processor, best first; NULL ends the list. */
 const char *const *hg_cpu_kernels(void);
 
+/* Cores this process may run on, at most HG_LIMIT_WORKERS: what `threads` 0 means. */
+uint32_t hg_cpu_usable_cores(void);
+
 #endif

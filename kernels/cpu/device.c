@@ -61,7 +61,7 @@ static hg_status find_family(const char *name, const hg_family **out, hg_error *
                    "--kernel %s: this processor does not run it; it has: %s", name, list);
 }
 
-static uint32_t usable_cores(void)
+uint32_t hg_cpu_usable_cores(void)
 {
     cpu_set_t set;
     if (sched_getaffinity(0, sizeof set, &set)) return 1;
@@ -96,8 +96,8 @@ static hg_status cpu_open(const hg_device_options *options, hg_device **out, hg_
     if (!d) return hg_fail(error, HG_ERROR_MEMORY, "no memory for the CPU device");
     d->family = family;
     d->memory_bytes = options->memory_bytes;
-    status =
-        hg_workers_open(options->threads ? options->threads : usable_cores(), &d->workers, error);
+    status = hg_workers_open(options->threads ? options->threads : hg_cpu_usable_cores(),
+                             &d->workers, error);
     if (status) {
         cpu_close(d);
         return status;

@@ -337,6 +337,25 @@ def test_the_documentation_is_printed_from_the_tables(cli):
         assert table in text, f"docs/{page}.md: the table of {flag} is old; run docs/print_tables.py"
 
 
+def check_steps(roofline, lanes):
+    """Every step has its bytes, operations and times; the least is no more than the most."""
+    assert roofline["kernel"] and roofline["threads"] > 0 and roofline["weights_bytes"] > 1 << 20
+    assert roofline["int8_peak_per_s"] > 0 or roofline["kernel"] == "reference"
+    steps = roofline["steps"]
+    for step in steps:
+        assert step["rows"] == step["lanes"] * (1 if step["kind"] == "decode" else step["rows"] // step["lanes"])
+        assert (step["rank"] > 0) == (step["adapters"] != "none")
+        assert step["bytes"] >= roofline["weights_bytes"] and step["operations"] > 0 and step["tokens_per_s"] > 0
+        for part in ("step_us", "read_bytes_per_s", "roofline_share"):
+            assert 0 < step[part]["least"] <= step[part]["median"] <= step[part]["most"], part
+    assert {s["lanes"] for s in steps if s["kind"] == "decode"} == lanes
+    distinct = {s["rank"]: s["bytes"] for s in steps
+                if s["kind"] == "decode" and s["lanes"] == 8 and s["adapters"] == "distinct"}
+    none = next(s["bytes"] for s in steps if s["kind"] == "decode" and s["lanes"] == 8 and s["adapters"] == "none")
+    assert none < distinct[16]
+    return distinct
+
+
 def test_bench(cli):
     result = cli("bench", "--json", "--runs", "1", "--sentences", "2", "--to", "de,fr,ja")
     assert result.returncode == 0, result.stderr
@@ -348,3 +367,25 @@ def test_bench(cli):
     assert shared > computed > 0, "most of three prompts is the shared source"
     assert figures["prefill_shared_ms"] > 0 and figures["prefill_alone_ms"] > 0
     assert figures["ready_ms"] > 0 and figures["resident_bytes"] > 1 << 20
+    for part in ("clients", "websocket"):
+        assert [c["clients"] for c in figures[part]] == [1, 4, 16]
+        for crowd in figures[part]:
+            assert crowd["sentences"] >= 16
+            assert 0 < crowd["first_ms"] <= crowd["p99_ms"]
+            assert crowd["p50_ms"] <= crowd["p95_ms"] <= crowd["p99_ms"]
+    assert figures["websocket_over_steps"] > 0.9, "the way to the client holds the engine's steps"
+    distinct = check_steps(figures["roofline"], {1, 2, 4, 8, 16, 32})
+    assert sorted(distinct) == [8, 16, 32, 64] and distinct[16] < distinct[32] < distinct[64]
+
+
+def test_bench_of_a_shape(cli):
+    result = cli("bench", "--json", "--runs", "1", "--shape", "tiny")
+    assert result.returncode == 0, result.stderr
+    figures = json.loads(result.stdout)
+    assert "one_lane" not in figures and "websocket" not in figures
+    check_steps(figures["roofline"], {1, 8, 32})
+    text = cli("bench", "--runs", "1", "--shape", "tiny").stdout
+    assert re.search(r"^step +lanes +adapters +rank ", text, re.M)
+    assert len(re.findall(r"^decode ", text, re.M)) == len(figures["roofline"]["steps"])
+    wrong = cli("bench", "--shape", "70b")
+    assert wrong.returncode == 2 and "tiny|135m|1b|8b" in wrong.stderr
