@@ -1,5 +1,6 @@
-/* adapter.c: asks the configuration about every linear layer of the base and takes a pair of
- * tensors for each that it targets. A missing tensor and one too many are both refused, so what is
+/* adapter.c: an adapter in PEFT's form, or in GGUF (gguf_adapter.c), whichever the folder has. Asks
+ * the configuration about every linear layer of the base and takes a pair of tensors for each that
+ * it targets. A missing tensor and one too many are both refused, so what is
  * loaded is what was trained. */
 #include "core/model/adapter.h"
 
@@ -9,6 +10,7 @@
 #include <string.h>
 
 #include "core/base/buf.h"
+#include "core/model/gguf_adapter.h"
 #include "core/model/lora_config.h"
 #include "core/model/projections.h"
 #include "core/model/scales.h"
@@ -16,7 +18,8 @@
 #include "kernels/cpu/convert.h"
 
 struct hg_adapter_owned {
-    hg_tensors tensors;
+    hg_tensors tensors; /* of PEFT's form; of both, the memory */
+    hg_gguf gguf;
     hg_lora_layer *layer; /* [layers] in the tensors' memory */
 };
 
@@ -156,10 +159,6 @@ static hg_status take_pairs(const reading *in)
 {
     hg_adapter *adapter = in->adapter;
     hg_tensors *set = &adapter->owned->tensors;
-    adapter->owned->layer =
-        hg_memory_alloc(&set->memory, in->shape->layers, sizeof *adapter->owned->layer);
-    if (!adapter->owned->layer)
-        return hg_fail(in->error, HG_ERROR_MEMORY, "%s: no memory", set->path);
     hg_status status = refuse_tables(in);
     if (!status) status = refuse_saved_tables(in);
     for (uint32_t l = 0; !status && l < in->shape->layers; l++)
@@ -192,24 +191,70 @@ static hg_status open_weights(const char *folder, hg_tensors *out, hg_error *err
     return hg_tensors_open(path, out, error);
 }
 
+static hg_status make_layers(const reading *in)
+{
+    struct hg_adapter_owned *owned = in->adapter->owned;
+    owned->layer = hg_memory_alloc(&owned->tensors.memory, in->shape->layers, sizeof *owned->layer);
+    return owned->layer ? HG_OK : hg_fail(in->error, HG_ERROR_MEMORY, "%s: no memory", in->folder);
+}
+
+static hg_status open_peft(reading *in)
+{
+    hg_status status = read_config(in->folder, &in->config, in->error);
+    if (!status) status = open_weights(in->folder, &in->adapter->owned->tensors, in->error);
+    if (!status) status = make_layers(in);
+    if (!status) status = take_invocation(in);
+    if (!status) status = take_pairs(in);
+    hg_lora_config_free(in->config);
+    return status;
+}
+
+static hg_status open_gguf(const reading *in, const char *path)
+{
+    struct hg_adapter_owned *owned = in->adapter->owned;
+    hg_status status = hg_gguf_open(path, &owned->gguf, in->error);
+    if (!status) status = make_layers(in);
+    if (status) return status;
+    return hg_gguf_adapter_take(&owned->gguf, in->shape, owned->layer, in->adapter, in->error);
+}
+
+hg_status hg_adapter_file(const char *folder, char *path, size_t size, bool *gguf, hg_error *error)
+{
+    char peft[HG_PATH_MAX];
+    static const char *const files[] = {"adapter_model.safetensors", "adapter_config.json"};
+    hg_status status = hg_path_join(path, size, folder, HG_ADAPTER_GGUF, error);
+    if (status) return status;
+    *gguf = hg_file_exists(path);
+    for (size_t i = 0; *gguf && i < sizeof files / sizeof *files; i++) {
+        status = hg_path_join(peft, sizeof peft, folder, files[i], error);
+        if (status) return status;
+        if (hg_file_exists(peft))
+            return hg_fail(error, HG_ERROR_FORMAT,
+                           "%s: stands beside " HG_ADAPTER_GGUF
+                           "; a plugin is one adapter: remove the one or the other",
+                           peft);
+    }
+    return *gguf ? HG_OK : hg_path_join(path, size, folder, files[0], error);
+}
+
 hg_status hg_adapter_open(const char *folder, const hg_shape *shape, hg_adapter **out,
                           hg_error *error)
 {
+    char path[HG_PATH_MAX];
+    bool gguf = false;
     *out = NULL;
     hg_adapter *adapter = calloc(1, sizeof *adapter);
     struct hg_adapter_owned *owned = calloc(1, sizeof *owned);
     if (!adapter || !owned) {
         free(adapter);
         free(owned);
-        return hg_fail(error, HG_ERROR_MEMORY, "%s: no memory", folder);
+        hg_fail(error, HG_ERROR_MEMORY, "%s: no memory", folder);
+        return HG_ERROR_MEMORY;
     }
     adapter->owned = owned;
     reading in = {.folder = folder, .adapter = adapter, .shape = shape, .error = error};
-    hg_status status = read_config(folder, &in.config, error);
-    if (!status) status = open_weights(folder, &owned->tensors, error);
-    if (!status) status = take_invocation(&in);
-    if (!status) status = take_pairs(&in);
-    hg_lora_config_free(in.config);
+    hg_status status = hg_adapter_file(folder, path, sizeof path, &gguf, error);
+    if (!status) status = gguf ? open_gguf(&in, path) : open_peft(&in);
     if (status)
         hg_adapter_close(adapter);
     else
@@ -264,6 +309,7 @@ void hg_adapter_close(hg_adapter *adapter)
 {
     if (!adapter) return;
     hg_tensors_close(&adapter->owned->tensors);
+    hg_gguf_close(&adapter->owned->gguf);
     free(adapter->owned);
     free(adapter);
 }

@@ -42,11 +42,13 @@ static hg_status no_memory(const cursor *c)
 static hg_status take(cursor *c, size_t count, const char *what, const char *of,
                       const uint8_t **out)
 {
-    if (count > c->size - c->at)
-        return hg_fail(c->error, HG_ERROR_FORMAT,
-                       "%s: %s%s%s: needs %zu bytes at byte %zu, but the file ends at %zu: it is "
-                       "cut short or damaged",
-                       c->file->path, of, *of ? ": " : "", what, count, c->at, c->size);
+    if (count > c->size - c->at) {
+        hg_fail(c->error, HG_ERROR_FORMAT,
+                "%s: %s%s%s: needs %zu bytes at byte %zu, but the file ends at %zu: it is cut "
+                "short or damaged",
+                c->file->path, of, *of ? ": " : "", what, count, c->at, c->size);
+        return HG_ERROR_FORMAT;
+    }
     *out = c->bytes + c->at;
     c->at += count;
     return HG_OK;
@@ -323,8 +325,9 @@ static hg_status read_tensors(cursor *c, uint64_t count)
 static hg_status read_alignment(cursor *c)
 {
     uint32_t alignment = 32;
-    hg_status status = hg_gguf_u32(c->file, "general.alignment", false, HG_GGUF_ALIGNMENT_LEAST,
-                                   1 << 16, &alignment, c->error);
+    hg_status status = hg_gguf_u32(c->file, "general.alignment",
+                                   (hg_gguf_range){.min = HG_GGUF_ALIGNMENT_LEAST, .max = 1 << 16},
+                                   &alignment, c->error);
     if (!status && alignment & (alignment - 1))
         status = hg_fail(c->error, HG_ERROR_FORMAT,
                          "%s: key general.alignment: %u is not a power of two", c->file->path,
@@ -452,17 +455,17 @@ static bool is_string(const hg_gguf_value *value)
     return !value->array && value->kind == HG_GGUF_STRING;
 }
 
-hg_status hg_gguf_u32(const hg_gguf *file, const char *key, bool required, uint32_t min,
-                      uint32_t max, uint32_t *out, hg_error *error)
+hg_status hg_gguf_u32(const hg_gguf *file, const char *key, hg_gguf_range range, uint32_t *out,
+                      hg_error *error)
 {
     const hg_gguf_value *value;
     hg_status status =
-        find_value(file, key, (want){is_integer, "a whole number", required}, &value, error);
+        find_value(file, key, (want){is_integer, "a whole number", range.required}, &value, error);
     if (status || !value) return status;
     int64_t number = hg_gguf_integer(value, 0);
-    if (number < min || number > max)
+    if (number < range.min || number > range.max)
         return hg_fail(error, HG_ERROR_LIMIT, "%s: key %s: found %lld, expected %u to %u",
-                       file->path, key, (long long)number, min, max);
+                       file->path, key, (long long)number, range.min, range.max);
     *out = (uint32_t)number;
     return HG_OK;
 }

@@ -89,8 +89,13 @@ hg_gguf_tensor *hg_gguf_find_tensor(const hg_gguf *file, const char *name);
 /* ---- values by key. Absent ones leave *out alone unless they are required; others of another kind
  * or out of range are errors that name the key ---- */
 
-hg_status hg_gguf_u32(const hg_gguf *file, const char *key, bool required, uint32_t min,
-                      uint32_t max, uint32_t *out, hg_error *error) HG_CHECKED;
+typedef struct hg_gguf_range {
+    uint32_t min, max;
+    bool required;
+} hg_gguf_range;
+
+hg_status hg_gguf_u32(const hg_gguf *file, const char *key, hg_gguf_range range, uint32_t *out,
+                      hg_error *error) HG_CHECKED;
 hg_status hg_gguf_number(const hg_gguf *file, const char *key, bool required, double *out,
                          hg_error *error) HG_CHECKED;
 hg_status hg_gguf_string(const hg_gguf *file, const char *key, bool required, hg_gguf_text *out,

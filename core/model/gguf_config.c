@@ -69,8 +69,8 @@ static hg_status read_vocabulary(const hg_gguf *file, hg_shape *shape, hg_error 
                        file->path, (unsigned long long)table->shape[1], HG_LIMIT_VOCABULARY);
     shape->vocabulary = (uint32_t)table->shape[1];
     uint32_t said = shape->vocabulary;
-    hg_status status =
-        hg_gguf_u32(file, "llama.vocab_size", false, 1, HG_LIMIT_VOCABULARY, &said, error);
+    hg_status status = hg_gguf_u32(file, "llama.vocab_size",
+                                   (hg_gguf_range){1, HG_LIMIT_VOCABULARY, false}, &said, error);
     if (!status && said != shape->vocabulary)
         status = hg_fail(error, HG_ERROR_FORMAT,
                          "%s: key llama.vocab_size: found %u, but token_embd.weight has %u rows",
@@ -98,7 +98,8 @@ static hg_status read_heads(const hg_gguf *file, hg_shape *shape, hg_error *erro
                        file->path, shape->hidden, shape->heads);
     for (int i = 0; i < 3; i++) {
         uint32_t size = shape->head_dim;
-        hg_status status = hg_gguf_u32(file, keys[i], false, 2, HG_LIMIT_MODEL_WIDTH, &size, error);
+        hg_status status = hg_gguf_u32(
+            file, keys[i], (hg_gguf_range){2, HG_LIMIT_MODEL_WIDTH, false}, &size, error);
         if (status) return status;
         if (i == 0) shape->head_dim = size;
         if (size != shape->head_dim || size % 2)
@@ -131,8 +132,9 @@ static hg_status read_shape(const hg_gguf *file, hg_shape *shape, hg_error *erro
     double epsilon = 0;
     hg_status status = HG_OK;
     for (size_t i = 0; !status && i < sizeof sizes / sizeof *sizes; i++)
-        status = hg_gguf_u32(file, sizes[i].key, sizes[i].required, 1, sizes[i].max, sizes[i].out,
-                             error);
+        status =
+            hg_gguf_u32(file, sizes[i].key, (hg_gguf_range){1, sizes[i].max, sizes[i].required},
+                        sizes[i].out, error);
     static const char key[] = "llama.attention.layer_norm_rms_epsilon";
     if (!status) status = hg_gguf_number(file, key, true, &epsilon, error);
     if (!status && !(epsilon > 0 && epsilon < 1))
@@ -178,13 +180,13 @@ static hg_status read_tokens(const hg_gguf *file, hg_model_config *out, hg_error
 {
     static const char *const ends[] = {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id",
                                        "tokenizer.ggml.eom_token_id"};
-    const uint32_t last = out->shape.vocabulary - 1;
+    const hg_gguf_range ids = {.max = out->shape.vocabulary - 1};
     uint32_t id = UINT32_MAX;
-    hg_status status = hg_gguf_u32(file, "tokenizer.ggml.bos_token_id", false, 0, last, &id, error);
+    hg_status status = hg_gguf_u32(file, "tokenizer.ggml.bos_token_id", ids, &id, error);
     if (!status && id != UINT32_MAX) out->bos = (int32_t)id;
     for (size_t i = 0; !status && i < sizeof ends / sizeof *ends; i++) {
         id = UINT32_MAX;
-        status = hg_gguf_u32(file, ends[i], false, 0, last, &id, error);
+        status = hg_gguf_u32(file, ends[i], ids, &id, error);
         bool known = id == UINT32_MAX;
         for (uint32_t k = 0; k < out->stops; k++) known = known || out->stop[k] == (int32_t)id;
         if (!known) out->stop[out->stops++] = (int32_t)id;

@@ -14,8 +14,8 @@
 #include <string.h>
 
 #include "core/base/log.h"
-#include "core/model/gguf_blocks.h"
 #include "core/model/gguf_config.h"
+#include "core/model/gguf_tensor.h"
 #include "core/model/gguf_tokenizer.h"
 #include "core/model/licence.h"
 #include "core/model/projections.h"
@@ -153,53 +153,18 @@ static void release(void *context, uint32_t layer)
 
 /* ---- taking ---- */
 
-/* A tensor of floats as those of safetensors are, for what can be done with them. */
-static hg_tensor as_floats(const origin *from)
-{
-    static const hg_tensor_type type[] = {HG_TENSOR_F32, HG_TENSOR_F16, HG_TENSOR_BF16};
-    assert(from->type->dense);
-    return (hg_tensor){.name = from->tensor->name,
-                       .type = type[from->type->floats],
-                       .data = from->tensor->data,
-                       .bytes = from->tensor->bytes};
-}
-
-/* Finds a tensor of that many rows (0: one dimension) and columns, of a type that is supported. */
-static hg_status take_tensor(struct hg_gguf_model *g, const char *name, uint32_t rows,
-                             uint32_t columns, origin *out, hg_error *error)
-{
-    const char *path = g->file.path;
-    hg_gguf_tensor *tensor = hg_gguf_find_tensor(&g->file, name);
-    if (!tensor) return hg_fail(error, HG_ERROR_FORMAT, "%s: tensor %s is missing", path, name);
-    tensor->taken = true;
-    *out = (origin){.tensor = tensor, .type = hg_gguf_type_find(tensor->type)};
-    assert(out->type);
-    if (tensor->dimensions != (rows ? 2 : 1) || tensor->shape[0] != columns ||
-        (rows && tensor->shape[1] != rows))
-        return hg_fail(
-            error, HG_ERROR_FORMAT,
-            "%s: tensor %s: found %u dimensions, [%llu, %llu], expected %d, [%u, %u], by "
-            "the metadata (innermost first)",
-            path, name, tensor->dimensions, (unsigned long long)tensor->shape[0],
-            (unsigned long long)(tensor->dimensions > 1 ? tensor->shape[1] : 1), rows ? 2 : 1,
-            columns, rows ? rows : 1);
-    if (!out->type->dense && (!out->type->bits || !rows))
-        return hg_fail(error, HG_ERROR_UNSUPPORTED,
-                       "%s: tensor %s: type %s is not supported here, only F32, F16, BF16%s", path,
-                       name, out->type->name, rows ? ", Q8_0, Q4_0, Q4_1, Q4_K and Q6_K" : "");
-    return HG_OK;
-}
+static const char by_metadata[] = "the metadata";
 
 /* [count] as F32. */
 static hg_status take_floats(struct hg_gguf_model *g, const char *name, uint32_t count,
                              const float **out, hg_error *error)
 {
     origin from = {0};
-    hg_status status = take_tensor(g, name, 0, count, &from, error);
+    const hg_gguf_want want = {.name = name, .columns = count, .because = by_metadata};
+    hg_status status = hg_gguf_take(&g->file, &want, &from.tensor, &from.type, error);
+    if (!status) status = hg_gguf_check_finite(&g->file, from.tensor, error);
     if (status) return status;
-    const hg_tensor tensor = as_floats(&from);
-    status = hg_tensors_check_finite(&g->set, &tensor, error);
-    if (status) return status;
+    const hg_tensor tensor = hg_gguf_floats(from.tensor);
     *out = hg_tensors_to_f32(&g->set, &tensor);
     return *out ? HG_OK : no_memory(g, error);
 }
@@ -237,18 +202,16 @@ static hg_status check_blocks(struct hg_gguf_model *g, const hg_linear *w, const
 static hg_status take_matrix(struct hg_gguf_model *g, const char *name, hg_linear *w, origin *from,
                              hg_error *error)
 {
-    const uint32_t head_dim = from->head_dim;
-    hg_status status = take_tensor(g, name, w->rows, w->columns, from, error);
+    const hg_gguf_want want = {name, w->rows, w->columns, true, by_metadata};
+    hg_status status = hg_gguf_take(&g->file, &want, &from->tensor, &from->type, error);
     if (status) return status;
-    from->head_dim = head_dim;
     w->bits = from->type->bits;
     w->group = from->type->group;
     w->offsets = from->type->offsets ? unheld : NULL;
     if (w->bits) return check_blocks(g, w, from, error);
-    const hg_tensor tensor = as_floats(from);
     w->dense_type = from->type->floats;
     if (lies_right(from)) w->dense = from->tensor->data;
-    return hg_tensors_check_finite(&g->set, &tensor, error);
+    return hg_gguf_check_finite(&g->file, from->tensor, error);
 }
 
 /* Embedding or head, put in order for good. */
@@ -328,17 +291,6 @@ static hg_status take_rope(hg_model *model, hg_error *error)
     return status;
 }
 
-static hg_status check_all_taken(const hg_gguf *file, hg_error *error)
-{
-    for (uint32_t i = 0; i < file->tensors; i++)
-        if (!file->tensor[i].taken)
-            return hg_fail(error, HG_ERROR_FORMAT,
-                           "%s: tensor %s is not expected: a llama as the metadata describe it has "
-                           "no such tensor",
-                           file->path, file->tensor[i].name);
-    return HG_OK;
-}
-
 static hg_status take_tables(hg_model *model, hg_error *error)
 {
     struct hg_gguf_model *g = model->gguf;
@@ -370,7 +322,9 @@ static hg_status take_weights(hg_model *model, hg_error *error)
     hg_status status = take_tables(model, error);
     if (!status) status = take_rope(model, error);
     for (uint32_t i = 0; !status && i < layers; i++) status = take_layer(model, i, error);
-    if (!status) status = check_all_taken(&g->file, error);
+    if (!status)
+        status = hg_gguf_check_all_taken(
+            &g->file, "a llama as the metadata describe it has no such tensor", error);
     w->layer = g->layer;
     w->source = (hg_layer_source){hold, release, g};
     return status;
@@ -453,7 +407,8 @@ static hg_status new_model(const char *path, hg_model **out, hg_error *error)
     if (*out && (*out)->gguf) return HG_OK;
     free(*out);
     *out = NULL;
-    return hg_fail(error, HG_ERROR_MEMORY, "%s: no memory", path);
+    hg_fail(error, HG_ERROR_MEMORY, "%s: no memory", path);
+    return HG_ERROR_MEMORY;
 }
 
 hg_status hg_gguf_model_parse(const uint8_t *bytes, size_t size, const char *path, hg_model **out,

@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 
 #include "core/base/buf.h"
+#include "core/model/adapter.h"
 #include "core/model/json.h"
 
 struct hg_plugin_owned {
@@ -262,11 +263,12 @@ static hg_status read_companions(hg_plugin *plugin, hg_error *error)
 {
     char path[HG_PATH_MAX];
     struct stat st;
-    const char *name = "adapter_model.safetensors";
-    hg_status status = hg_path_join(path, sizeof path, plugin->folder, name, error);
+    bool gguf;
+    hg_status status = hg_adapter_file(plugin->folder, path, sizeof path, &gguf, error);
     if (status) return status;
     if (plugin->adapter && stat(path, &st) != 0)
-        return hg_fail(error, HG_ERROR_NOT_FOUND, "%s: no such file; a plugin is one adapter",
+        return hg_fail(error, HG_ERROR_NOT_FOUND,
+                       "%s: no such file, and no " HG_ADAPTER_GGUF "; a plugin is one adapter",
                        path);
     if (plugin->adapter) plugin->bytes = (uint64_t)st.st_size;
     status = hg_path_join(path, sizeof path, plugin->folder, "training.json", error);

@@ -28,7 +28,7 @@ typedef struct hg_plugin {
     char digest[HG_SHA256_HEX]; /* of the names and contents of all the folder's files, sorted:
                                  * what `LC_ALL=C sha256sum * | sha256sum` gives */
     bool adapter;               /* false: "adapter": null, the base alone (model merge) */
-    uint64_t bytes;             /* of adapter_model.safetensors; 0 without one */
+    uint64_t bytes;             /* of the adapter's weights file; 0 without one */
     const char *training;       /* training.json as text, or "" */
     struct hg_plugin_owned *owned;
 } hg_plugin;

@@ -3,7 +3,7 @@
 one that it refuses, as files.
 
     PYTHONHASHSEED=0 python tests/golden/make_adapter_goldens.py
-                                                   (torch, transformers, peft, compressed_tensors)
+                                                   (torch, transformers, peft, compressed_tensors, gguf)
 
 Writes tests/golden/adapters.tar.xz, which tests/golden/test_adapters.c reads. Adapters are trained
 by no one: their weights are random, and PEFT's own save_pretrained writes them. PEFT reads each
@@ -11,18 +11,21 @@ folder again before it computes, so what is compared is what the files say.
 
     base/               the model, compressed-tensors INT4
     honoured/NAME/      adapters as save_pretrained wrote them (weights then cast to the case's type)
+    gguf/NAME/          some of them once more, as llama.cpp's convert_lora_to_gguf.py would write
+                        them, by the gguf package; their goldens are PEFT's of honoured/NAME
     refused/NAME/       the same, of options that hydraglot refuses
     goldens.json        cases: folder, prompt, first row of the adapter, arg-max of each position,
                         whose logits are kept; refused: folder, what the refusal must name
     logits.safetensors  logits [kept positions of all cases, vocabulary] F32
 
-peft 0.21.2, transformers 5.24.0 and compressed_tensors 0.20.0 made the committed one.
+peft 0.21.2, transformers 5.24.0, compressed_tensors 0.20.0 and gguf 0.19.0 made the committed one.
 """
 import json
 import os
 import tempfile
 import warnings
 
+import gguf
 import torch
 from peft import IA3Config, LoHaConfig, LoraConfig, PeftModel, get_peft_model
 from peft.tuners.lora.config import BdLoraConfig, KasaConfig, MontecloraConfig, VeloraConfig
@@ -81,6 +84,11 @@ HONOURED = {
     "alora-overlap": (F16, dict(target_modules=ALL, r=2, lora_alpha=8, use_rslora=True,
                                 alora_invocation_tokens=[3, 3])),
 }
+
+# Those that a GGUF file can say: one alpha for all pairs, ranks by their shapes.
+AS_GGUF = "plain", "plain-bf16", "rank-pattern", "rank-above-width", "alora-sequence", "alora"
+GGUF_NAMES = {"q_proj": "attn_q", "k_proj": "attn_k", "v_proj": "attn_v", "o_proj": "attn_output",
+              "gate_proj": "ffn_gate", "up_proj": "ffn_up", "down_proj": "ffn_down"}
 
 Q = dict(target_modules=["q_proj"], r=2)
 # name: what the refusal must say, options of LoraConfig
@@ -229,6 +237,56 @@ def honoured(root, logits):
     return cases
 
 
+def permute(rows, heads):
+    """The order of rows that llama.cpp gives q and k, and so lora_b of them: the two halves of a head
+    in turn."""
+    return rows.reshape(heads, 2, -1, rows.shape[1]).swapaxes(1, 2).reshape(rows.shape)
+
+
+def write_gguf(source, target, heads):
+    """A folder of PEFT's as a folder with adapter.gguf; heads: of q and k."""
+    config = json.load(open(source + "/adapter_config.json"))
+    os.makedirs(target)
+    writer = gguf.GGUFWriter(target + "/adapter.gguf", "llama")
+    writer.add_type(gguf.GGUFType.ADAPTER)
+    writer.add_string(gguf.Keys.Adapter.TYPE, "lora")
+    writer.add_float32(gguf.Keys.Adapter.LORA_ALPHA, config["lora_alpha"])
+    if config.get("alora_invocation_tokens"):
+        writer.add_key_value(gguf.Keys.Adapter.ALORA_INVOCATION_TOKENS, config["alora_invocation_tokens"],
+                             gguf.GGUFValueType.ARRAY, gguf.GGUFValueType.UINT32)
+    for key, value in load_file(source + "/adapter_model.safetensors").items():
+        _, _, _, _, layer, _, module, which, _ = key.split(".")
+        if which == "lora_B" and module in heads:
+            value = permute(value, heads[module])
+        name = f"blk.{layer}.{GGUF_NAMES[module]}.weight.{which.lower()}"
+        if value.dtype == BF16:
+            writer.add_tensor(name, value.contiguous().view(torch.uint8).numpy(),
+                              raw_dtype=gguf.GGMLQuantizationType.BF16)
+        else:
+            writer.add_tensor(name, value.contiguous().numpy())
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def as_gguf(root, cases, logits):
+    """Cases of honoured() again, on the same adapters in the other form."""
+    again, first = [], 0
+    for case in list(cases):
+        name = os.path.basename(case["folder"])
+        rows = slice(first, first + len(case["kept"]))
+        first = rows.stop
+        if name not in AS_GGUF:
+            continue
+        folder = "gguf/" + name
+        if not os.path.exists(f"{root}/{folder}"):
+            write_gguf(f"{root}/honoured/{name}", f"{root}/{folder}", {"q_proj": 4, "k_proj": 2})
+        logits += logits[rows]
+        again.append(case | dict(folder=folder))
+    return again
+
+
 def refused(root):
     cases = []
 
@@ -258,7 +316,8 @@ def main():
             num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=64,
             rms_norm_eps=1e-5, tie_word_embeddings=False, bos_token_id=1, eos_token_id=2,
             architectures=["LlamaForCausalLM"]), bits=4, group=32)
-        goldens = {"cases": honoured(root, logits), "refused": refused(root)}
+        cases = honoured(root, logits)
+        goldens = {"cases": cases + as_gguf(root, cases, logits), "refused": refused(root)}
         write_archive("tests/golden/adapters.tar.xz", root, goldens, logits)
 
 

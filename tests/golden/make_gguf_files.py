@@ -4,7 +4,7 @@ repository root.
 
 tests/fuzz/corpus/gguf/: model.gguf, one block of Llama with a tensor of each type that has blocks
 of 32 and of each dense one, rope_freqs.weight and a byte-level vocabulary; others that differ in
-their metadata.
+their metadata; adapter.gguf, an aLoRA for it with a pair of each float type.
 
 tests/golden/gguf_blocks.safetensors: of each supported type with blocks, NAME.blocks U8 (two rows of
 512 values) and NAME.values F32 [2, 512], what gguf.quants.dequantize makes of them.
@@ -84,6 +84,25 @@ def write(name, change=lambda writer: None, untied=False, version=3):
     writer.close()
 
 
+def adapter():
+    """Ranks differ from pair to pair."""
+    writer = gguf.GGUFWriter(CORPUS + "adapter.gguf", "llama")
+    writer.add_type("adapter")
+    writer.add_string("adapter.type", "lora")
+    writer.add_float32("adapter.lora.alpha", 6)
+    writer.add_key_value("adapter.alora.invocation_tokens", [3, 4], gguf.GGUFValueType.ARRAY,
+                         gguf.GGUFValueType.UINT32)
+    for name, kind, rank, rows, columns in (
+            ("attn_q", T.F16, 4, HIDDEN, HIDDEN), ("attn_k", T.BF16, 1, KV * HIDDEN // HEADS, HIDDEN),
+            ("ffn_down", T.F32, 3, HIDDEN, WIDE)):
+        add(writer, f"blk.0.{name}.weight.lora_a", (rank, columns), kind)
+        add(writer, f"blk.0.{name}.weight.lora_b", (rows, rank), kind)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
 def all_kinds(writer):
     for kind in "uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64":
         getattr(writer, "add_" + kind)("x." + kind, 1)
@@ -118,6 +137,7 @@ def main():
     write("linear.gguf", lambda w: (w.add_rope_scaling_type(gguf.RopeScalingType.LINEAR),
                                     w.add_rope_scaling_factor(4)))
     blocks()
+    adapter()
 
 
 if __name__ == "__main__":

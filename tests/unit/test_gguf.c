@@ -17,35 +17,10 @@
 #include "core/model/gguf_model.h"
 #include "core/model/half.h"
 #include "core/model/safetensors.h"
+#include "tests/support/gguf_image.h"
 
 #define FOLDER "tests/fuzz/corpus/gguf/"
 #define MODEL  FOLDER "model.gguf"
-
-/* A file in memory, which tests change. */
-typedef struct image {
-    uint8_t *bytes; /* owned, aligned to 64 */
-    size_t size;
-} image;
-
-static image image_read(const char *path)
-{
-    hg_mapping mapping;
-    hg_error error;
-    if (hg_file_map(path, &mapping, &error)) fail_msg("%s", error.message);
-    image out = {aligned_alloc(64, (mapping.size + 63) / 64 * 64), mapping.size};
-    assert_non_null(out.bytes);
-    memcpy(out.bytes, mapping.data, mapping.size);
-    hg_file_unmap(&mapping);
-    return out;
-}
-
-/* Where the bytes of text stand, the first time. */
-static uint8_t *image_find(image in, const char *text)
-{
-    uint8_t *at = memmem(in.bytes, in.size, text, strlen(text));
-    if (!at) fail_msg("no %s in the file", text);
-    return at;
-}
 
 static void expect(image in, hg_status status, const char *part)
 {
@@ -193,16 +168,8 @@ static void test_cuts(void **state)
 {
     (void)state;
     image in = image_read(MODEL);
-    hg_gguf file;
     hg_error error;
-    size_t end = 0, whole = in.size;
-    if (hg_gguf_parse(in.bytes, in.size, "x.gguf", &file, &error)) fail_msg("%s", error.message);
-    for (uint32_t i = 0; i < file.tensors; i++) {
-        size_t last = (size_t)(file.tensor[i].data - in.bytes) + file.tensor[i].bytes;
-        if (last > end) end = last;
-    }
-    hg_gguf_close(&file);
-    assert_true(end <= whole && whole - end < 32);
+    const size_t end = image_end(in);
     for (in.size = 0; in.size < end; in.size++) {
         hg_model *model;
         hg_status status = hg_gguf_model_parse(in.bytes, in.size, "x.gguf", &model, &error);
