@@ -21,15 +21,26 @@
 #include "core/base/error.h"
 #include "kernels/weights.h"
 
-#define HG_DEVICE_VERSION 1
+#define HG_DEVICE_VERSION 2
 #define HG_NO_SLOT        UINT16_MAX /* a row that runs on the base alone */
 
 typedef struct hg_device hg_device; /* each implementation defines its own */
+
+/* Where a device may keep what load_model packed, so that the next start only maps it. It may
+ * ignore this. Nothing about the cache makes load_model fail; strings stay valid until it returns.
+ */
+typedef struct hg_device_cache {
+    const char *folder; /* exists, and only we write there; NULL: nothing is kept */
+    const char *key;    /* digest in hex of what the packed model depends on but device and plan */
+    size_t bytes;       /* most that all files of the folder may have */
+    size_t least_bytes; /* a model that packs to less is not kept */
+} hg_device_cache;
 
 typedef struct hg_device_options {
     const char *kernel;  /* name of a kernel family, or NULL: the best one here */
     uint32_t threads;    /* CPU threads, 0: one for each core we may run on */
     size_t memory_bytes; /* most device memory to take, 0: no bound of ours */
+    hg_device_cache cache;
 } hg_device_options;
 
 /* What to make room for; fixed from load_model to close. */
@@ -48,6 +59,7 @@ typedef struct hg_device_info {
     char kernel[32]; /* "avx512vnni" */
     uint32_t threads;
     size_t page_bytes; /* of one KV page; 0 before load_model */
+    bool cached;       /* the packed model came from the cache */
 } hg_device_info;
 
 typedef struct hg_device_memory {

@@ -19,27 +19,36 @@ static hg_status fail_errno(hg_error *error, const char *verb, const char *path)
     return hg_fail(error, status, "%s: cannot %s: %s", path, verb, strerror(errno));
 }
 
-/* Opens a regular file for reading and tells its size. */
-static hg_status open_regular(const char *path, int *fd, size_t *size, hg_error *error)
+/* Opens a regular file for reading. */
+static hg_status open_regular(const char *path, int *fd, struct stat *st, hg_error *error)
 {
-    *size = 0;
+    *st = (struct stat){0};
     *fd = open(path, O_RDONLY | O_CLOEXEC);
     if (*fd < 0) return fail_errno(error, "open", path);
-    struct stat st;
-    if (fstat(*fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+    if (fstat(*fd, st) != 0 || !S_ISREG(st->st_mode)) {
         close(*fd);
         return hg_fail(error, HG_ERROR_IO, "%s: not a regular file", path);
     }
-    *size = (size_t)st.st_size;
     return HG_OK;
+}
+
+static int64_t ns_of(struct timespec t)
+{
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
 hg_status hg_file_map(const char *path, hg_mapping *out, hg_error *error)
 {
     int fd;
+    struct stat st;
     *out = (hg_mapping){0};
-    hg_status status = open_regular(path, &fd, &out->size, error);
+    hg_status status = open_regular(path, &fd, &st, error);
     if (status) return status;
+    out->size = (size_t)st.st_size;
+    out->id = (hg_file_id){.device = st.st_dev,
+                           .inode = st.st_ino,
+                           .modified_ns = ns_of(st.st_mtim),
+                           .changed_ns = ns_of(st.st_ctim)};
     if (out->size) {
         void *data = mmap(NULL, out->size, PROT_READ, MAP_PRIVATE, fd, 0);
         if (data == MAP_FAILED)
@@ -72,8 +81,8 @@ void hg_file_unmap(hg_mapping *mapping)
 hg_status hg_file_read(const char *path, hg_buf *buf, hg_error *error)
 {
     int fd;
-    size_t size;
-    hg_status status = open_regular(path, &fd, &size, error);
+    struct stat st;
+    hg_status status = open_regular(path, &fd, &st, error);
     if (status) return status;
     char piece[1 << 16];
     ssize_t got = 0;
@@ -81,8 +90,8 @@ hg_status hg_file_read(const char *path, hg_buf *buf, hg_error *error)
         status = hg_buf_append(buf, piece, (size_t)got);
     }
     if (status) {
-        hg_fail(error, status, "%s: %zu bytes, more than the %zu that are read", path, size,
-                buf->maximum);
+        hg_fail(error, status, "%s: %zu bytes, more than the %zu that are read", path,
+                (size_t)st.st_size, buf->maximum);
     } else if (got < 0) {
         status = fail_errno(error, "read", path);
     }

@@ -9,10 +9,17 @@
 #include "core/base/buf.h"
 #include "core/base/error.h"
 
+/* Which file it is, and when it last changed (mtime, ctime). */
+typedef struct hg_file_id {
+    uint64_t device, inode;
+    int64_t modified_ns, changed_ns;
+} hg_file_id;
+
 /* A read-only mapping of a whole file. The file must not be truncated while it is mapped. */
 typedef struct hg_mapping {
     const uint8_t *data; /* [size]; NULL for an empty file */
     size_t size;         /* bytes */
+    hg_file_id id;
 } hg_mapping;
 
 hg_status hg_file_map(const char *path, hg_mapping *out, hg_error *error) HG_CHECKED;

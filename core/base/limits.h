@@ -57,6 +57,7 @@
     X(KV_TOKENS, 16384, "tokens of the KV pool when no size is given: 32 lanes of 512")            \
     X(PREFIXES, 256, "token sequences whose KV is kept for reuse")                                 \
     X(WORKERS, 64, "threads of the CPU device")                                                    \
+    X(CACHE_LEAST, 256 << 20, "bytes of weights worth a cache file; fewer pack in a second")       \
     /* text */                                                                                     \
     X(TEXT, 2000, "code points of one sentence's text over the wire")                              \
     X(TOKENIZER_TEXT, 16 << 20, "bytes encoded at once; more is not one sentence but a mistake")   \

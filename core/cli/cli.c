@@ -182,6 +182,7 @@ hg_runtime_options hg_cli_runtime_options(const hg_settings *settings, bool with
         .dense_bits = dense_bits(settings),
         .threads = (uint32_t)settings->threads,
         .device_memory_bytes = (size_t)settings->device_memory_bytes,
+        .cache_bytes = (size_t)settings->cache_bytes,
         .only = settings->only,
         .log_text = settings->log_text,
     };

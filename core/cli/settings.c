@@ -76,6 +76,8 @@ static const setting table[] = {
     {"--device-memory", "HYDRAGLOT_DEVICE_MEMORY", TYPE_BYTES, AT(device_memory_bytes), "BYTES",
      "0", 0, INT64_MAX, NULL, RUNTIME,
      "most device memory to take, as 512M or 8G; 0: no bound"},
+    {"--cache", "HYDRAGLOT_CACHE", TYPE_BYTES, AT(cache_bytes), "BYTES", "16G", 0, INT64_MAX, NULL,
+     RUNTIME, "most that cache/ of the data folder may hold of packed models; 0: keep none"},
     {"--log-level", "HYDRAGLOT_LOG_LEVEL", TYPE_CHOICE, AT(log_level), "LEVEL", NULL, 0, 0,
      "error|warn|info|debug", ALL,
      "error, warn, info or debug (default: info for serve, warn for the others)"},

@@ -17,6 +17,7 @@
 #include "core/model/gguf_config.h"
 #include "core/model/gguf_tensor.h"
 #include "core/model/gguf_tokenizer.h"
+#include "core/model/identity.h"
 #include "core/model/licence.h"
 #include "core/model/projections.h"
 #include "core/model/tensors.h"
@@ -427,9 +428,27 @@ hg_status hg_gguf_model_parse(const uint8_t *bytes, size_t size, const char *pat
     return status;
 }
 
-hg_status hg_gguf_model_open(const char *path, hg_model **out, hg_error *error)
+static hg_status take_fingerprint(hg_model *model, const char *cache, hg_error *error)
 {
     char hex[HG_SHA256_HEX];
+    const hg_mapping *mapping = &model->gguf->file.mapping;
+    hg_identity identity;
+    hg_identity_start(&identity);
+    hg_status status = hg_identity_add(&identity, mapping, error);
+    if (!status) status = hg_identity_finish(&identity, model->identity, error);
+    hg_identity_free(&identity);
+    bool large = mapping->size >= HG_LIMIT_CACHE_LEAST;
+    if (!status && large && hg_fingerprint_recall(cache, model->identity, model->fingerprint))
+        return HG_OK;
+    if (!status) status = hg_mapping_sha256(mapping, hex, error);
+    if (status) return status;
+    sprintf(model->fingerprint, "sha256:%s", hex);
+    if (large) hg_fingerprint_keep(cache, model->identity, model->fingerprint);
+    return HG_OK;
+}
+
+hg_status hg_gguf_model_open(const char *path, const char *cache, hg_model **out, hg_error *error)
+{
     hg_model *model;
     *out = NULL;
     hg_status status = new_model(path, &model, error);
@@ -437,12 +456,11 @@ hg_status hg_gguf_model_open(const char *path, hg_model **out, hg_error *error)
     hg_gguf *file = &model->gguf->file;
     status = hg_gguf_open(path, file, error);
     if (!status) status = read_model(model, error);
-    if (!status) status = hg_sha256(file->mapping.data, file->mapping.size, hex, error);
+    if (!status) status = take_fingerprint(model, cache, error);
     if (status) {
         hg_gguf_model_close(model);
         return status;
     }
-    sprintf(model->fingerprint, "sha256:%s", hex);
     model->file_bytes = file->mapping.size;
     *out = model;
     return HG_OK;

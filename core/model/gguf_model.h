@@ -5,7 +5,8 @@
 
 #include "core/model/model.h"
 
-hg_status hg_gguf_model_open(const char *path, hg_model **out, hg_error *error) HG_CHECKED;
+hg_status hg_gguf_model_open(const char *path, const char *cache, hg_model **out,
+                             hg_error *error) HG_CHECKED;
 void hg_gguf_model_close(hg_model *model); /* one with model->gguf */
 
 /* The same for a file image in memory, aligned to 8, which must stay; path is for messages. */

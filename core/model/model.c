@@ -13,6 +13,7 @@
 #include "core/model/config.h"
 #include "core/model/gguf.h"
 #include "core/model/gguf_model.h"
+#include "core/model/identity.h"
 #include "core/model/layers.h"
 #include "core/model/licence.h"
 #include "core/model/tokenizer.h"
@@ -144,8 +145,34 @@ static void name_form(hg_model *model)
     snprintf(model->weights_form, sizeof model->weights_form, "%s", form);
 }
 
-/* Everything that the architecture has, then the question what is left, and last the fingerprint,
- * which reads every byte. */
+static hg_status identify(hg_model *model, hg_error *error)
+{
+    char config[HG_PATH_MAX];
+    hg_identity identity;
+    const hg_tensors *set = &model->owned->tensors;
+    hg_identity_start(&identity);
+    hg_status status = hg_path_join(config, sizeof config, model->path, "config.json", error);
+    if (!status) status = hg_identity_add_text(&identity, config, error);
+    for (uint32_t i = 0; i < set->files && !status; i++)
+        status = hg_identity_add(&identity, &set->file[i].mapping, error);
+    if (!status) status = hg_identity_finish(&identity, model->identity, error);
+    hg_identity_free(&identity);
+    return status;
+}
+
+/* Reads every byte, unless the answer was kept. */
+static hg_status take_fingerprint(hg_model *model, const char *cache, hg_error *error)
+{
+    hg_status status = identify(model, error);
+    if (status) return status;
+    bool large = model->file_bytes >= HG_LIMIT_CACHE_LEAST;
+    if (large && hg_fingerprint_recall(cache, model->identity, model->fingerprint)) return HG_OK;
+    status = hg_tensors_fingerprint(&model->owned->tensors, model->fingerprint, error);
+    if (!status && large) hg_fingerprint_keep(cache, model->identity, model->fingerprint);
+    return status;
+}
+
+/* Everything that the architecture has, then the question what is left. */
 static hg_status take_weights(hg_model *model, hg_error *error)
 {
     struct hg_model_owned *owned = model->owned;
@@ -179,13 +206,18 @@ static hg_status take_weights(hg_model *model, hg_error *error)
     model->parameters += owned->layers.parameters + w->shape.hidden;
     name_form(model);
     model->file_bytes = hg_tensors_bytes(&owned->tensors);
-    return hg_tensors_fingerprint(&owned->tensors, model->fingerprint, error);
+    return HG_OK;
 }
 
 hg_status hg_model_open(const char *path, hg_model **out, hg_error *error)
 {
+    return hg_model_open_kept(path, NULL, out, error);
+}
+
+hg_status hg_model_open_kept(const char *path, const char *cache, hg_model **out, hg_error *error)
+{
     *out = NULL;
-    if (hg_gguf_is(path)) return hg_gguf_model_open(path, out, error);
+    if (hg_gguf_is(path)) return hg_gguf_model_open(path, cache, out, error);
     hg_model *model = calloc(1, sizeof *model);
     struct hg_model_owned *owned = calloc(1, sizeof *owned);
     if (!model || !owned) {
@@ -199,6 +231,7 @@ hg_status hg_model_open(const char *path, hg_model **out, hg_error *error)
     if (!status) status = read_configs(model, error);
     if (!status) status = hg_notice_of_folder(path, model->notice, sizeof model->notice, error);
     if (!status) status = take_weights(model, error);
+    if (!status) status = take_fingerprint(model, cache, error);
     if (status)
         hg_model_close(model);
     else

@@ -25,6 +25,7 @@ typedef struct hg_model {
     char path[HG_PATH_MAX];
     char tokenizer_path[HG_PATH_MAX];
     char fingerprint[8 + HG_SHA256_HEX]; /* "sha256:" and the digest of the weights file */
+    char identity[HG_SHA256_HEX];        /* identity.h; "" while it has none */
     char notice[512];      /* what its licence wants shown, on one line; "" for nothing */
     char weights_form[64]; /* "compressed-tensors INT4 group 32", for people */
     uint64_t parameters;
@@ -37,6 +38,10 @@ typedef struct hg_model {
 } hg_model;
 
 hg_status hg_model_open(const char *path, hg_model **out, hg_error *error) HG_CHECKED;
+/* The same; the fingerprint of a large model is kept in folder cache and found there the next time.
+ * NULL: it is computed. */
+hg_status hg_model_open_kept(const char *path, const char *cache, hg_model **out,
+                             hg_error *error) HG_CHECKED;
 void hg_model_close(hg_model *model);
 
 /* The model's tokenizer, which the caller closes. An error when it has ids that the model has not.

@@ -26,9 +26,23 @@ static hg_status check_paths(const hg_runtime_options *options, hg_error *error)
     return HG_OK;
 }
 
+/* Where packed weights and fingerprints are kept, beside the database. Without it all works. */
+static void make_cache_folder(hg_runtime *runtime, const hg_runtime_options *options)
+{
+    hg_error error = {0};
+    if (!options->data_path || !options->cache_bytes) return;
+    if (!hg_path_join(runtime->cache_path, sizeof runtime->cache_path, options->data_path, "cache",
+                      &error) &&
+        !hg_folder_make(runtime->cache_path, &error))
+        return;
+    hg_log(HG_LOG_WARN, "translate", "nothing is kept for the next start: %s", error.message);
+    *runtime->cache_path = '\0';
+}
+
 static hg_status open_model(hg_runtime *runtime, const char *path, hg_error *error)
 {
-    hg_status status = hg_model_open(path, &runtime->model, error);
+    const char *cache = *runtime->cache_path ? runtime->cache_path : NULL;
+    hg_status status = hg_model_open_kept(path, cache, &runtime->model, error);
     return status ? status : hg_model_tokenizer(runtime->model, &runtime->tokenizer, error);
 }
 
@@ -38,7 +52,11 @@ static hg_status open_engine(hg_runtime *runtime, const hg_runtime_options *opti
     hg_engine_options engine = {
         .device = {.kernel = options->kernel,
                    .threads = options->threads,
-                   .memory_bytes = options->device_memory_bytes},
+                   .memory_bytes = options->device_memory_bytes,
+                   .cache = {.folder = *runtime->cache_path ? runtime->cache_path : NULL,
+                             .key = runtime->model->identity,
+                             .bytes = options->cache_bytes,
+                             .least_bytes = HG_LIMIT_CACHE_LEAST}},
         .weights = &runtime->model->weights,
         .dense_bits = options->dense_bits,
         .doorbell = options->doorbell,
@@ -69,6 +87,7 @@ hg_status hg_runtime_open(const hg_runtime_options *options, hg_runtime **out, h
         free(runtime);
         return status;
     }
+    make_cache_folder(runtime, options);
     status = open_model(runtime, options->model_path, error);
     int64_t model_us = hg_clock_us();
     if (!status) status = open_engine(runtime, options, error);

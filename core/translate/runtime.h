@@ -30,8 +30,10 @@ typedef struct hg_runtime_options {
     uint8_t dense_bits;         /* what dense layers are rounded to: 4, 8, or 0: not at all */
     uint32_t threads;           /* 0: all cores we may run on */
     size_t device_memory_bytes; /* 0: no bound */
-    const char *only;           /* comma-separated plugin names to load, or NULL: all enabled */
-    bool log_text;              /* the operator allows text in the log */
+    size_t
+        cache_bytes;  /* most that data_path/cache may hold of packed models; 0: nothing is kept */
+    const char *only; /* comma-separated plugin names to load, or NULL: all enabled */
+    bool log_text;    /* the operator allows text in the log */
     void (*doorbell)(void *context); /* rung from other threads: call hg_translator_poll soon */
     void *doorbell_context;
 } hg_runtime_options;

@@ -12,7 +12,8 @@ struct hg_runtime {
     hg_model *model;         /* immutable after open, any thread; so are the next three */
     hg_tokenizer *tokenizer; /* */
     hg_engine *engine;
-    hg_store *store; /* NULL without a data folder */
+    hg_store *store;              /* NULL without a data folder */
+    char cache_path[HG_PATH_MAX]; /* "": nothing is kept for the next start */
     char device_name[64];
     bool log_text;
     void (*doorbell)(void *context);

@@ -12,8 +12,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/clock.h"
+#include "core/base/log.h"
 #include "kernels/check.h"
+#include "kernels/cpu/cache.h"
 #include "kernels/cpu/family.h"
+#include "kernels/cpu/packed.h"
 
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -96,6 +100,7 @@ static hg_status cpu_open(const hg_device_options *options, hg_device **out, hg_
     if (!d) return hg_fail(error, HG_ERROR_MEMORY, "no memory for the CPU device");
     d->family = family;
     d->memory_bytes = options->memory_bytes;
+    d->cache = options->cache;
     status = hg_workers_open(options->threads ? options->threads : hg_cpu_usable_cores(),
                              &d->workers, error);
     if (status) {
@@ -131,6 +136,7 @@ static void cpu_describe(const hg_device *d, hg_device_info *out)
     snprintf(out->kernel, sizeof out->kernel, "%s", d->family->name);
     out->threads = hg_workers_threads(d->workers);
     out->page_bytes = d->page_bytes;
+    out->cached = d->cached;
 }
 
 static void cpu_memory(const hg_device *d, hg_device_memory *out)
@@ -158,6 +164,59 @@ static hg_status check_bound(const hg_device *d, size_t more, const char *what, 
                    d->memory_bytes, what, need);
 }
 
+/* ---- the packed model ---- */
+
+static hg_cached cached_of(const hg_device *d, size_t bytes)
+{
+    return (hg_cached){.cache = &d->cache,
+                       .family = d->family->name,
+                       .version = HG_PACKED_VERSION,
+                       .dense_bits = d->plan.dense_bits,
+                       .bytes = bytes};
+}
+
+/* The model's arena: packed already, out of the cache, or empty. */
+static hg_status map_model(hg_device *d, size_t bytes, hg_error *error)
+{
+    hg_cached what = cached_of(d, bytes);
+    hg_error why = {0};
+    if (hg_cache_wants(&what)) {
+        hg_status status = hg_cache_map(&what, d->workers, &d->model, &why);
+        d->cached = !status;
+        if (!status) return HG_OK;
+        if (status != HG_ERROR_NOT_FOUND)
+            hg_log(HG_LOG_WARN, "cpu", "the model is packed anew: %s", why.message);
+    }
+    d->model.used = bytes;
+    return hg_arena_map(&d->model, "the packed weights", error);
+}
+
+static void keep_model(hg_device *d, int64_t pack_us)
+{
+    hg_cached what = cached_of(d, d->model.used);
+    hg_error why = {0};
+    if (!hg_cache_wants(&what)) return;
+    int64_t start_us = hg_clock_us();
+    if (hg_cache_write(&what, d->workers, &d->model, &why))
+        hg_log(HG_LOG_WARN, "cpu", "the packed model is not kept: %s", why.message);
+    else
+        hg_log(HG_LOG_INFO, "cpu", "the model was packed in %.1f s and kept in %s in %.1f s",
+               (double)pack_us / 1e6, d->cache.folder, (double)(hg_clock_us() - start_us) / 1e6);
+}
+
+/* Packs the model unless it is; the next start finds it. */
+static hg_status pack_model(hg_device *d, hg_error *error)
+{
+    if (d->cached) {
+        hg_log(HG_LOG_INFO, "cpu", "the packed model came from %s", d->cache.folder);
+        return HG_OK;
+    }
+    int64_t start_us = hg_clock_us();
+    hg_status status = d->family->pack_model(d, error);
+    if (!status) keep_model(d, hg_clock_us() - start_us);
+    return status;
+}
+
 /* Counts, checks the bound, and maps the three arenas of the model. */
 static hg_status map_memory(hg_device *d, hg_error *error)
 {
@@ -168,8 +227,7 @@ static hg_status map_memory(hg_device *d, hg_error *error)
     f->layout_workspace(d, &workspace);
     pages.used = d->page_bytes * d->plan.pages;
     hg_status status = check_bound(d, model.used + workspace.used + pages.used, "the model", error);
-    if (!status) status = hg_arena_map(&model, "the packed weights", error);
-    d->model = model;
+    if (!status) status = map_model(d, model.used, error);
     if (!status) status = hg_arena_map(&workspace, "the workspace", error);
     d->workspace = workspace;
     if (!status) status = hg_arena_map(&pages, "the KV pool", error);
@@ -188,6 +246,7 @@ static void unload_model(hg_device *d)
     d->slot = NULL;
     d->state = NULL;
     d->page_bytes = 0;
+    d->cached = false;
 }
 
 static hg_status cpu_load_model(hg_device *d, const hg_weights *weights, const hg_device_plan *plan,
@@ -208,7 +267,7 @@ static hg_status cpu_load_model(hg_device *d, const hg_weights *weights, const h
     if (!status) {
         f->layout_model(d, &d->model);
         f->layout_workspace(d, &d->workspace);
-        status = f->pack_model(d, error);
+        status = pack_model(d, error);
     }
     if (status)
         unload_model(d);

@@ -56,6 +56,8 @@ struct hg_device {
     const hg_family *family;
     hg_workers *workers;
     size_t memory_bytes; /* bound of the options, 0: none */
+    hg_device_cache cache;
+    bool cached; /* model was mapped from there */
     bool loaded;
     hg_weights weights; /* views of the caller */
     hg_device_plan plan;
