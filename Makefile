@@ -106,7 +106,7 @@ fixtures: ## fetch the real files that the goldens are about
 	@.ci/fixtures build/fixtures
 golden: $(GOLDEN) | fixtures ## tokens, logits and translations against what others computed
 	$(call run_all,$^)
-e2e: $(BIN) ## the whole program: command line, foreign websocket clients, a real browser
+e2e: $(BIN) | fixtures ## the whole program: command line, foreign websocket clients, a real browser
 	$(PYTHON) -m pytest -q tests/e2e
 
 asan: ## the unit tests under AddressSanitizer and UBSan

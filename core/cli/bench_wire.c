@@ -184,6 +184,15 @@ static const char *first_frame(const hg_buf *in, size_t *payload, size_t *bytes)
     return (const char *)p + head;
 }
 
+/* The service asks now and then whether a client that says nothing is there. */
+static hg_status answer_ping(client *c, const char *payload, size_t bytes, hg_error *error)
+{
+    uint8_t frame[6 + 125] = {0x80 | 10, (uint8_t)(0x80 | bytes)}; /* a mask of zeros */
+    assert(bytes <= 125);
+    memcpy(frame + 6, payload, bytes);
+    return send_all(c->socket, frame, 6 + bytes) ? HG_OK : fail(error, "took no frame");
+}
+
 static bool is_event(const char *payload, size_t bytes, const char *type)
 {
     char start[64];
@@ -219,6 +228,8 @@ static hg_status take_frames(wire *w, client *c, hg_error *error)
     const char *p;
     while ((p = first_frame(&c->in, &payload, &bytes))) {
         int64_t now_us = hg_clock_us();
+        bool ping = (hg_buf_text(&c->in)[0] & 15) == 9 && payload <= 125;
+        if (ping && answer_ping(c, p, payload, error)) return HG_ERROR_IO;
         if (is_event(p, payload, "error")) return fail(error, "refused a sentence");
         bool text = is_event(p, payload, "translation.committed") ||
                     is_event(p, payload, "translation.tentative");
