@@ -39,7 +39,7 @@ say = @$(if $(V),true,printf '  %-5s %s\n' $(1) $(2))
 run_all = @set -e; for t in $(1); do echo "== $$t"; $(2) $$t; done
 
 .PHONY: all run check check-long deps deps-check lint unit fixtures golden e2e quick-golden asan tsan tsan-run \
-        fuzz fuzz-run fuzz-build bench cuda clean help
+        fuzz fuzz-run fuzz-build bench bench-peers cuda clean help
 all: $(BIN) ## build the program
 	@if [ -n "$(NVCC)" ]; then $(MAKE) --no-print-directory cuda; fi
 
@@ -135,9 +135,14 @@ fuzz-run-%:
 lint: ## warnings as errors in gcc and clang, clang-tidy, format, sizes
 	@$(PYTHON) tests/lint/lint.py --jobs $(JOBS)
 
-bench: $(BIN) $(BENCH) ## tokens per second, step time, sharing, start-up, memory
+bench: $(BIN) $(BENCH) ## tokens per second, latency, steps against the machine's roofline
 	$(BIN) bench
 	$(call run_all,$(BENCH))
+bench-peers: ## the same work on llama.cpp, built here, in turns with ours
+	@.ci/deps build peers
+	@$(MAKE) --no-print-directory -j$(JOBS) fixtures $(BUILD)/tests/bench/peer_hydraglot
+	@.ci/peers build/peers
+	$(PYTHON) tests/bench/bench_peers.py
 
 # ---- CUDA: built where nvcc is; the program runs without it ---------------------------------------
 # Its library needs nvcc and a C compiler, none of the packages.
