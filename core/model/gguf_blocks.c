@@ -1,5 +1,5 @@
-/* gguf_blocks.c: one function for each type, which takes one block apart into codes in the order of
- * the row; packing nibbles and adding up what rounding cost is common to all. */
+/* gguf_blocks.c: a block taken apart, its scales and its codes each by the type, codes in the order
+ * of the row; packing nibbles and adding up what rounding cost is common to all. */
 #include "core/model/gguf_blocks.h"
 
 #include <assert.h>
@@ -93,33 +93,10 @@ static void split_nibbles(const uint8_t *from, uint32_t count, uint8_t *code)
     }
 }
 
-/* F16 scale, 32 nibbles; the middle is 8, as it is the device's. */
-static void take_q4_0(const uint8_t *from, block *to)
-{
-    to->scale[0] = half_at(from);
-    split_nibbles(from + 2, 16, to->code);
-}
-
-/* F16 scale, F16 offset, 32 nibbles. */
-static void take_q4_1(const uint8_t *from, block *to)
-{
-    to->scale[0] = half_at(from);
-    to->offset[0] = half_at(from + 2);
-    split_nibbles(from + 4, 16, to->code);
-}
-
-/* F16 scale, 32 signed bytes. */
-static void take_q8_0(const uint8_t *from, block *to)
-{
-    to->scale[0] = half_at(from);
-    for (int i = 0; i < 32; i++) to->code[i] = from[2 + i] ^ 0x80;
-}
-
-/* F16 scale of scales, F16 scale of offsets, 12 bytes with eight 6-bit scales and eight 6-bit
- * offsets, 256 nibbles: the low ones of 32 bytes are a group, their high ones the next. Of the 12
- * bytes four hold scales 0 to 3 and four offsets 0 to 3, each with two bits of its partner four
- * further on above; the last four hold the low nibbles of scales and offsets 4 to 7. */
-static void take_q4_k(const uint8_t *from, block *to)
+/* Scales of 12 bytes, eight of 6 bits, and as many offsets: four bytes hold scales 0 to 3 and four
+ * offsets 0 to 3, each with two bits of its partner four further on above; the last four hold the
+ * low nibbles of scales and offsets 4 to 7. */
+static void take_q4_k_scales(const uint8_t *from, block *to)
 {
     const float scale = half_at(from), offset = half_at(from + 2);
     const uint8_t *small = from + 4;
@@ -132,33 +109,54 @@ static void take_q4_k(const uint8_t *from, block *to)
         to->scale[g] = scale * (float)s;
         to->offset[g] = -offset * (float)m;
     }
-    for (int pair = 0; pair < 4; pair++)
-        split_nibbles(from + 16 + 32 * pair, 32, to->code + 64 * pair);
 }
 
-/* 128 bytes of low nibbles, 64 bytes of high pairs, 16 signed scales, F16 scale of scales. Each
- * half of the block has 64 and 32 of the bytes: its quarter q of 32 codes takes nibble q / 2 of
- * bytes 32 * (q % 2) on, and pair q of all 32. The middle of a code is 32. */
-static void take_q6_k(const uint8_t *from, block *to)
+/* Scales and offsets of a block. Blocks of 32 begin with an F16 scale, Q4_1 has an F16 offset next;
+ * Q4_K begins with an F16 scale of scales, one of offsets and the 12 bytes; Q6_K ends with 16
+ * signed scales and an F16 scale of them. */
+static void take_scales(const hg_gguf_type *type, const uint8_t *from, block *to)
 {
-    const float scale = half_at(from + 208);
+    switch (type->number) {
+    case 12: take_q4_k_scales(from, to); break;
+    case 14:
+        for (int g = 0; g < 16; g++)
+            to->scale[g] = half_at(from + 208) * (float)(int8_t)from[192 + g];
+        break;
+    default:
+        to->scale[0] = half_at(from);
+        if (type->offsets) to->offset[0] = half_at(from + 2);
+    }
+}
+
+/* 128 bytes of low nibbles, 64 bytes of high pairs. Each half of the block has 64 and 32 of the
+ * bytes: its quarter q of 32 codes takes nibble q / 2 of bytes 32 * (q % 2) on, and pair q of all
+ * 32. The middle of a code is 32. */
+static void take_q6_k_codes(const uint8_t *from, uint8_t *code)
+{
     for (int i = 0; i < 256; i++) {
         const int half = i / 128, quarter = i / 32 % 4, at = i % 32;
         int low = from[64 * half + 32 * (quarter % 2) + at] >> 4 * (quarter / 2) & 15;
         int high = from[128 + 32 * half + at] >> 2 * quarter & 3;
-        to->code[i] = (uint8_t)(128 - 32 + (low | high << 4));
+        code[i] = (uint8_t)(128 - 32 + (low | high << 4));
     }
-    for (int g = 0; g < 16; g++) to->scale[g] = scale * (float)(int8_t)from[192 + g];
 }
 
-static void take_block(const hg_gguf_type *type, const uint8_t *from, block *to)
+/* Codes of a block: of Q4_0 and Q4_1 32 nibbles, whose middle without offsets is 8, as it is the
+ * device's; of Q8_0 32 signed bytes; of Q4_K 256 nibbles, the low ones of 32 bytes a group, their
+ * high ones the next. */
+static void take_codes(const hg_gguf_type *type, const uint8_t *from, uint8_t *code)
 {
     switch (type->number) {
-    case 2: take_q4_0(from, to); break;
-    case 3: take_q4_1(from, to); break;
-    case 8: take_q8_0(from, to); break;
-    case 12: take_q4_k(from, to); break;
-    default: assert(type->number == 14); take_q6_k(from, to);
+    case 2: split_nibbles(from + 2, 16, code); break;
+    case 3: split_nibbles(from + 4, 16, code); break;
+    case 8:
+        for (int i = 0; i < 32; i++) code[i] = from[2 + i] ^ 0x80;
+        break;
+    case 12:
+        for (int pair = 0; pair < 4; pair++)
+            split_nibbles(from + 16 + 32 * pair, 32, code + 64 * pair);
+        break;
+    default: assert(type->number == 14); take_q6_k_codes(from, code);
     }
 }
 
@@ -198,6 +196,22 @@ static bool order_block(const hg_gguf_type *type, const block *b, hg_block_row t
     return fine;
 }
 
+bool hg_block_row_check(const hg_gguf_type *type, const uint8_t *from, uint32_t columns)
+{
+    block b = {0};
+    bool fine = true;
+    assert(type->bits && columns % type->block == 0);
+    for (uint32_t at = 0; at < columns; at += type->block, from += type->bytes) {
+        uint16_t half;
+        take_scales(type, from, &b);
+        for (uint32_t g = 0; g < type->block / type->group; g++) {
+            fine = hg_f16_round(b.scale[g], &half) && fine;
+            if (type->offsets) fine = hg_f16_round(b.offset[g], &half) && fine;
+        }
+    }
+    return fine;
+}
+
 bool hg_block_row_order(const hg_gguf_type *type, const uint8_t *from, uint32_t columns,
                         hg_block_row to, hg_block_loss *loss)
 {
@@ -205,7 +219,8 @@ bool hg_block_row_order(const hg_gguf_type *type, const uint8_t *from, uint32_t 
     bool fine = true;
     assert(type->bits && columns % type->block == 0 && !type->offsets == !to.offsets);
     for (uint32_t at = 0; at < columns; at += type->block, from += type->bytes) {
-        take_block(type, from, &b);
+        take_scales(type, from, &b);
+        take_codes(type, from, b.code);
         fine = order_block(type, &b, to) && fine;
         if (loss && type->rounded && fine) add_loss(type, &b, to, loss);
         to.codes += type->block * type->bits / 8;

@@ -47,4 +47,8 @@ typedef struct hg_block_row {
 bool hg_block_row_order(const hg_gguf_type *type, const uint8_t *from, uint32_t columns,
                         hg_block_row to, hg_block_loss *loss);
 
+/* Whether a row's scales and offsets are finite in F16: what hg_block_row_order says, for the price
+ * of the scales. */
+bool hg_block_row_check(const hg_gguf_type *type, const uint8_t *from, uint32_t columns);
+
 #endif

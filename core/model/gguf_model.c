@@ -3,8 +3,9 @@
  *
  * The file's blocks are no device's form. Tables are put in order once and stay; the linear layers
  * of a block are put in order while somebody holds it (hg_layer_source), so that a large model is
- * never in memory twice. Opening goes over all blocks once: scales must be finite, and what
- * rounding those of Q4_K and Q6_K costs is measured.
+ * never in memory twice; the file's pages leave memory when they were read. Opening reads the
+ * scales of all blocks, which must be finite; what rounding those of Q4_K and Q6_K costs is
+ * measured on every sixteenth row.
  */
 #include "core/model/gguf_model.h"
 
@@ -23,7 +24,7 @@
 #include "core/model/tensors.h"
 #include "core/text/utf8.h"
 
-enum { LINE = 64 };
+enum { LINE = 64, ROWS_PER_LOSS = 16 };
 
 /* Where a matrix comes from. */
 typedef struct origin {
@@ -41,6 +42,7 @@ struct hg_gguf_model {
     uint32_t *holds; /* [layers] */
     void **block;    /* [layers] owned: what a held layer was put in order into, or NULL */
     hg_linear table[2];
+    origin head;            /* whose pages a release behind the last layer gives back */
     double worst;           /* normalised error of the tensor that rounding changed most */
     const char *worst_name; /* that tensor, or NULL: nothing was rounded */
     uint32_t uses[64];      /* linear layers by number of their type */
@@ -113,6 +115,11 @@ static void order(hg_linear *w, const origin *from, uint8_t *to)
     w->offsets = offsets;
 }
 
+static void release_pages(const struct hg_gguf_model *g, const origin *from)
+{
+    hg_file_release(&g->file.mapping, from->tensor->data, from->tensor->bytes);
+}
+
 static hg_status hold(void *context, uint32_t layer, hg_error *error)
 {
     struct hg_gguf_model *g = context;
@@ -131,6 +138,7 @@ static hg_status hold(void *context, uint32_t layer, hg_error *error)
     for (uint32_t p = 0; p < HG_PROJECTIONS; p++) {
         order(&own->linear[p], &from[p], to);
         to += order_bytes(&own->linear[p], &from[p]);
+        if (!lies_right(&from[p])) release_pages(g, &from[p]);
     }
     return HG_OK;
 }
@@ -138,12 +146,19 @@ static hg_status hold(void *context, uint32_t layer, hg_error *error)
 static void release(void *context, uint32_t layer)
 {
     struct hg_gguf_model *g = context;
-    if (layer >= g->config.shape.layers) return;
+    if (layer >= g->config.shape.layers) {
+        if (lies_right(&g->head)) release_pages(g, &g->head);
+        return;
+    }
     assert(g->holds[layer] > 0);
     if (--g->holds[layer]) return;
     for (uint32_t p = 0; p < HG_PROJECTIONS; p++) {
         hg_linear *w = &g->layer[layer].linear[p];
-        if (!lies_right(&g->origins[(size_t)layer * HG_PROJECTIONS + p])) w->dense = NULL;
+        const origin *from = &g->origins[(size_t)layer * HG_PROJECTIONS + p];
+        if (lies_right(from))
+            release_pages(g, from);
+        else
+            w->dense = NULL;
         w->codes = NULL;
         w->scales = NULL;
         if (w->offsets) w->offsets = unheld;
@@ -170,33 +185,50 @@ static hg_status take_floats(struct hg_gguf_model *g, const char *name, uint32_t
     return *out ? HG_OK : no_memory(g, error);
 }
 
-/* Goes over all blocks of a matrix once, a row at a time. */
-static hg_status check_blocks(struct hg_gguf_model *g, const hg_linear *w, const origin *from,
-                              hg_error *error)
+/* Adds what rounding cost every ROWS_PER_LOSS-th row, put in order into row, to loss. */
+static void measure_loss(const hg_linear *w, const origin *from, hg_block_row row,
+                         hg_block_loss *loss)
+{
+    for (uint32_t r = 0; r < w->rows; r += ROWS_PER_LOSS) {
+        bool fine =
+            hg_block_row_order(from->type, row_in_file(from, r, w->columns), w->columns, row, loss);
+        assert(fine);
+        (void)fine;
+    }
+}
+
+/* Of K-quants: the loss of the tensor that it changed most. */
+static hg_status note_loss(struct hg_gguf_model *g, const hg_linear *w, const origin *from,
+                           hg_error *error)
 {
     hg_block_loss loss = {0};
-    bool fine = true;
     const uint32_t groups = w->columns / w->group;
     uint8_t *scratch = malloc((size_t)w->columns + 4 * (size_t)groups);
     if (!scratch) return no_memory(g, error);
     uint16_t *scales = (uint16_t *)(void *)scratch;
     const hg_block_row row = {scratch + 4 * (size_t)groups, scales,
                               from->type->offsets ? scales + groups : NULL};
-    uint32_t r = 0;
-    for (; fine && r < w->rows; r++)
-        fine = hg_block_row_order(from->type, row_in_file(from, r, w->columns), w->columns, row,
-                                  &loss);
+    measure_loss(w, from, row, &loss);
     free(scratch);
-    if (!fine)
-        return hg_fail(error, HG_ERROR_FORMAT,
-                       "%s: tensor %s: a scale of row %u is NaN, infinite or too large for F16",
-                       g->file.path, from->tensor->name, r - 1);
-    const double error_part = loss.norm > 0 ? loss.error / loss.norm : 0;
-    if (from->type->rounded && (!g->worst_name || error_part > g->worst)) {
-        g->worst = error_part;
-        g->worst_name = from->tensor->name;
-    }
+    const double part = loss.norm > 0 ? loss.error / loss.norm : 0;
+    if (g->worst_name && part <= g->worst) return HG_OK;
+    g->worst = part;
+    g->worst_name = from->tensor->name;
     return HG_OK;
+}
+
+/* The scales of all blocks, after which the pages leave memory again. */
+static hg_status check_blocks(struct hg_gguf_model *g, const hg_linear *w, const origin *from,
+                              hg_error *error)
+{
+    for (uint32_t r = 0; r < w->rows; r++)
+        if (!hg_block_row_check(from->type, row_in_file(from, r, w->columns), w->columns))
+            return hg_fail(error, HG_ERROR_FORMAT,
+                           "%s: tensor %s: a scale of row %u is NaN, infinite or too large for F16",
+                           g->file.path, from->tensor->name, r);
+    hg_status status = from->type->rounded ? note_loss(g, w, from, error) : HG_OK;
+    release_pages(g, from);
+    return status;
 }
 
 /* A matrix, without its codes yet. */
@@ -227,7 +259,9 @@ static hg_status take_table(struct hg_gguf_model *g, const char *name, hg_linear
         uint8_t *to = hg_memory_alloc(&g->set.memory, order_bytes(w, &from), 1);
         if (!to) return no_memory(g, error);
         order(w, &from, to);
+        release_pages(g, &from);
     }
+    g->head = from;
     *out = hg_linear_matrix(w);
     return HG_OK;
 }

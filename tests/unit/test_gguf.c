@@ -131,8 +131,9 @@ static void check_type(const hg_safetensors *golden, uint32_t number)
     const hg_tensor *values = hg_safetensors_find(golden, name);
     assert_true(blocks && values);
     for (uint32_t r = 0; r < 2; r++) {
-        assert_true(
-            hg_block_row_order(type, blocks->data + r * blocks->bytes / 2, 512, row, &loss));
+        const uint8_t *from = blocks->data + r * blocks->bytes / 2;
+        assert_true(hg_block_row_check(type, from, 512));
+        assert_true(hg_block_row_order(type, from, 512, row, &loss));
         for (uint32_t i = 0; i < 512; i++) {
             float want, got = value_of(type, row, i);
             memcpy(&want, values->data + (r * 512 + i) * sizeof want, sizeof want);
@@ -147,6 +148,29 @@ static void check_type(const hg_safetensors *golden, uint32_t number)
     printf("%s: normalised error %.2e\n", type->name, error / norm);
     assert_true(error / norm > 0 && error / norm < 1e-6);
     assert_true(fabs(loss.error / loss.norm - error / norm) < 0.05 * error / norm);
+}
+
+/* Both ways to look at a row refuse the same: an infinite half, and products beyond F16. */
+static void test_bad_scales(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t number, at; /* of a half in the block */
+    } halves[] = {{2, 0}, {3, 0}, {3, 2}, {8, 0}, {12, 0}, {12, 2}, {14, 208}};
+    static const uint16_t bits[] = {0x7C00, 0xFC00, 0x7E00, 0x7BFF, 0x3C00};
+    for (size_t i = 0; i < sizeof halves / sizeof *halves; i++) {
+        const hg_gguf_type *type = hg_gguf_type_find(halves[i].number);
+        for (size_t k = 0; k < sizeof bits / sizeof *bits; k++) {
+            uint8_t block[256], codes[256];
+            uint16_t scales[16], offsets[16];
+            const hg_block_row row = {codes, scales, type->offsets ? offsets : NULL};
+            memset(block, 0x21, sizeof block); /* small scales, but not 0 or 1 */
+            memcpy(block + halves[i].at, &bits[k], sizeof bits[k]);
+            bool fine = k == 4 || (k == 3 && !type->rounded);
+            assert_int_equal(hg_block_row_check(type, block, type->block), fine);
+            assert_int_equal(hg_block_row_order(type, block, type->block, row, NULL), fine);
+        }
+    }
 }
 
 static void test_blocks(void **state)
@@ -281,13 +305,10 @@ static void test_refused_tokenizers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_contents),
-        cmocka_unit_test(test_untied),
-        cmocka_unit_test(test_rows_of_q),
-        cmocka_unit_test(test_blocks),
-        cmocka_unit_test(test_cuts),
-        cmocka_unit_test(test_refused_text),
-        cmocka_unit_test(test_refused_structure),
+        cmocka_unit_test(test_contents),           cmocka_unit_test(test_untied),
+        cmocka_unit_test(test_rows_of_q),          cmocka_unit_test(test_blocks),
+        cmocka_unit_test(test_bad_scales),         cmocka_unit_test(test_cuts),
+        cmocka_unit_test(test_refused_text),       cmocka_unit_test(test_refused_structure),
         cmocka_unit_test(test_refused_tokenizers),
     };
     return cmocka_run_group_tests_name("GGUF", tests, NULL, NULL);
