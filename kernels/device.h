@@ -21,7 +21,7 @@
 #include "core/base/error.h"
 #include "kernels/weights.h"
 
-#define HG_DEVICE_VERSION 2
+#define HG_DEVICE_VERSION 3
 #define HG_NO_SLOT        UINT16_MAX /* a row that runs on the base alone */
 
 typedef struct hg_device hg_device; /* each implementation defines its own */
@@ -121,6 +121,10 @@ typedef struct hg_device_api {
 
     hg_status (*forward)(hg_device *device, const hg_step *step, hg_result *result,
                          hg_error *error);
+
+    /* What a row adds to a step, as a part of what a step takes whatever its rows: b / a when steps
+     * of n wanted rows take a + b n, as steps so far have shown. NULL: rows are as good as free. */
+    double (*row_cost)(const hg_device *device);
 } hg_device_api;
 
 #endif

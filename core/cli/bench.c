@@ -50,6 +50,7 @@ typedef struct bench {
     hg_device_info device;
     hg_bench_steps steps; /* count 0: not on this device */
     hg_bench_crowd crowd[HG_BENCH_CROWDS];
+    hg_bench_drafts drafts;
     hg_bench_wire wire;
 } bench;
 
@@ -275,6 +276,28 @@ static void print_sentences(const bench *b, const char *model)
            b->prefill_shared_ms, b->prefill_alone_ms, 100 * share(&b->all), b->ready_ms);
 }
 
+static void print_drafts(const bench *b)
+{
+    const hg_bench_drafts *d = &b->drafts;
+    if (!d->pairs) return;
+    printf("\nsentences grown by a word, %u of them: %.2f times as fast with drafts (median; all "
+           "together %.2f)\n%" PRIu64 " output tokens, %" PRIu64 " drafted, %" PRIu64 " accepted\n",
+           d->pairs, d->faster.median, d->plain_us / d->drafted_us, d->tokens, d->drafted,
+           d->accepted);
+}
+
+static void drafts_json(const hg_bench_drafts *d, hg_json_out *json)
+{
+    hg_json_begin_object(json, "drafts");
+    hg_json_put_integer(json, "sentences", d->pairs);
+    hg_json_put_number(json, "faster", d->faster.median);
+    hg_json_put_number(json, "faster_in_all", d->drafted_us > 0 ? d->plain_us / d->drafted_us : 0);
+    hg_json_put_integer(json, "tokens", (int64_t)d->tokens);
+    hg_json_put_integer(json, "drafted", (int64_t)d->drafted);
+    hg_json_put_integer(json, "accepted", (int64_t)d->accepted);
+    hg_json_end_object(json);
+}
+
 static void print_crowds(hg_json_out *json, const char *name, const hg_bench_crowd *crowd)
 {
     hg_json_begin_array(json, name);
@@ -306,6 +329,7 @@ static void print_runtime(const bench *b, hg_json_out *json)
     hg_json_put_number(json, "prefill_shared_ms", b->prefill_shared_ms);
     hg_json_put_number(json, "prefill_alone_ms", b->prefill_alone_ms);
     hg_json_put_number(json, "ready_ms", b->ready_ms);
+    drafts_json(&b->drafts, json);
     print_crowds(json, "clients", b->crowd);
     print_crowds(json, "websocket", b->wire.crowd);
     hg_json_put_number(json, "websocket_over_steps", b->wire.over_steps);
@@ -360,6 +384,7 @@ static hg_status print_text(const bench *b, const char *model, hg_error *error)
     hg_status status = HG_OK;
     if (b->one.tokens_per_s > 0) {
         print_sentences(b, model);
+        print_drafts(b);
         status = print_latency(b, error);
         puts("");
     }
@@ -377,6 +402,8 @@ static hg_status measure_all(bench *b, hg_error *error)
     if (!status) status = measure_prefill(b, true, &b->prefill_shared_ms, error);
     if (!status) status = measure_prefill(b, false, &b->prefill_alone_ms, error);
     hg_progress_end(&b->progress);
+    if (!status)
+        status = hg_bench_drafts_run(b->settings, b->runtime, &b->targets, &b->drafts, error);
     if (!status)
         status = hg_bench_clients_run(b->settings, b->runtime, &b->targets, b->crowd, error);
     if (!status && strncmp(b->device.name, "cpu", 3) == 0)

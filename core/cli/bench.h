@@ -5,6 +5,7 @@
  *   bench_shape.c    models and adapters of a given shape, made in memory
  *   bench_clients.c  sentences of some clients at once, through the runtime
  *   bench_wire.c     the same through a websocket of the service
+ *   bench_drafts.c   sentences grown by a word, with drafts and without
  *
  * Measurements that are compared take turns: a machine that others use too slows all of them.
  */
@@ -86,6 +87,7 @@ typedef struct hg_bench_crowd {
 } hg_bench_crowd;
 extern const uint32_t hg_bench_crowds[HG_BENCH_CROWDS];
 
+#define HG_BENCH_SENTENCES 12 /* numbers that far apart have the same words */
 /* A sentence that no other number's has as a prefix, into text [size]. */
 void hg_bench_sentence(uint64_t number, char *text, size_t size);
 /* Sentences of one crowd. */
@@ -103,6 +105,17 @@ typedef struct hg_bench_wire {
      * that the engine spent in steps. */
     double over_steps;
 } hg_bench_wire;
+/* ---- bench_drafts.c ---- */
+typedef struct hg_bench_drafts {
+    uint32_t pairs;
+    hg_spread faster;            /* the engine's time without a draft over that with one */
+    double plain_us, drafted_us; /* of all pairs */
+    uint64_t tokens, drafted, accepted;
+} hg_bench_drafts;
+hg_status hg_bench_drafts_run(const hg_settings *settings, hg_runtime *runtime,
+                              const hg_targets *targets, hg_bench_drafts *out,
+                              hg_error *error) HG_CHECKED;
+
 hg_status hg_bench_wire_run(const hg_settings *settings, const hg_targets *targets,
                             hg_bench_wire *out, hg_error *error) HG_CHECKED;
 

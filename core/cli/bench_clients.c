@@ -17,7 +17,7 @@
 const uint32_t hg_bench_crowds[HG_BENCH_CROWDS] = {1, 4, CLIENTS_MAX};
 
 /* Everyday sentences of different lengths. */
-static const char *const sentences[] = {
+static const char *const sentences[HG_BENCH_SENTENCES] = {
     "Where is the train station?",
     "I would like a cup of coffee, please.",
     "The meeting was moved to next Thursday because two colleagues are still on holiday.",
@@ -34,7 +34,7 @@ static const char *const sentences[] = {
 
 void hg_bench_sentence(uint64_t number, char *text, size_t size)
 {
-    const char *sentence = sentences[number % (sizeof sentences / sizeof *sentences)];
+    const char *sentence = sentences[number % HG_BENCH_SENTENCES];
     snprintf(text, size, "%" PRIu64 ". %s", number, sentence);
 }
 

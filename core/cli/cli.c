@@ -171,6 +171,12 @@ static uint8_t dense_bits(const hg_settings *settings)
     return strcmp(settings->quantize, "int8") == 0 ? 8 : 4;
 }
 
+static hg_drafts drafts(const hg_settings *settings)
+{
+    if (!settings->drafts || strcmp(settings->drafts, "auto") == 0) return HG_DRAFTS_AUTO;
+    return strcmp(settings->drafts, "always") == 0 ? HG_DRAFTS_ALWAYS : HG_DRAFTS_NEVER;
+}
+
 hg_runtime_options hg_cli_runtime_options(const hg_settings *settings, bool with_data)
 {
     return (hg_runtime_options){
@@ -180,6 +186,7 @@ hg_runtime_options hg_cli_runtime_options(const hg_settings *settings, bool with
         .device = settings->device,
         .kernel = settings->kernel,
         .dense_bits = dense_bits(settings),
+        .drafts = drafts(settings),
         .threads = (uint32_t)settings->threads,
         .device_memory_bytes = (size_t)settings->device_memory_bytes,
         .cache_bytes = (size_t)settings->cache_bytes,

@@ -78,6 +78,10 @@ static const setting table[] = {
      "most device memory to take, as 512M or 8G; 0: no bound"},
     {"--cache", "HYDRAGLOT_CACHE", TYPE_BYTES, AT(cache_bytes), "BYTES", "16G", 0, INT64_MAX, NULL,
      RUNTIME, "most that cache/ of the data folder may hold of packed models; 0: keep none"},
+    {"--drafts", "HYDRAGLOT_DRAFTS", TYPE_CHOICE, AT(drafts), "WHEN", "auto", 0, 0,
+     "auto|always|never", SERVE | TRANSLATE | BENCH,
+     "check a grown sentence's last translation several tokens a step: auto where that is likely "
+     "to save time, always, or never"},
     {"--log-level", "HYDRAGLOT_LOG_LEVEL", TYPE_CHOICE, AT(log_level), "LEVEL", NULL, 0, 0,
      "error|warn|info|debug", ALL,
      "error, warn, info or debug (default: info for serve, warn for the others)"},

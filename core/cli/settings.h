@@ -33,6 +33,7 @@ typedef enum hg_command_bit {
 typedef struct hg_settings {
     const char *listen, *data, *model, *plugins, *web, *device, *kernel, *only, *log_level;
     const char *quantize; /* "int8", "int4" or NULL */
+    const char *drafts;   /* "auto", "always" or "never" */
     int64_t threads, device_memory_bytes, cache_bytes;
     bool log_text;
     const char *to, *from, *file;

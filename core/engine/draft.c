@@ -1,4 +1,4 @@
-/* draft.c: see draft.h. Two numbers say all: where the draft goes on, and how long it has held. */
+/* draft.c: see draft.h. Where the draft goes on says nearly all. */
 #include "core/engine/draft.h"
 
 static uint32_t smaller(uint32_t a, uint32_t b)
@@ -6,12 +6,13 @@ static uint32_t smaller(uint32_t a, uint32_t b)
     return a < b ? a : b;
 }
 
-uint32_t hg_draft_offer(const hg_draft *draft)
+uint32_t hg_draft_offer(const hg_draft *draft, double least)
 {
     if (draft->lost) return 0;
-    /* The first offer trusts the beginning; one that was found again proves itself first. */
-    uint32_t trust = draft->at == draft->held ? HG_LIMIT_DRAFT_ROWS : 1 + draft->held;
-    return smaller(smaller(trust, HG_LIMIT_DRAFT_ROWS), draft->tokens - draft->at);
+    uint32_t count = 0, most = smaller(HG_LIMIT_DRAFT_ROWS, draft->tokens - draft->at);
+    double each = draft->again ? HG_DRAFT_HOLDS_AGAIN : HG_DRAFT_HOLDS, all = each;
+    for (; count < most && all >= least; count++) all *= each;
+    return count;
 }
 
 /* Where token stands next in the draft, from at on; tokens when it does not, nearby. */
@@ -31,8 +32,7 @@ void hg_draft_follow(hg_draft *draft, int32_t token)
         draft->lost = true;
         return;
     }
-    bool next = !draft->lost && found == draft->at;
-    draft->held = next ? draft->held + 1 : 0;
+    draft->again |= draft->lost || found != draft->at;
     draft->lost = false;
     draft->at = found + 1;
 }

@@ -25,12 +25,16 @@ typedef struct hg_job hg_job;
 
 #define HG_NO_ADAPTER 0 /* adapter key of a lane that runs on the base alone */
 
+/* Whether lanes' drafts are tried: where they are likely to save time, always, or never. */
+typedef enum hg_drafts { HG_DRAFTS_AUTO, HG_DRAFTS_ALWAYS, HG_DRAFTS_NEVER } hg_drafts;
+
 typedef struct hg_engine_options {
     const hg_device_api *api;
     hg_device_options device;
     const hg_weights *weights; /* must stay valid until hg_engine_close */
     uint8_t dense_bits;        /* of hg_device_plan */
-    size_t kv_bytes;           /* most bytes of the KV pool, planned as F32; 0: KV_TOKENS tokens */
+    hg_drafts drafts;
+    size_t kv_bytes; /* most bytes of the KV pool, planned as F32; 0: KV_TOKENS tokens */
     void (*doorbell)(void *context); /* rung by the engine thread when news came up; may be NULL */
     void *doorbell_context;
 } hg_engine_options;

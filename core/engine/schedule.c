@@ -32,11 +32,23 @@ static bool prompts(const hg_lane *lane)
     return !hg_lane_ended(lane) && !lane->prompted && !lane->leader;
 }
 
+/* How likely a draft row must be to hold. With steps of a + b rows, one that does saves b, as its
+ * token needs no row later, and its lane's part of a; one that does not costs b. */
+static double least_likely(const hg_engine *engine)
+{
+    const hg_device_api *api = engine->options.api;
+    if (engine->options.drafts == HG_DRAFTS_ALWAYS || !api->row_cost) return 0;
+    double lanes_cost = api->row_cost(engine->device) * engine->running_lanes; /* b / (a / lanes) */
+    return lanes_cost / (1 + lanes_cost);
+}
+
 /* Draft rows that are worth computing behind all known tokens: each may become a token, and the
  * last of them is followed by one more. */
-static uint32_t draft_wish(const hg_lane *lane)
+static uint32_t draft_wish(const hg_engine *engine, const hg_lane *lane)
 {
-    return smaller(hg_draft_offer(&lane->draft), lane->max_tokens - lane->state.tokens - 1);
+    if (engine->options.drafts == HG_DRAFTS_NEVER || lane->draft.tokens == 0) return 0;
+    uint32_t most = lane->max_tokens - lane->state.tokens - 1;
+    return smaller(hg_draft_offer(&lane->draft, least_likely(engine)), most);
 }
 
 /* ---- shares ------------------------------------------------------------------------------- */
@@ -61,7 +73,7 @@ static void plan_job(hg_engine *engine, hg_job *job, plan *p)
         if (!lane->prompted) continue;
         lane->step_rows = pending(lane);
         p->decode += lane->step_rows;
-        p->wishes += draft_wish(lane);
+        p->wishes += draft_wish(engine, lane);
     }
     p->jobs += any;
 }
@@ -108,9 +120,9 @@ static uint32_t share_jobs(const hg_engine *engine, const plan *p, uint32_t rows
 }
 
 /* Whether the lane's known tokens all stand in this step, and a draft may follow. */
-static bool drafts(const hg_lane *lane)
+static bool drafts(const hg_engine *engine, const hg_lane *lane)
 {
-    return lane->step_rows > 0 && lane->step_rows == pending(lane) && draft_wish(lane) > 0;
+    return lane->step_rows > 0 && lane->step_rows == pending(lane) && draft_wish(engine, lane) > 0;
 }
 
 /* Rows that are left, equally to the drafts that can be tried. */
@@ -119,12 +131,14 @@ static void share_drafts(const hg_engine *engine, uint32_t rows)
     const hg_job_list *list = &engine->running;
     uint32_t lanes = 0;
     for (uint32_t j = 0; j < list->count; j++)
-        for (uint32_t i = 0; i < list->job[j]->lanes; i++) lanes += drafts(&list->job[j]->lane[i]);
+        for (uint32_t i = 0; i < list->job[j]->lanes; i++)
+            lanes += drafts(engine, &list->job[j]->lane[i]);
     if (lanes == 0) return;
     for (uint32_t j = 0; j < list->count; j++) {
         for (uint32_t i = 0; i < list->job[j]->lanes; i++) {
             hg_lane *lane = &list->job[j]->lane[i];
-            if (drafts(lane)) lane->step_drafts = smaller(draft_wish(lane), rows / lanes);
+            if (drafts(engine, lane))
+                lane->step_drafts = smaller(draft_wish(engine, lane), rows / lanes);
         }
     }
 }

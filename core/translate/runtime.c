@@ -59,6 +59,7 @@ static hg_status open_engine(hg_runtime *runtime, const hg_runtime_options *opti
                              .least_bytes = HG_LIMIT_CACHE_LEAST}},
         .weights = &runtime->model->weights,
         .dense_bits = options->dense_bits,
+        .drafts = options->drafts,
         .doorbell = options->doorbell,
         .doorbell_context = options->doorbell_context,
     };

@@ -27,6 +27,7 @@ typedef struct hg_runtime_options {
     const char *data_path;      /* database; NULL: nothing is stored (no log, ids from 1) */
     const char *device;         /* "auto", "cpu", "cuda" */
     const char *kernel;         /* NULL: best */
+    hg_drafts drafts;           /* of hg_engine_options */
     uint8_t dense_bits;         /* what dense layers are rounded to: 4, 8, or 0: not at all */
     uint32_t threads;           /* 0: all cores we may run on */
     size_t device_memory_bytes; /* 0: no bound */

@@ -51,6 +51,11 @@ typedef struct hg_family {
     void (*forward)(hg_device *device, const hg_step *step, const hg_result *result);
 } hg_family;
 
+/* Means over the last steps of so many rows, all of them wanted. */
+typedef struct hg_step_mean {
+    double rows, us; /* 0: none yet */
+} hg_step_mean;
+
 /* All fields belong to the thread that makes the device calls; workers read them during a call. */
 struct hg_device {
     const hg_family *family;
@@ -65,6 +70,7 @@ struct hg_device {
     size_t page_bytes;
     hg_slot *slot; /* [plan.adapter_slots] */
     void *state;   /* the family's; owned by device.c */
+    hg_step_mean few, many;
 };
 
 static inline uint8_t *hg_page(const hg_device *device, uint32_t page)

@@ -256,6 +256,12 @@ static hg_status fake_forward(hg_device *device, const hg_step *step, hg_result 
     return HG_OK;
 }
 
+static double fake_row_cost(const hg_device *device)
+{
+    (void)device;
+    return fake.row_cost;
+}
+
 const hg_device_api fake_api = {
     .version = HG_DEVICE_VERSION,
     .name = "fake",
@@ -270,6 +276,7 @@ const hg_device_api fake_api = {
     .drop_adapter = fake_drop,
     .copy_page = fake_copy,
     .forward = fake_forward,
+    .row_cost = fake_row_cost,
 };
 
 const hg_weights fake_weights = {.shape = {.vocabulary = FAKE_VOCABULARY,

@@ -29,6 +29,7 @@ typedef struct fake_world {
     atomic_bool hold_adapters;            /* uploads make no progress while it is set */
     int32_t (*script)(uint32_t position); /* replaces the hash; NULL: not */
     void (*before_forward)(void);         /* called by the engine thread; NULL: not */
+    double row_cost;                      /* what the device says; read by the engine thread */
     /* results */
     atomic_uint calls, violations, forwards, rows, copies, most_rows, most_lanes, adapters;
     char first_violation[200];

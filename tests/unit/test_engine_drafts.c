@@ -117,6 +117,53 @@ static void a_draft_is_found_again(void **state)
     close_engine(engine);
 }
 
+/* What rows cost decides how many are tried: of a right draft fewer, or none beside others. */
+static void costly_rows_are_not_tried(void **state)
+{
+    (void)state;
+    static drafted d[9];
+    hg_lane_request lane[9];
+    hg_engine *engine = open_engine(0, NULL, NULL);
+    add_adapters(engine, 9);
+    for (uint32_t i = 0; i < 9; i++) {
+        make_lane(&d[i], 20, i + 1, 30);
+        give_draft(&d[i].lane, 0, d[i].draft);
+        lane[i] = d[i].lane;
+    }
+    static const double cost[] = {0, 0.1, 0.5, 2, 16};
+    static const uint32_t most[] = {8, 8, 4, 1, 0}; /* 0.78^n not below cost / (1 + cost) */
+    for (int i = 0; i < 5; i++) {
+        fake.row_cost = cost[i];
+        uint32_t before = fake.forwards;
+        hg_lane_state s = run_one(engine, &lane[0]);
+        assert_int_equal(s.drafted, s.accepted);
+        assert_int_equal(fake.forwards - before, (30 + most[i]) / (most[i] + 1));
+    }
+    fake.row_cost = 0.5; /* nine lanes: a row must hold with 82 % */
+    hg_engine_figures before, after;
+    hg_engine_read_figures(engine, &before);
+    run(engine, lane, 9);
+    hg_engine_read_figures(engine, &after);
+    assert_int_equal(after.drafted_tokens, before.drafted_tokens);
+    close_engine(engine);
+}
+
+static void never_means_never(void **state)
+{
+    (void)state;
+    static drafted d;
+    hg_error error = {0};
+    hg_engine *engine;
+    hg_engine_options options = {
+        .api = &fake_api, .weights = &fake_weights, .drafts = HG_DRAFTS_NEVER};
+    assert_int_equal(hg_engine_open(&options, &engine, &error), HG_OK);
+    make_lane(&d, 20, HG_NO_ADAPTER, 30);
+    give_draft(&d.lane, 0, d.draft);
+    assert_int_equal(run_one(engine, &d.lane).drafted, 0);
+    assert_int_equal(fake.forwards, 30);
+    close_engine(engine);
+}
+
 /* Without anything in common a draft costs one row after another at most, and ends nothing. */
 static void a_wrong_draft_costs_little(void **state)
 {
@@ -236,6 +283,8 @@ int main(void)
         TEST(a_draft_is_found_again),
         TEST(a_wrong_draft_costs_little),
         TEST(what_a_draft_may_hold),
+        TEST(costly_rows_are_not_tried),
+        TEST(never_means_never),
         TEST(the_guard_stays),
         TEST(drafts_leave_room_for_prompts),
     };

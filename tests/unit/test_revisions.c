@@ -18,8 +18,10 @@ static int open_runtime(void **state)
 {
     (void)state;
     hg_error error = {0};
-    hg_runtime_options options = {
-        .model_path = "models/hydra-tiny", .plugins_path = "plugins", .device = "cpu"};
+    hg_runtime_options options = {.model_path = "models/hydra-tiny",
+                                  .plugins_path = "plugins",
+                                  .device = "cpu",
+                                  .drafts = HG_DRAFTS_ALWAYS};
     if (hg_runtime_open(&options, &runtime, &error) || hg_runtime_wait_ready(runtime, &error)) {
         print_error("%s\n", error.message);
         return 1;
