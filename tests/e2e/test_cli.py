@@ -367,6 +367,9 @@ def test_bench(cli):
     assert shared > computed > 0, "most of three prompts is the shared source"
     assert figures["prefill_shared_ms"] > 0 and figures["prefill_alone_ms"] > 0
     assert figures["ready_ms"] > 0 and figures["resident_bytes"] > 1 << 20
+    drafts = figures["drafts"]
+    assert drafts["sentences"] > 2 and drafts["tokens"] > 0 and drafts["faster"] > 0
+    assert 0 <= drafts["accepted"] <= drafts["drafted"]
     for part in ("clients", "websocket"):
         assert [c["clients"] for c in figures[part]] == [1, 4, 16]
         for crowd in figures[part]:
