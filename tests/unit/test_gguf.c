@@ -102,6 +102,8 @@ static void test_rows_of_q(void **state)
         }
     hg_release_layer(&model->weights, 0);
     assert_null(model->weights.layer[0].linear[HG_Q].dense);
+    const hg_linear *k = &model->weights.layer[0].linear[HG_K]; /* Q4_1: who lays out memory asks */
+    assert_true(!k->codes && !k->scales && k->offsets);
     hg_gguf_close(&file);
     hg_model_close(model);
 }
