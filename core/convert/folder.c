@@ -32,19 +32,40 @@ static void remove_tree(const char *path)
     if (hg_file_exists(path)) nftw(path, remove_item, 8, FTW_DEPTH | FTW_PHYS);
 }
 
+/* The file by which a folder in work is known as ours. */
+#define MARK ".hydraglot-in-work"
+
+/* Clears what an interrupted run left; a folder of that name without the mark is somebody's. */
+static hg_status clear_partial(const char *partial, hg_error *error)
+{
+    char mark[HG_PATH_MAX];
+    hg_status status = hg_path_join(mark, sizeof mark, partial, MARK, error);
+    if (!status && hg_file_exists(partial) && !hg_file_exists(mark))
+        status = hg_fail(error, HG_ERROR_STATE,
+                         "--out: %s is there, where the new model would be made, and not left by "
+                         "an interrupted run; move it away or name another folder",
+                         partial);
+    if (status) return status;
+    remove_tree(partial);
+    status = hg_folder_make(partial, error);
+    return status ? status : hg_file_write(mark, "", 0, error);
+}
+
 hg_status hg_folder_begin(const char *out, hg_folder *folder, hg_error *error)
 {
     size_t length = strlen(out);
+    *folder->partial = 0;
     while (length > 1 && out[length - 1] == '/') length--;
     if (length + sizeof ".partial" > sizeof folder->partial)
         return hg_fail(error, HG_ERROR_LIMIT, "--out: %s: path too long", out);
     snprintf(folder->path, sizeof folder->path, "%.*s", (int)length, out);
-    snprintf(folder->partial, sizeof folder->partial, "%.*s.partial", (int)length, out);
     if (hg_file_exists(folder->path))
         return hg_fail(error, HG_ERROR_STATE,
                        "--out: %s is there already; name a folder that is not", folder->path);
-    remove_tree(folder->partial);
-    return hg_folder_make(folder->partial, error);
+    snprintf(folder->partial, sizeof folder->partial, "%.*s.partial", (int)length, out);
+    hg_status status = clear_partial(folder->partial, error);
+    if (status) *folder->partial = 0;
+    return status;
 }
 
 hg_status hg_file_copy_into(const char *from, const char *to, const char *name, hg_error *error)
@@ -141,7 +162,9 @@ static hg_status sync_folder(const char *path, hg_error *error)
 hg_status hg_folder_commit(const hg_folder *folder, hg_error *error)
 {
     char copy[HG_PATH_MAX];
-    hg_status status = sync_folder(folder->partial, error);
+    hg_status status = hg_path_join(copy, sizeof copy, folder->partial, MARK, error);
+    if (!status && unlink(copy)) status = fail_errno(error, "remove", copy);
+    if (!status) status = sync_folder(folder->partial, error);
     if (!status && rename(folder->partial, folder->path))
         status = fail_errno(error, "rename to", folder->path);
     if (status) return status;

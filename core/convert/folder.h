@@ -12,7 +12,8 @@ typedef struct hg_folder {
     char partial[HG_PATH_MAX]; /* where it is made: path + ".partial" */
 } hg_folder;
 
-/* HG_ERROR_STATE when out is there already. What an interrupted run left beside it goes. */
+/* HG_ERROR_STATE when out is there already. What an interrupted run left beside it goes; another
+ * folder of that name is HG_ERROR_STATE too. */
 hg_status hg_folder_begin(const char *out, hg_folder *folder, hg_error *error) HG_CHECKED;
 
 /* Copies what a model folder has beside its weights: tokenizer, generation_config.json, notice,

@@ -101,6 +101,8 @@ static void test_refuses_by_name(void **state)
         {"rules", "[]", "expected an object"},
         {"rules.before", "7", "rules.before: found 7"},
         {"licence", "{}", "found an object"},
+        {"adapter", "\"adapter_model.safetensors\"", "expected null"},
+        {"adapter", "false", "expected null"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         hg_plugin *plugin;
@@ -170,6 +172,25 @@ static void test_folders(void **state)
     folder_remove(folder);
 }
 
+/* "adapter": null: the base speaks the language itself, and the folder needs no adapter. */
+static void test_no_adapter(void **state)
+{
+    (void)state;
+    char folder[64];
+    hg_plugin *plugin;
+    hg_error error = {0};
+    folder_new(folder);
+    copy_json("plugins/de", folder, "plugin.json", "adapter", "null");
+    if (hg_plugin_open(folder, &plugin, &error)) fail_msg("%s", error.message);
+    assert_false(plugin->adapter);
+    assert_int_equal(plugin->bytes, 0);
+    hg_plugin_close(plugin);
+    if (hg_plugin_open("plugins/de", &plugin, &error)) fail_msg("%s", error.message);
+    assert_true(plugin->adapter);
+    hg_plugin_close(plugin);
+    folder_remove(folder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -179,6 +200,7 @@ int main(void)
         cmocka_unit_test(test_optional_fields),
         cmocka_unit_test(test_task),
         cmocka_unit_test(test_folders),
+        cmocka_unit_test(test_no_adapter),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

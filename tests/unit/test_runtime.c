@@ -212,6 +212,55 @@ static void test_plugins_that_fail(void **state)
     hg_runtime_close(runtime);
 }
 
+/* folder/NAME with plugin.json alone, which says that the base speaks the language itself. */
+static void make_base_plugin(const char *name, const char *template)
+{
+    char path[4200];
+    json_error_t why;
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    assert_int_equal(mkdir(path, 0700), 0);
+    json_t *plugin = json_load_file("plugins/de/plugin.json", 0, &why);
+    assert_non_null(plugin);
+    set_field(plugin, "name", name);
+    set_field(plugin, "template", template);
+    assert_int_equal(json_object_set_new(plugin, "adapter", json_null()), 0);
+    snprintf(path, sizeof path, "%s/%s/plugin.json", folder, name);
+    assert_int_equal(json_dump_file(plugin, path, 0), 0);
+    json_decref(plugin);
+}
+
+/* It serves beside one with an adapter, with no adapter's memory or rank; its template is checked
+ * as any other's is. */
+static void test_base_alone(void **state)
+{
+    (void)state;
+    hg_error error = {0};
+    hg_runtime_options options = options_here();
+    hg_language_view view[4];
+    MAKE_PLUGIN("tuned", "title", "tuned");
+    make_base_plugin("alone", "<|begin_of_text|>{source}<|fr|>");
+    make_base_plugin("wrong", "<|begin_of_text|>{source}<|nope|>");
+    hg_runtime *runtime = open_with(&options);
+    assert_int_equal(hg_runtime_wait_ready(runtime, &error), HG_ERROR_FORMAT);
+    assert_non_null(strstr(error.message, "plugin wrong: template: \"<|nope|>\""));
+    assert_null(strstr(error.message, "plugin alone"));
+    uint32_t count = hg_runtime_languages(runtime, view, 4);
+    for (uint32_t i = 0; i < count; i++)
+        if (strcmp(view[i].plugin, "alone") == 0)
+            assert_int_equal(view[i].rank_max, 0);
+        else
+            assert_int_equal(view[i].rank_max, 16);
+    translate(runtime, "Good morning!", "plugin:alone");
+    assert_string_equal(done_status, "ok");
+    char alone[sizeof done_text];
+    snprintf(alone, sizeof alone, "%s", done_text);
+    translate(runtime, "Good morning!", "plugin:tuned");
+    assert_string_equal(done_status, "ok");
+    assert_string_equal(done_plugin, "tuned");
+    assert_string_not_equal(done_text, alone); /* French, by its template */
+    hg_runtime_close(runtime);
+}
+
 static void test_rules(void **state)
 {
     (void)state;
@@ -398,6 +447,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_languages, make_folder, drop_folder),
         cmocka_unit_test_setup_teardown(test_only, make_folder, drop_folder),
         cmocka_unit_test_setup_teardown(test_plugins_that_fail, make_folder, drop_folder),
+        cmocka_unit_test_setup_teardown(test_base_alone, make_folder, drop_folder),
         cmocka_unit_test_setup_teardown(test_rules, make_folder, drop_folder),
         cmocka_unit_test_setup_teardown(test_variants, make_folder, drop_folder),
         cmocka_unit_test_setup_teardown(test_store, make_folder, drop_folder),
