@@ -40,7 +40,7 @@
     X(SHARD_MIB, 4096,                                                                             \
       "MiB of one safetensors file that is written; further tensors go to another")                \
     X(CALIBRATION_TOKENS, 2048, "tokens whose activations scale a model that is quantised")        \
-    X(VERIFY_TOKENS, 2048, "tokens of text that two models are compared on")                       \
+    X(VERIFY_TOKENS, 8192, "tokens of text that two models are compared on")                       \
     /* engine */                                                                                   \
     X(LANES, 32, "lanes of one job: the targets of one sentence")                                  \
     X(JOBS, 64, "jobs in the engine at once, waiting ones counted")                                \

@@ -1,8 +1,9 @@
 /* multiply.h: y = x W^T in F32 for many rows of x, with W in whatever form a model has it.
  *
- * W is dequantised a tile at a time (16 outputs, up to 1024 inputs, inputs outermost), so memory
- * does not grow with it; a tile is then used by all rows of x, four at a time. Sums run over the
- * inputs in order: the result does not depend on the number of threads.
+ * W is dequantised a tile at a time (16 outputs, up to 256 inputs, inputs outermost: half of a
+ * first-level cache), so memory does not grow with it; a tile is then used by up to 1024 rows of x,
+ * a few at a time. Sums run over the inputs of a tile in order, then over the tiles: the result
+ * does not depend on the number of threads.
  */
 #ifndef HG_CONVERT_MULTIPLY_H
 #define HG_CONVERT_MULTIPLY_H
@@ -11,7 +12,8 @@
 #include "kernels/weights.h"
 
 #define HG_TILE_OUTPUTS 16
-#define HG_TILE_INPUTS  1024
+#define HG_TILE_INPUTS  256
+#define HG_TILE_ROWS    1024
 /* Floats of a pool's scratch that hg_multiply needs: a tile and a row of it. */
 #define HG_MULTIPLY_SCRATCH (HG_TILE_INPUTS * (HG_TILE_OUTPUTS + 1))
 
@@ -38,5 +40,6 @@ typedef struct hg_tile {
     size_t x_stride, y_stride;
 } hg_tile;
 void hg_tile_multiply(const hg_tile *t);
+void hg_tile_multiply_plain(const hg_tile *t); /* the same on any processor */
 
 #endif
