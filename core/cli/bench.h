@@ -59,6 +59,8 @@ typedef struct hg_bench_step {
     uint32_t lanes, rows, rank;
     double bytes, operations;
     hg_spread us, read_bytes, share;
+    double
+        best; /* share, of the least time at the highest rates: what others do disturbs it least */
     double round_us[HG_BENCH_ROUNDS], round_read[HG_BENCH_ROUNDS], round_share[HG_BENCH_ROUNDS];
 } hg_bench_step;
 

@@ -226,6 +226,9 @@ static hg_status run_group(bench *b, uint32_t first, uint32_t end, uint32_t roun
         s->us = hg_spread_of(s->round_us, rounds);
         s->read_bytes = hg_spread_of(s->round_read, rounds);
         s->share = hg_spread_of(s->round_share, rounds);
+        double read_us = s->bytes / s->read_bytes.most * 1e6, work_us = 0;
+        if (b->out->peak > 0) work_us = s->operations / b->out->peak * 1e6;
+        s->best = (read_us > work_us ? read_us : work_us) / s->us.least;
     }
     return status;
 }
@@ -296,9 +299,9 @@ static const char *const adapters_name[] = {"none", "same", "distinct"};
 
 hg_status hg_bench_steps_print(const hg_bench_steps *steps, hg_error *error)
 {
-    static const char *const titles[] = {"step",   ">lanes", "adapters", ">rank",   ">ms",
-                                         ">least", ">most",  ">tok/s",   ">MB",     ">GB/s",
-                                         ">of",    ">GOP/s", ">of",      ">roof %", NULL};
+    static const char *const titles[] = {"step",  ">lanes",  "adapters", ">rank", ">ms", ">least",
+                                         ">most", ">tok/s",  ">MB",      ">GB/s", ">of", ">GOP/s",
+                                         ">of",   ">roof %", ">best",    NULL};
     hg_table table;
     hg_table_start(&table, titles);
     for (uint32_t i = 0; i < steps->count; i++) {
@@ -318,13 +321,15 @@ hg_status hg_bench_steps_print(const hg_bench_steps *steps, hg_error *error)
         hg_table_cell(&table, "%.0f", s->operations / us / 1e3);
         hg_table_cell(&table, steps->peak > 0 ? "%.0f" : "-", steps->peak / 1e9);
         hg_table_cell(&table, "%.0f", 100 * s->share.median);
+        hg_table_cell(&table, "%.0f", 100 * s->best);
     }
     printf("%s, kernel %s, %u threads; weights take %.1f MB, packed in %.0f ms\n\n", steps->device,
            steps->kernel, steps->threads, (double)steps->weights_bytes / 1e6, steps->load_ms);
     hg_status status = hg_table_end(&table, stdout, error);
     puts("\nms: median of the rounds, least, most. MB: what a step must read; of: how fast all "
          "threads read that many\nbytes. GOP/s: INT8 operations; of: the peak of the kernel's "
-         "instruction. roof %: the larger of the two least times\nover the step's.");
+         "instruction. roof %: the larger of the two least times\nover the step's; best: at the "
+         "highest rates, over the least.");
     return status;
 }
 
@@ -360,6 +365,7 @@ void hg_bench_steps_json(const hg_bench_steps *steps, hg_json_out *json)
         hg_json_put_number(json, "operations", s->operations);
         spread_json(json, "read_bytes_per_s", s->read_bytes);
         spread_json(json, "roofline_share", s->share);
+        hg_json_put_number(json, "roofline_share_best", s->best);
         hg_json_end_object(json);
     }
     hg_json_end_array(json);

@@ -1,6 +1,6 @@
 """bench_peers.py: hydraglot and llama.cpp on the same weights, the same tokens, in turns.
 
-    python3 tests/bench/bench_peers.py [--rounds N] [--threads N]
+    python3 tests/bench/bench_peers.py [--rounds N] [--threads N] [--processor-time]
 
 Run by `make bench-peers`, which builds both sides. hydra-tiny and its adapters become GGUF
 (make_gguf.py); SmolLM2-135M is one file that both read. llama.cpp is measured as one context with
@@ -55,9 +55,9 @@ class Peer:
         return [int(t) for t in self.ask("tokens", text)[0].split(",")]
 
     def run(self, prefix, last, most, stop=-1, shared=False):
-        """(ms to the end of the prompts, ms in all, tokens of each lane)"""
-        prompted, total, *lanes = self.ask("run", len(last), most, stop, int(shared), len(prefix), *prefix, *last)
-        return int(prompted) / 1e3, int(total) / 1e3, [[int(t) for t in l.split(",")] if l != "-" else [] for l in lanes]
+        """(ms to the end of the prompts, ms in all, the process's own ms, tokens of each lane)"""
+        prompted, total, own, *lanes = self.ask("run", len(last), most, stop, int(shared), len(prefix), *prefix, *last)
+        return int(prompted) / 1e3, int(total) / 1e3, int(own) / 1e3, [[int(t) for t in l.split(",")] if l != "-" else [] for l in lanes]
 
     def force(self, lane, shared, prompt, rest):
         return [int(t) for t in self.ask("force", lane, int(shared), len(prompt), *prompt, len(rest), *rest)[0].split(",")]
@@ -101,8 +101,8 @@ def check_same_work(us, them, id_of):
         assert source == them.tokens(sentence), f"tokens differ: {sentence}"
         prefix = [BOS, *source]
         last = [id_of[l] for l in LANGUAGES]
-        _, _, mine = us.run(prefix, last, 96, EOT, True)
-        _, _, other = them.run(prefix, last, 96, EOT, True)
+        *_, mine = us.run(prefix, last, 96, EOT, True)
+        *_, other = them.run(prefix, last, 96, EOT, True)
         for lane, out in enumerate(mine):
             out = [t for t in out if t != EOT]
             whole += out == [t for t in other[lane] if t != EOT]
@@ -134,10 +134,6 @@ def contest(title, us, them, rounds, measure):
         peer.close()
 
 
-def decoded(prompted, total, lanes):
-    return (sum(map(len, lanes)) - len(lanes)) / (total - prompted) * 1e3
-
-
 def tiny(args):
     model = make("hydra-tiny.gguf", "model", TINY)
     adapters = [make(f"{l}.gguf", "adapter", ROOT / "plugins" / l, TINY) for l in LANGUAGES]
@@ -157,9 +153,9 @@ def tiny(args):
         for i, source in enumerate(sources):
             # A number of its own in front: nothing of it was computed before.
             prefix = [source[0], *numbers[(number + 1) * len(sources) + i], *source[1:]]
-            _, total, lanes = peer.run(prefix, [id_of[l] for l in LANGUAGES], 96, EOT, True)
+            _, total, own, lanes = peer.run(prefix, [id_of[l] for l in LANGUAGES], 96, EOT, True)
             tokens += sum(token != EOT for lane in lanes for token in lane)
-            ms += total
+            ms += own if args.processor_time else total
         return tokens / ms * 1e3
 
     numbers = [us.tokens(f"{i}.") for i in range((args.rounds + 1) * len(sources))]
@@ -170,26 +166,35 @@ def tiny(args):
 def smollm2(args):
     random = [make(f"random-{i}.gguf", "random", RANK, i, SMOLLM2) for i in range(LANES)]
 
+    def decode(peer, number, lanes):
+        """Without the prompts: by the clock when they were computed, in processor time by a run that ends there."""
+        story = stories[number]
+        prompted, total, own, out = peer.run(story[:-1], story[-1:] * lanes, STORY_TOKENS)
+        ms = total - prompted
+        if args.processor_time:
+            other = stories[number, "prompt"]
+            ms = own - peer.run(other[:-1], other[-1:] * lanes, 1)[2]
+        return (sum(map(len, out)) - lanes) / ms * 1e3
+
     def one(peer, number):
-        story = peer_tokens[number]
-        return decoded(*peer.run(story[:-1], story[-1:], STORY_TOKENS))
+        return decode(peer, number, 1)
 
     def eight(peer, number):
-        story = peer_tokens[number]
-        return decoded(*peer.run(story[:-1], story[-1:] * LANES, STORY_TOKENS))
+        return decode(peer, number, LANES)
 
     def eight_whole(peer, number):
-        story = peer_tokens[number]
-        _, total, lanes = peer.run(story[:-1], story[-1:] * LANES, STORY_TOKENS)
-        return sum(map(len, lanes)) / total * 1e3
+        story = stories[number]
+        _, total, own, lanes = peer.run(story[:-1], story[-1:] * LANES, STORY_TOKENS)
+        return sum(map(len, lanes)) / (own if args.processor_time else total) * 1e3
 
     def start(adapters_of_ours, adapters_of_theirs, unified=(1,)):
         us = ours(args.threads, SMOLLM2, *adapters_of_ours)
         for i in range(-1, args.rounds):
-            peer_tokens[i] = us.tokens(f"{i + 2}. {STORY}")
+            stories[i] = us.tokens(f"{i + 2}. {STORY}")
+            stories[i, "prompt"] = us.tokens(f"{i + 1002}. {STORY}")
         return us, theirs(args.threads, SMOLLM2, *adapters_of_theirs, unified=unified)
 
-    peer_tokens = {}
+    stories = {}
     contest("SmolLM2-135M, one lane: decode tokens/s", *start([], []), args.rounds, one)
     contest("SmolLM2-135M, eight lanes, no adapter: decode tokens/s", *start([], [], (0, 1)), args.rounds, eight)
     contest("SmolLM2-135M, eight lanes, eight adapters of rank 16: output tokens/s, prompts counted",
@@ -204,6 +209,9 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--processor-time", action="store_true",
+                        help="tokens a second of the processes' own time: for machines that others use; with "
+                             "--threads 1, since threads that wait spin")
     args = parser.parse_args()
     tiny(args)
     smollm2(args)

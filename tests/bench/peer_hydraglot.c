@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "core/base/clock.h"
 #include "core/cli/bench.h"
@@ -102,11 +103,13 @@ static void run(char *at)
                                     .top_p = 1};
     }
     const hg_job_request request = {.lane = lane, .lanes = lanes};
+    clock_t before = clock();
     int64_t start_us = hg_clock_us();
     must(hg_engine_submit(engine, &request, &job, &error), &error);
     wait_for(job, &state);
     int64_t end_us = hg_clock_us();
-    printf("%" PRId64 " %" PRId64, state.prefill_us - start_us, end_us - start_us);
+    printf("%" PRId64 " %" PRId64 " %.0f", state.prefill_us - start_us, end_us - start_us,
+           (double)(clock() - before) * 1e6 / CLOCKS_PER_SEC);
     for (uint32_t i = 0; i < lanes; i++) print_lane(job, i);
     printf("\n");
     hg_job_release(job);

@@ -7,8 +7,8 @@
  * What lanes share is computed once a context and copied, as its own sequences can. Driving the
  * library itself is at least as fast as its server. Commands, a line each, and answers:
  *
- *     run LANES MAX STOP SHARED COUNT ID... LAST...  ->  PREFILL_US TOTAL_US ids,of,lane ...
- *         greedy; a lane's prompt is the COUNT ids and its LAST; with SHARED the adapter acts from
+ *     run LANES MAX STOP SHARED COUNT ID... LAST...  ->  PREFILL_US TOTAL_US CPU_US ids,of,lane ...
+ *         CPU_US: the process's. Greedy; a lane's prompt is the COUNT ids and its LAST; with SHARED the adapter acts from
  *         LAST on, else on everything; STOP -1: only MAX ends a lane
  *     force LANE SHARED COUNT ID... MORE ID...       ->  the arg-max after each of the MORE + 1 last
  *     tokens TEXT                                    ->  ids,of,text
@@ -18,6 +18,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <iostream>
 #include <sstream>
 #include <string>
@@ -162,6 +163,7 @@ static void run(std::vector<worker> &workers, std::istream &in)
     j.out.resize(lanes);
     j.prompted_us.resize(lanes);
     int64_t start_us = now_us();
+    clock_t before = clock();
     std::vector<std::thread> threads;
     int step = (int)workers.size();
     for (int i = 1; i < step; i++) threads.emplace_back([&, i] { workers[i].run(j, i, step); });
@@ -169,7 +171,8 @@ static void run(std::vector<worker> &workers, std::istream &in)
     for (std::thread &thread : threads) thread.join();
     int64_t end_us = now_us();
     int64_t prompted_us = *std::max_element(j.prompted_us.begin(), j.prompted_us.end());
-    printf("%lld %lld", (long long)(prompted_us - start_us), (long long)(end_us - start_us));
+    long long cpu_us = (long long)((double)(clock() - before) * 1e6 / CLOCKS_PER_SEC);
+    printf("%lld %lld %lld", (long long)(prompted_us - start_us), (long long)(end_us - start_us), cpu_us);
     for (const ids &lane : j.out) print(lane);
     printf("\n");
 }
