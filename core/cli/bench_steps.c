@@ -139,11 +139,11 @@ static hg_status time_step(bench *b, const hg_bench_step *s, double *us, hg_erro
     fill_rows(s, b->weights->shape.vocabulary, row);
     const hg_step step = {row, b->page, s->rows, s->lanes};
     hg_result result = {.token = token};
-    int64_t begin = hg_clock_us(), from = begin, now = begin;
+    int64_t begin = hg_measure_clock_us(b->measure), from = begin, now = begin;
     while (n < STEPS_MAX && (n == 0 || now - begin < STEP_US)) {
         hg_status status = b->api->forward(b->device, &step, &result, error);
         if (status) return status;
-        now = hg_clock_us();
+        now = hg_measure_clock_us(b->measure);
         time[n++] = now > from ? (double)(now - from) : 1;
         from = now;
     }

@@ -15,6 +15,10 @@ typedef struct hg_measure hg_measure;
 hg_status hg_measure_open(uint32_t threads, hg_measure **out, hg_error *error) HG_CHECKED;
 void hg_measure_close(hg_measure *measure); /* NULL is allowed */
 
+/* The clock of all measurements, microseconds: the steady one; with a single thread that thread's
+ * own processor time, which what others run on this machine disturbs less. */
+int64_t hg_measure_clock_us(const hg_measure *measure);
+
 /* Bytes/s of reading the same bytes over and over with the widest loads, each thread its own part:
  * out of whichever caches hold them. More than HG_MEASURE_BYTES come from memory anyway and are
  * measured as that many. Takes some milliseconds; the fastest of a few passes. */
