@@ -19,22 +19,13 @@
 #include <stdint.h>
 
 #include "core/base/error.h"
+#include "kernels/device_cache.h"
 #include "kernels/weights.h"
 
 #define HG_DEVICE_VERSION 3
 #define HG_NO_SLOT        UINT16_MAX /* a row that runs on the base alone */
 
 typedef struct hg_device hg_device; /* each implementation defines its own */
-
-/* Where a device may keep what load_model packed, so that the next start only maps it. It may
- * ignore this. Nothing about the cache makes load_model fail; strings stay valid until it returns.
- */
-typedef struct hg_device_cache {
-    const char *folder; /* exists, and only we write there; NULL: nothing is kept */
-    const char *key;    /* digest in hex of what the packed model depends on but device and plan */
-    size_t bytes;       /* most that all files of the folder may have */
-    size_t least_bytes; /* a model that packs to less is not kept */
-} hg_device_cache;
 
 typedef struct hg_device_options {
     const char *kernel;  /* name of a kernel family, or NULL: the best one here */
@@ -122,8 +113,7 @@ typedef struct hg_device_api {
     hg_status (*forward)(hg_device *device, const hg_step *step, hg_result *result,
                          hg_error *error);
 
-    /* What a row adds to a step, as a part of what a step takes whatever its rows: b / a when steps
-     * of n wanted rows take a + b n, as steps so far have shown. NULL: rows are as good as free. */
+    /* b / a when steps of n wanted rows take a + b n, as far as is known. NULL: rows are free. */
     double (*row_cost)(const hg_device *device);
 } hg_device_api;
 

@@ -12,6 +12,7 @@
 #ifndef HG_CLI_BENCH_H
 #define HG_CLI_BENCH_H
 
+#include "core/cli/bench_drafts.h"
 #include "core/cli/cli.h"
 #include "core/cli/progress.h"
 #include "core/service/json_out.h"
@@ -107,17 +108,6 @@ typedef struct hg_bench_wire {
      * that the engine spent in steps. */
     double over_steps;
 } hg_bench_wire;
-/* ---- bench_drafts.c ---- */
-typedef struct hg_bench_drafts {
-    uint32_t pairs;
-    hg_spread faster;            /* the engine's time without a draft over that with one */
-    double plain_us, drafted_us; /* of all pairs */
-    uint64_t tokens, drafted, accepted;
-} hg_bench_drafts;
-hg_status hg_bench_drafts_run(const hg_settings *settings, hg_runtime *runtime,
-                              const hg_targets *targets, hg_bench_drafts *out,
-                              hg_error *error) HG_CHECKED;
-
 hg_status hg_bench_wire_run(const hg_settings *settings, const hg_targets *targets,
                             hg_bench_wire *out, hg_error *error) HG_CHECKED;
 

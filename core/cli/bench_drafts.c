@@ -23,7 +23,8 @@ typedef struct drafts {
     const hg_targets *targets;
     hg_conversation *conversation;
     uint64_t number, ids;
-    hg_batch_record batch; /* the last one */
+    double plain_us, drafted_us; /* of all pairs */
+    hg_batch_record batch;       /* the last one */
     uint32_t failed;
 } drafts;
 
@@ -107,8 +108,8 @@ static hg_status run_pair(drafts *d, uint64_t number, uint32_t words, hg_bench_d
         out->drafted += d->batch.drafted;
         out->accepted += d->batch.accepted;
     }
-    out->plain_us += us[0];
-    out->drafted_us += us[1];
+    d->plain_us += us[0];
+    d->drafted_us += us[1];
     *ratio = us[1] > 0 ? us[0] / us[1] : 0;
     d->number++;
     return HG_OK;
@@ -142,7 +143,8 @@ hg_status hg_bench_drafts_run(const hg_settings *settings, hg_runtime *runtime,
     if (!status)
         status = hg_conversation_new(runtime, "bench", on_event, &d, &d.conversation, error);
     if (!status) status = run_all(&d, settings, out, ratio, error);
-    if (!status) out->faster = hg_spread_of(ratio, out->pairs);
+    if (!status) out->faster = hg_spread_of(ratio, out->pairs).median;
+    if (!status && d.drafted_us > 0) out->faster_in_all = d.plain_us / d.drafted_us;
     if (d.conversation) hg_conversation_free(d.conversation);
     free(ratio);
     return status;

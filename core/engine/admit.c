@@ -239,24 +239,6 @@ static load session_load(const hg_engine *engine, const hg_job *job)
     return sum;
 }
 
-/* The session's entry, else the one served the longest ago. */
-static hg_turn *find_turn(hg_engine *engine, const void *session)
-{
-    hg_turn *oldest = engine->turn;
-    for (uint32_t i = 0; i < HG_LIMIT_JOBS; i++) {
-        hg_turn *turn = &engine->turn[i];
-        if (turn->session == session) return turn;
-        if (turn->stamp < oldest->stamp) oldest = turn;
-    }
-    return oldest;
-}
-
-static uint64_t last_turn(hg_engine *engine, const hg_job *job)
-{
-    const hg_turn *turn = find_turn(engine, job->session);
-    return job->session && turn->session == job->session ? turn->stamp : 0;
-}
-
 /* Whether the session's part has room for a grouped job; for one there always is. */
 static bool in_part(const hg_engine *engine, const hg_job *job)
 {
@@ -274,7 +256,7 @@ static void start(hg_engine *engine, hg_job *job)
     job->admitted = true;
     engine->running_lanes += job->live;
     engine->running.job[engine->running.count++] = job;
-    if (job->session) *find_turn(engine, job->session) = (hg_turn){job->session, ++engine->turns};
+    hg_turns_take(&engine->turns, job->session);
 }
 
 static bool try_admit(hg_engine *engine, hg_job *job)
@@ -302,7 +284,7 @@ static uint32_t choose_job(hg_engine *engine, uint64_t may)
     for (uint32_t j = 0; j < engine->waiting.count; j++) {
         if (!(may >> j & 1)) continue;
         uint32_t lanes = session_load(engine, engine->waiting.job[j]).lanes;
-        uint64_t turn = last_turn(engine, engine->waiting.job[j]);
+        uint64_t turn = hg_turns_last(&engine->turns, engine->waiting.job[j]->session);
         if (lanes > fewest || (lanes == fewest && turn >= longest_ago)) continue;
         fewest = lanes;
         longest_ago = turn;

@@ -22,7 +22,6 @@
 
 typedef struct hg_engine hg_engine;
 typedef struct hg_job hg_job;
-
 #define HG_NO_ADAPTER 0 /* adapter key of a lane that runs on the base alone */
 
 /* Whether lanes' drafts are tried: where they are likely to save time, always, or never. */
@@ -55,15 +54,13 @@ typedef struct hg_lane_request {
     uint32_t prompt_tokens;
     uint32_t invocation; /* rows before this index of the prompt run on the base alone (aLoRA), so
                           * their KV is shared; 0: the adapter acts on all (LoRA) */
-    const int32_t
-        *stop; /* [stops] tokens that end the lane and are not part of its output; copied */
+    const int32_t *stop; /* [stops] tokens that end the lane and are not output; copied */
     uint32_t stops;
     uint32_t max_tokens; /* output tokens, at least 1 */
     float temperature;   /* 0: greedy */
     float top_p;         /* 0 < top_p <= 1; used with a temperature */
     uint64_t seed;
-    const int32_t *draft; /* [draft_tokens] a guess of the output, say its last version: saves steps
-                           * and changes no token; copied. Of no use with a temperature */
+    const int32_t *draft; /* [draft_tokens] a guess of the output: changes no token; copied */
     uint32_t draft_tokens;
 } hg_lane_request;
 
@@ -100,9 +97,8 @@ hg_status hg_engine_open(const hg_engine_options *options, hg_engine **out,
 /* Cancels what runs, joins the thread, frees the device. Jobs still held stay readable. */
 void hg_engine_close(hg_engine *engine);
 
-/* Copies the request; *out is a reference for the caller. HG_ERROR_STATE when HG_LIMIT_JOBS are
- * in; HG_ERROR_LIMIT when a lane can never fit (its prompt and max_tokens over positions or pool).
- */
+/* Copies the request; *out is a reference for the caller. HG_ERROR_STATE when HG_LIMIT_JOBS are in;
+ * HG_ERROR_LIMIT when a lane can never fit (prompt and max_tokens over positions or pool). */
 hg_status hg_engine_submit(hg_engine *engine, const hg_job_request *request, hg_job **out,
                            hg_error *error) HG_CHECKED;
 /* Ends the job's lanes that still run; lane HG_ALL_LANES or one index. Idempotent. */

@@ -3,7 +3,7 @@
  *   engine.c    opening, closing, submitting, cancelling, news: called from any thread
  *   adapters.c  the table of adapters: both sides
  *   thread.c    the engine thread's loop and the reading of results
- *   admit.c     room for a job: pages, prefixes, forks; and giving it back
+ *   admit.c     room for a job: turns, pages, prefixes, forks; and giving it back
  *   schedule.c  the rows of the next step
  *
  * Locks: engine->lock guards what says so below; a job's own lock may be taken inside it, never
@@ -19,6 +19,7 @@
 #include "core/engine/pages.h"
 #include "core/engine/prefix.h"
 #include "core/engine/sample.h"
+#include "core/engine/turns.h"
 
 /* An adapter's place. Its index is the device's slot number. All fields: engine lock. */
 typedef struct hg_slot {
@@ -33,12 +34,6 @@ typedef struct hg_slot {
     void *owner;
     hg_error failure;
 } hg_slot;
-
-/* When a session last had a job admitted: larger is later. */
-typedef struct hg_turn {
-    const void *session;
-    uint64_t stamp;
-} hg_turn;
 
 typedef struct hg_job_list {
     hg_job *job[HG_LIMIT_JOBS]; /* [count] in the order of submitting */
@@ -68,14 +63,13 @@ struct hg_engine {
     uint64_t slot_order;
     hg_engine_figures figures;
 
-    /* The engine thread's own: */
+    /* The thread's own: */
     hg_device *device;
     hg_pages pages;
     hg_prefixes prefixes;
     hg_job_list waiting, running;
     uint32_t running_lanes;
-    hg_turn turn[HG_LIMIT_JOBS]; /* of the sessions served last; the others' is longer ago */
-    uint64_t turns;
+    hg_turns turns;
     hg_row *row;                             /* [plan.step_rows] */
     uint32_t *table;                         /* [plan.step_lanes, plan.lane_pages] */
     hg_lane *step_lane[HG_LIMIT_STEP_LANES]; /* the lanes of the step, by its lane numbers */
@@ -107,13 +101,12 @@ void hg_slots_abandon(hg_engine *engine);
 
 /* Admits waiting jobs in order while there is room. */
 void hg_admit(hg_engine *engine);
-/* Gives back all that an ended lane holds; its followers fork or find another leader. */
+/* Gives back what an ended lane holds; its followers fork or find another leader. */
 void hg_retire(hg_engine *engine, hg_lane *lane);
 /* A follower takes over what its leader has computed of their common part. */
 void hg_fork(hg_engine *engine, hg_lane *lane);
 
 /* ---- schedule.c: engine thread ---- */
-
 /* Builds the next step in engine->row, table and step_lane. */
 hg_step hg_schedule(hg_engine *engine);
 

@@ -265,7 +265,7 @@ void hg_request_end(hg_request *request, const char *status, hg_code code)
         hg_request_lane *lane = &request->lane[i];
         if (lane->done) continue;
         const char *text = hg_buf_text(&lane->state->commit.text);
-        hg_lane_state state;
+        hg_lane_state state = {0};
         if (lane->outcome == HG_OUTCOME_NONE) {
             if (take_tokens(request, lane, &state)) {
                 fail_lane(request, lane);

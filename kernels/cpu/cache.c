@@ -144,7 +144,7 @@ static hg_status check_head(const char *path, int fd, const hg_cached *what, hea
 hg_status hg_cache_map(const hg_cached *what, hg_workers *workers, hg_arena *out, hg_error *error)
 {
     char path[HG_PATH_MAX];
-    head h;
+    head h = {.digest = 0};
     uint64_t digest = 0;
     hg_status status = make_path(what, path, error);
     if (status) return status;

@@ -73,6 +73,14 @@ struct hg_device {
     hg_step_mean few, many;
 };
 
+/* load.c */
+void hg_cpu_memory(const hg_device *device, hg_device_memory *out);
+/* Whether --device-memory allows more bytes; what names them in the error. */
+hg_status hg_cpu_check_bound(const hg_device *device, size_t more, const char *what,
+                             hg_error *error) HG_CHECKED;
+hg_status hg_cpu_load_model(hg_device *device, const hg_weights *weights,
+                            const hg_device_plan *plan, hg_error *error) HG_CHECKED;
+
 static inline uint8_t *hg_page(const hg_device *device, uint32_t page)
 {
     return device->pages.base + (size_t)page * device->page_bytes;

@@ -1,0 +1,18 @@
+/* bench_drafts.h: see bench_drafts.c. */
+#ifndef HG_CLI_BENCH_DRAFTS_H
+#define HG_CLI_BENCH_DRAFTS_H
+
+#include "core/cli/cli.h"
+
+typedef struct hg_bench_drafts {
+    uint32_t pairs;
+    /* The engine's time without a draft over that with one: the median pair's, and of all. */
+    double faster, faster_in_all;
+    uint64_t tokens, drafted, accepted;
+} hg_bench_drafts;
+
+hg_status hg_bench_drafts_run(const hg_settings *settings, hg_runtime *runtime,
+                              const hg_targets *targets, hg_bench_drafts *out,
+                              hg_error *error) HG_CHECKED;
+
+#endif
