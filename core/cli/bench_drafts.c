@@ -139,9 +139,8 @@ hg_status hg_bench_drafts_run(const hg_settings *settings, hg_runtime *runtime,
     drafts d = {.runtime = runtime, .targets = targets};
     double *ratio = calloc((size_t)settings->sentences * WORDS_MAX, sizeof *ratio);
     *out = (hg_bench_drafts){0};
-    hg_status status = ratio ? HG_OK : hg_fail(error, HG_ERROR_MEMORY, "out of memory");
-    if (!status)
-        status = hg_conversation_new(runtime, "bench", on_event, &d, &d.conversation, error);
+    if (!ratio) return hg_fail(error, HG_ERROR_MEMORY, "out of memory");
+    hg_status status = hg_conversation_new(runtime, "bench", on_event, &d, &d.conversation, error);
     if (!status) status = run_all(&d, settings, out, ratio, error);
     if (!status) out->faster = hg_spread_of(ratio, out->pairs).median;
     if (!status && d.drafted_us > 0) out->faster_in_all = d.plain_us / d.drafted_us;
