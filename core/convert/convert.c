@@ -292,8 +292,8 @@ static hg_status walk(run *r)
 static hg_status open_calibration(run *r)
 {
     const hg_convert *c = r->c;
-    hg_status status =
-        hg_forward_open(r->w, &r->pool, c->token, c->tokens, c->span, &r->forward, r->error);
+    hg_status status = hg_forward_open(r->w, &r->pool, (hg_sequences){c->token, c->tokens, c->span},
+                                       &r->forward, r->error);
     if (!status) status = hg_awq_open(&r->w->shape, &r->awq, r->error);
     if (!status) status = hg_factors_open(&r->w->shape, &r->factors, r->error);
     return status;

@@ -125,10 +125,13 @@ hg_status hg_folder_config(const hg_folder *folder, const char *from, uint8_t bi
     struct stat st;
     hg_json root;
     if (stat(from, &st) || !S_ISDIR(st.st_mode))
-        return hg_fail(error, HG_ERROR_UNSUPPORTED,
-                       "--model: %s: is no folder in Hugging Face layout; only such a model, with "
-                       "its config.json and tokenizer, can be converted",
-                       from);
+        return hg_fail(
+            error, HG_ERROR_UNSUPPORTED,
+            "--model: %s: is no folder in Hugging Face layout; a GGUF file is served as "
+            "it is, and what is converted is the folder that it was made from, with "
+            "config.json and tokenizer (transformers' from_pretrained(..., gguf_file=...) "
+            "and save_pretrained make one out of a GGUF file)",
+            from);
     hg_status status = hg_path_join(path, sizeof path, from, "config.json", error);
     if (!status)
         status = hg_path_join(target, sizeof target, folder->partial, "config.json", error);

@@ -23,13 +23,14 @@ size_t hg_forward_scratch(const hg_shape *shape, uint32_t span)
     return scores > HG_MULTIPLY_SCRATCH ? scores : HG_MULTIPLY_SCRATCH;
 }
 
-hg_status hg_forward_open(const hg_weights *weights, hg_pool *pool, const int32_t *token,
-                          uint32_t rows, uint32_t span, hg_forward *out, hg_error *error)
+hg_status hg_forward_open(const hg_weights *weights, hg_pool *pool, hg_sequences text,
+                          hg_forward *out, hg_error *error)
 {
     const hg_shape *s = &weights->shape;
+    const uint32_t rows = text.rows, span = text.span;
     assert(rows > 0 && span > 0 && pool->scratch_floats >= hg_forward_scratch(s, span));
-    *out =
-        (hg_forward){.weights = weights, .pool = pool, .token = token, .rows = rows, .span = span};
+    *out = (hg_forward){
+        .weights = weights, .pool = pool, .token = text.token, .rows = rows, .span = span};
     const size_t narrow = (size_t)rows * s->hidden, wide = (size_t)rows * widest(s);
     out->room = malloc((2 * narrow + 3 * wide) * sizeof *out->room);
     if (!out->room)
@@ -38,8 +39,8 @@ hg_status hg_forward_open(const hg_weights *weights, hg_pool *pool, const int32_
     out->normed = out->hidden + narrow;
     for (int i = 0; i < 3; i++) out->wide[i] = out->normed + narrow + (size_t)i * wide;
     for (uint32_t r = 0; r < rows; r++) {
-        assert((uint32_t)token[r] < s->vocabulary);
-        hg_matrix_read(&weights->embedding, (size_t)token[r], 0, s->hidden,
+        assert((uint32_t)text.token[r] < s->vocabulary);
+        hg_matrix_read(&weights->embedding, (size_t)text.token[r], 0, s->hidden,
                        out->hidden + (size_t)r * s->hidden);
     }
     return HG_OK;

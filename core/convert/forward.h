@@ -23,6 +23,12 @@ typedef enum hg_tap {
 /* x [rows, columns] is valid during the call. */
 typedef void hg_tap_see(void *context, hg_tap tap, const float *x, uint32_t rows, uint32_t columns);
 
+/* Tokens of sequences one behind the other: span tokens each, the last may be shorter. */
+typedef struct hg_sequences {
+    const int32_t *token; /* [rows] borrowed */
+    uint32_t rows, span;
+} hg_sequences;
+
 typedef struct hg_forward {
     const hg_weights *weights; /* borrowed */
     hg_pool *pool;             /* borrowed */
@@ -34,9 +40,8 @@ typedef struct hg_forward {
 } hg_forward;
 
 /* Looks up the embeddings. The tokens are below the vocabulary's size. */
-hg_status hg_forward_open(const hg_weights *weights, hg_pool *pool, const int32_t *token,
-                          uint32_t rows, uint32_t span, hg_forward *out,
-                          hg_error *error) HG_CHECKED;
+hg_status hg_forward_open(const hg_weights *weights, hg_pool *pool, hg_sequences text,
+                          hg_forward *out, hg_error *error) HG_CHECKED;
 void hg_forward_close(hg_forward *forward);
 
 /* One layer, which the caller holds (hg_hold_layer). see may be NULL. */

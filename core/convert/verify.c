@@ -142,9 +142,9 @@ static hg_status open_side(const hg_verify *v, const hg_model *model, hg_pool *p
 {
     out->w = &model->weights;
     hg_status status = hg_scales_open(model->path, &model->weights.shape, &out->scales, error);
-    return status
-               ? status
-               : hg_forward_open(out->w, pool, v->token, v->tokens, v->span, &out->forward, error);
+    return status ? status
+                  : hg_forward_open(out->w, pool, (hg_sequences){v->token, v->tokens, v->span},
+                                    &out->forward, error);
 }
 
 static size_t scratch_floats(const hg_verify *v)

@@ -148,7 +148,8 @@ static float *convert_logits(const hg_weights *w, const int32_t *token, uint32_t
     assert_non_null(logits);
     harness_check(hg_pool_open(threads, hg_forward_scratch(&w->shape, SPAN), &pool, &error),
                   &error);
-    harness_check(hg_forward_open(w, &pool, token, rows, SPAN, &forward, &error), &error);
+    harness_check(hg_forward_open(w, &pool, (hg_sequences){token, rows, SPAN}, &forward, &error),
+                  &error);
     for (uint32_t l = 0; l < w->shape.layers; l++) hg_forward_layer(&forward, l, NULL, NULL);
     const uint32_t half = rows / 2; /* in two parts */
     hg_forward_logits(&forward, 0, half, logits);
@@ -168,7 +169,8 @@ static void check_loss(const hg_weights *w, const int32_t *token, const float *l
     uint32_t scored;
     const uint32_t rows = SPAN + SECOND, vocabulary = w->shape.vocabulary;
     harness_check(hg_pool_open(2, hg_forward_scratch(&w->shape, SPAN), &pool, &error), &error);
-    harness_check(hg_forward_open(w, &pool, token, rows, SPAN, &forward, &error), &error);
+    harness_check(hg_forward_open(w, &pool, (hg_sequences){token, rows, SPAN}, &forward, &error),
+                  &error);
     for (uint32_t l = 0; l < w->shape.layers; l++) hg_forward_layer(&forward, l, NULL, NULL);
     harness_check(hg_forward_loss(&forward, &nats, &scored, &error), &error);
     for (uint32_t r = 0; r + 1 < rows; r++) {
@@ -285,7 +287,8 @@ static void test_taps(void **state)
     for (int p = 0; p < HG_PROJECTIONS; p++) form[p] = (random_form){16, 4, RANDOM_SYMMETRIC};
     random_model *model = random_model_new(5, &shape, form, HG_F16);
     harness_check(hg_pool_open(1, hg_forward_scratch(&shape, SPAN), &pool, &error), &error);
-    harness_check(hg_forward_open(&model->weights, &pool, token, SPAN, SPAN, &forward, &error),
+    harness_check(hg_forward_open(&model->weights, &pool, (hg_sequences){token, SPAN, SPAN},
+                                  &forward, &error),
                   &error);
     for (uint32_t l = 0; l < shape.layers; l++) hg_forward_layer(&forward, l, see, &s);
     assert_int_equal(s.count, HG_TAPS * shape.layers);
