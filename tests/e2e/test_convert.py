@@ -1,6 +1,7 @@
 """model quantize, verify and merge, by the real binary on hydra-tiny."""
 import json
 import subprocess
+import time
 
 from conftest import ROOT
 
@@ -40,3 +41,23 @@ def test_alora_cannot_be_merged(request, tmp_path):
     merged = run(request, "model", "merge", "--plugin", "nl", "--out", str(tmp_path / "nl"))
     assert merged.returncode == 1 and "activated LoRA" in merged.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_interrupted_run_is_begun_anew(request, tmp_path):
+    """Killed while it writes, it leaves no folder under the name; the next run clears the rest."""
+    command = [request.config.getoption("--binary"), "model", "quantize", "--method", "rtn",
+               "--out", str(tmp_path / "q4")]
+    partial = tmp_path / "q4.partial"
+    first = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
+    while not (partial / "tokenizer.json").exists():
+        assert first.poll() is None
+        time.sleep(0.001)
+    first.kill()
+    first.wait()
+    assert partial.exists() and not (tmp_path / "q4").exists()
+    (partial / "left over").write_text("x")
+    again = subprocess.run(command, cwd=ROOT, capture_output=True, timeout=300)
+    assert again.returncode == 0, again.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["q4"]
+    assert not (tmp_path / "q4" / "left over").exists()
+    assert [path.name for path in (tmp_path / "q4").iterdir() if path.name[0] == "."] == []
