@@ -100,8 +100,7 @@ INLINE void dot_group(const uint8_t *codes, const int8_t *q, __m512i *sum, const
                       const uint32_t bits, const uint32_t group)
 {
     const __m512i nibble = _mm512_set1_epi8(15);
-    UNROLL for (uint32_t c = 0; c < group; c += 32 / bits)
-    {
+    for (uint32_t c = 0; c < group; c += 32 / bits) {
         __m512i w = _mm512_loadu_si512(codes + c * 2 * bits);
         const int8_t *x = q + c * HG_TILE;
         __m512i first = bits == 8 ? w : _mm512_and_si512(w, nibble);
@@ -120,58 +119,63 @@ INLINE void add_offsets(const hg_packed *w, size_t cell, const hg_tile_group *x,
                         __m512 *out, const uint32_t rows)
 {
     __m512 zero = _mm512_set1_ps(w->bits == 4 ? 8.0f : 128.0f);
-    for (uint32_t g = 0; g < w->groups; g++, cell++) {
+    for (uint32_t g = 0; g < w->groups; g += w->share, x += w->share, cell++) {
         __m512 scale = v16_load_half(w->scales + cell * HG_BLOCK);
         __m512 offset = _mm512_fmadd_ps(scale, zero, v16_load_half(w->offsets + cell * HG_BLOCK));
-        UNROLL for (uint32_t r = 0; r < rows; r++)
-        {
-            float total = x[g].scale[sub + r] * ((float)x[g].minus8[sub + r] * -0.125f);
-            out[r] = _mm512_fmadd_ps(offset, _mm512_set1_ps(total), out[r]);
-        }
+        UNROLL for (uint32_t r = 0; r < rows; r++) out[r] =
+            _mm512_fmadd_ps(offset, _mm512_set1_ps(hg_tile_sum(x, w->share, sub + r)), out[r]);
     }
 }
 
-/* One block of output rows, whose groups start at cell: out[rows] = W x. */
+/* One block of output rows, whose scales start at cell: out[rows] = W x. */
 INLINE void multiply_block(const tile *t, size_t cell, __m512 *out, const uint32_t rows,
-                           const uint32_t bits, const uint32_t group)
+                           const uint32_t bits, const uint32_t group, const bool single)
 {
     const hg_packed *w = t->product->w;
+    const uint32_t share = single ? 1 : w->share, sub = t->row % HG_TILE;
     const size_t group_bytes = (size_t)group * 2 * bits;
-    const uint8_t *codes = w->codes + cell * group_bytes;
+    const uint8_t *codes = w->codes + cell * share * group_bytes;
     const uint16_t *scales = w->scales + cell * HG_BLOCK;
     const int8_t *q = hg_tiles_q(t->product->x, t->row);
     const hg_tile_group *x = hg_tiles_group(t->product->x, t->row), *end = x + w->groups;
-    const uint32_t sub = t->row % HG_TILE;
     UNROLL for (uint32_t r = 0; r < rows; r++) out[r] = _mm512_setzero_ps();
-    for (; x < end; x++, codes += group_bytes, scales += HG_BLOCK, q += group * HG_TILE) {
-        const int32_t *minus8 = x->minus8 + sub;
-        const float *factor = x->scale + sub;
-        __m512i sum[ROWS];
-        UNROLL for (uint32_t r = 0; r < rows; r++)
-        {
-            __m512i start = _mm512_set1_epi32(minus8[r]); /* the codes' zero is 8, or 16 times 8 */
-            sum[r] = bits == 4 ? start : _mm512_slli_epi32(start, 4);
+    for (; x < end; scales += HG_BLOCK) {
+        __m512 scaled[ROWS];
+        UNROLL for (uint32_t r = 0; r < rows; r++) scaled[r] = _mm512_setzero_ps();
+        for (uint32_t s = 0; s < share; s++, x++, codes += group_bytes, q += group * HG_TILE) {
+            __m512i sum[ROWS];
+            UNROLL for (uint32_t r = 0; r < rows; r++)
+            {
+                /* The codes' zero is 8, or 16 times 8. */
+                __m512i start = _mm512_set1_epi32(x->minus8[sub + r]);
+                sum[r] = bits == 4 ? start : _mm512_slli_epi32(start, 4);
+            }
+            dot_group(codes, q, sum, rows, bits, group);
+            UNROLL for (uint32_t r = 0; r < rows; r++)
+            {
+                __m512 y = _mm512_cvtepi32_ps(sum[r]);
+                __m512 factor = _mm512_set1_ps(x->scale[sub + r]);
+                scaled[r] =
+                    single ? _mm512_mul_ps(y, factor) : _mm512_fmadd_ps(y, factor, scaled[r]);
+            }
         }
-        dot_group(codes, q, sum, rows, bits, group);
         __m512 scale = v16_load_half(scales);
-        UNROLL for (uint32_t r = 0; r < rows; r++)
-        {
-            __m512 both = _mm512_mul_ps(scale, _mm512_set1_ps(factor[r]));
-            out[r] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum[r]), both, out[r]);
-        }
+        UNROLL for (uint32_t r = 0; r < rows; r++) out[r] =
+            _mm512_fmadd_ps(scaled[r], scale, out[r]);
     }
 }
 
 INLINE void multiply_tile(const tile *t, const uint32_t rows, const uint32_t bits,
-                          const uint32_t group)
+                          const uint32_t group, const bool single)
 {
     const hg_product *p = t->product;
     const hg_packed *w = p->w;
-    size_t cell = (size_t)t->block * w->groups, stride = p->y_stride;
+    const size_t cells = w->groups / w->share, stride = p->y_stride;
+    size_t cell = t->block * cells;
     float *y = p->y + t->row * stride + (size_t)(t->block - p->block) * HG_BLOCK;
-    for (uint32_t b = 0; b < t->blocks; b++, cell += w->groups, y += HG_BLOCK) {
+    for (uint32_t b = 0; b < t->blocks; b++, cell += cells, y += HG_BLOCK) {
         __m512 out[ROWS];
-        multiply_block(t, cell, out, rows, bits, group);
+        multiply_block(t, cell, out, rows, bits, group, single);
         if (w->offsets)
             add_offsets(w, cell, hg_tiles_group(p->x, t->row), t->row % HG_TILE, out, rows);
         UNROLL for (uint32_t r = 0; r < rows; r++)
@@ -182,7 +186,7 @@ INLINE void multiply_tile(const tile *t, const uint32_t rows, const uint32_t bit
     }
 }
 
-#define ROWS_MANY 1
+#define SINGLE false
 #include "kernels/cpu/int8_tiles.h"
 
 static bool runs_here(void)

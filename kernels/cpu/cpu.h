@@ -2,6 +2,7 @@
  *
  *   reference    plain C loops, F32: the oracle of all others
  *   avx2         INT8 activations, 256-bit integer dot products
+ *   avxvnni      the same with VNNI on 256 bits
  *   avx512vnni   the same on AVX-512 VNNI
  *
  * hg_device_options.kernel names one; asking for one that this processor lacks is an error that

@@ -25,6 +25,7 @@
 static const hg_family *const families[] = {
 #if defined(__x86_64__)
     &hg_family_avx512vnni,
+    &hg_family_avxvnni,
     &hg_family_avx2,
 #endif
     &hg_family_reference,

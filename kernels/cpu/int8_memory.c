@@ -109,6 +109,7 @@ static void layout_head(hg_device *d, hg_arena *arena)
     const hg_linear *from = m->type == HG_QUANTISED ? m->data : NULL;
     bool small = from ? needs_group16(from) : m->columns % 32 != 0;
     *head = (hg_packed){.rows = m->rows, .group = small ? 16 : 32, .bits = from ? from->bits : 8};
+    head->share = from ? (uint8_t)(from->group / head->group) : 1;
     hg_packed_layout(head, m->columns, from && (from->offsets || from->zeros), arena);
 }
 
@@ -124,6 +125,7 @@ void hg_int8_layout_model(hg_device *d, hg_arena *arena)
             const hg_linear *from = &layer->linear[p];
             uint16_t group = input_group(shape, layer, input_of(p));
             hg_packed w = {.rows = from->rows, .group = group, .bits = from->bits};
+            w.share = from->bits ? (uint8_t)(from->group / group) : 1;
             if (!from->bits) w.bits = d->plan.dense_bits;
             hg_packed_layout(&w, from->columns, from->offsets || from->zeros, arena);
             if (!arena->base) continue;
@@ -214,9 +216,9 @@ void hg_int8_layout_adapter(const hg_device *d, hg_slot *slot, hg_arena *arena)
         if (!lora->rank) continue; /* the mapping is zero: rank 0 */
         hg_pair8 pair = {.rank = (lora->rank + HG_BLOCK - 1) / HG_BLOCK * HG_BLOCK};
         pair.factor = lora->scale / (HG_LORA_FACTOR * HG_LORA_FACTOR);
-        pair.a = (hg_packed){.rows = pair.rank, .bits = 8};
+        pair.a = (hg_packed){.rows = pair.rank, .share = 1, .bits = 8};
         pair.a.group = s->group[l * HG_INPUTS + input_of(p)];
-        pair.b = (hg_packed){.rows = hg_projection_rows(shape, p), .bits = 8};
+        pair.b = (hg_packed){.rows = hg_projection_rows(shape, p), .share = 1, .bits = 8};
         pair.b.group = pair.rank % 32 ? 16 : 32;
         hg_packed_layout(&pair.a, hg_projection_columns(shape, p), false, arena);
         hg_packed_layout(&pair.b, pair.rank, false, arena);

@@ -15,12 +15,12 @@
 void hg_packed_layout(hg_packed *w, uint32_t columns, bool offsets, hg_arena *arena)
 {
     assert((w->group == 16 || w->group == 32) && (w->bits == 4 || w->bits == 8));
-    assert(columns % w->group == 0);
+    assert(w->share && columns % (w->group * w->share) == 0);
     w->blocks = (w->rows + HG_BLOCK - 1) / HG_BLOCK;
     w->groups = columns / w->group;
     w->offsets = NULL;
-    size_t cells = (size_t)w->blocks * HG_BLOCK * w->groups;
-    w->codes = hg_arena_take(arena, cells * w->group * w->bits / 8);
+    size_t cells = (size_t)w->blocks * HG_BLOCK * (w->groups / w->share);
+    w->codes = hg_arena_take(arena, cells * w->share * w->group * w->bits / 8);
     w->scales = hg_arena_take(arena, cells * sizeof *w->scales);
     if (offsets) w->offsets = hg_arena_take(arena, cells * sizeof *w->offsets);
 }
@@ -33,9 +33,11 @@ static uint8_t *row_codes(const hg_packed *w, uint32_t row)
     return w->codes + row / HG_BLOCK * block_bytes + row % HG_BLOCK * 4;
 }
 
+/* Of a row the entry of its scale (or offset) g. */
 static uint16_t *group_entry(const hg_packed *w, uint16_t *array, uint32_t row, uint32_t g)
 {
-    return array + ((size_t)(row / HG_BLOCK) * w->groups + g) * HG_BLOCK + row % HG_BLOCK;
+    size_t cell = (size_t)(row / HG_BLOCK) * (w->groups / w->share) + g;
+    return array + cell * HG_BLOCK + row % HG_BLOCK;
 }
 
 /* Four nibbles, the lowest first, to the low halves of four bytes. */
@@ -64,10 +66,10 @@ static void put_codes(const hg_packed *w, uint32_t row, const uint8_t *codes)
  * which activations of 8 bits do not notice. */
 static void put_scales(const hg_packed *w, const hg_linear *from, uint32_t row)
 {
-    uint32_t share = from->group / w->group;
+    uint32_t repeat = from->group / (w->group * w->share);
     size_t at = (size_t)row * (from->columns / from->group);
-    for (uint32_t g = 0; g < w->groups; g++) {
-        size_t source = at + g / share;
+    for (uint32_t g = 0; g < w->groups / w->share; g++) {
+        size_t source = at + g / repeat;
         uint16_t scale = from->scales[source];
         *group_entry(w, w->scales, row, g) = scale;
         if (from->offsets) *group_entry(w, w->offsets, row, g) = from->offsets[source];
@@ -79,7 +81,7 @@ static void put_scales(const hg_packed *w, const hg_linear *from, uint32_t row)
 
 void hg_packed_put_linear(const hg_packed *w, const hg_linear *from, uint32_t block)
 {
-    assert(w->bits == from->bits && from->group % w->group == 0);
+    assert(w->bits == from->bits && from->group % (w->group * w->share) == 0);
     assert(!w->offsets == !(from->offsets || from->zeros));
     uint32_t end = (block + 1) * HG_BLOCK < from->rows ? (block + 1) * HG_BLOCK : from->rows;
     for (uint32_t row = block * HG_BLOCK; row < end; row++) {
@@ -166,7 +168,7 @@ static void join_nibbles(uint8_t *code, uint32_t columns)
 void hg_packed_put_matrix(const hg_packed *w, const hg_matrix *from, float factor, uint32_t block,
                           float *row)
 {
-    assert(!w->offsets && from->type != HG_QUANTISED);
+    assert(!w->offsets && w->share == 1 && from->type != HG_QUANTISED);
     uint32_t columns = w->groups * w->group;
     uint32_t end = (block + 1) * HG_BLOCK < from->rows ? (block + 1) * HG_BLOCK : from->rows;
     for (uint32_t r = block * HG_BLOCK; r < end; r++) {

@@ -14,13 +14,15 @@
 /* A packed matrix. 16 rows make a block; in a block the groups of columns follow each other; in a
  * group, four columns at a time of all 16 rows, one byte each: 64 bytes, a register's worth. With
  * 4 bits a byte holds such a quad in its low and the next quad in its high nibble. Codes are
- * unsigned: zero stands at 8 or 128. Groups of 64 and 128 are packed as groups of 32. */
+ * unsigned: zero stands at 8 or 128. The groups are those of the activations, 16 or 32 columns; a
+ * weight's scale may be that of several of them. */
 typedef struct hg_packed {
     uint8_t *codes;    /* [blocks, groups, group / 4, 16, 4] x bits / 8 bytes */
-    uint16_t *scales;  /* [blocks, groups, 16] F16 */
+    uint16_t *scales;  /* [blocks, groups / share, 16] F16 */
     uint16_t *offsets; /* the same, or NULL */
     uint32_t rows, blocks, groups;
     uint16_t group; /* 16 or 32 */
+    uint8_t share;  /* groups that have one scale: 1, 2, 4 or 8 */
     uint8_t bits;   /* 4 or 8 */
 } hg_packed;
 
@@ -77,16 +79,27 @@ static inline hg_tile_group *hg_tiles_group(const hg_tiles *x, uint32_t row)
     return x->group + (size_t)(row / HG_TILE) * x->groups;
 }
 
+/* The sum of the q * scale of one row of a tile over the groups of one weight's scale. */
+static inline float hg_tile_sum(const hg_tile_group *x, uint32_t share, uint32_t sub)
+{
+    float sum = 0;
+    for (uint32_t s = 0; s < share; s++)
+        sum += x[s].scale[sub] * ((float)x[s].minus8[sub] * -0.125f);
+    return sum;
+}
+
 /* Fills tiles with rows [row, row + rows) of from, as columns of w need them. */
 void hg_tiles_gather(hg_tiles *to, const hg_rows8 *from, uint32_t row, uint32_t rows,
                      const hg_packed *w);
 
-/* Packing: packed.c. layout takes w's arrays from the arena; rows, group and bits are given. */
+/* Packing: packed.c. layout takes w's arrays from the arena; rows, group, share and
+ * bits are given. */
 void hg_packed_layout(hg_packed *w, uint32_t columns, bool offsets, hg_arena *arena);
 /* Block `block` of a quantised layer, which must be of w's bits; exactly, but for zero points,
  * which become offsets of F16. */
 void hg_packed_put_linear(const hg_packed *w, const hg_linear *from, uint32_t block);
-/* Block `block` of a matrix of floats times factor, quantised; row: [columns of w] scratch. */
+/* Block `block` of a matrix of floats times factor, quantised, into a w with share 1; row: [columns
+ * of w] scratch. */
 void hg_packed_put_matrix(const hg_packed *w, const hg_matrix *from, float factor, uint32_t block,
                           float *row);
 

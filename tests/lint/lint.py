@@ -22,6 +22,7 @@ FUNCTION_MOST, FUNCTION_MEDIAN, COLUMNS = 70, 15, 100
 MAKEFILE_MOST, TREE_MOST = 200, 60 << 20
 PACKAGES = "libwebsockets sqlite3 icu-i18n icu-uc jansson openssl libarchive".split()
 ISA = {"avx2": "-mavx2 -mfma -mf16c",
+       "avxvnni": "-mavxvnni -mavx2 -mfma -mf16c",
        "avx512": "-mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mavx2 -mfma -mf16c"}
 MACHINE_PATH = re.compile(r"(?<![\w.])/(home|root|work|Users)/\w+")
 

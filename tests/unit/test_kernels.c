@@ -34,6 +34,7 @@ typedef struct ops_entry {
 static const ops_entry all_ops[] = {
 #if defined(__x86_64__)
     {"avx2", &hg_ops_avx2},
+    {"avxvnni", &hg_ops_avxvnni},
     {"avx512vnni", &hg_ops_avx512vnni},
 #endif
     {NULL, NULL},
@@ -121,10 +122,12 @@ static void new_linear_case(linear_case *c, random_owner *o, random_source *r,
                         (random_zero)random_below(r, 3)};
     uint32_t columns = form.group * (1 + random_below(r, 5)), rows = 16 * (1 + random_below(r, 5));
     uint16_t group = form.group == 16 || random_below(r, 4) == 0 ? 16 : 32;
+    uint8_t share = (uint8_t)(form.group / group);
+    while (share > 1 && random_below(r, 4) == 0) share /= 2; /* scales are repeated then */
     *c = (linear_case){.x_rows = 1 + random_below(r, 40)};
     c->from = random_linear(o, r, rows, columns, form);
     for (int pass = 0; pass < 2; pass++) {
-        c->w = (hg_packed){.rows = rows, .group = group, .bits = form.bits};
+        c->w = (hg_packed){.rows = rows, .group = group, .share = share, .bits = form.bits};
         hg_packed_layout(&c->w, columns, form.zero != RANDOM_SYMMETRIC, &c->arena);
         new_rows(&c->arena, c->x_rows, columns, &c->x, &c->tiles);
         hg_error error;
@@ -229,7 +232,7 @@ static void nothing_overflows(const hg_int8_ops *ops, random_source *r)
                               .bits = (uint8_t)bits};
             hg_arena arena = {0};
             hg_error error;
-            hg_packed w = {.rows = 16, .group = 32, .bits = (uint8_t)bits};
+            hg_packed w = {.rows = 16, .group = 32, .share = 1, .bits = (uint8_t)bits};
             hg_rows8 x;
             hg_tiles tiles;
             for (int pass = 0; pass < 2; pass++) {
@@ -267,7 +270,7 @@ static void test_put_matrix(void **state)
     for (int type = HG_F32; type <= HG_BF16; type++) {
         for (int i = -5; i <= 1; i++) { /* of all sizes that adapters have */
             hg_matrix m = random_matrix(o, &r, 20, 48, (hg_dtype)type, powf(10, (float)i));
-            hg_packed w = {.rows = 20, .group = 16, .bits = 8};
+            hg_packed w = {.rows = 20, .group = 16, .share = 1, .bits = 8};
             hg_arena arena = {0};
             hg_error error;
             hg_packed_layout(&w, 48, false, &arena);
