@@ -26,7 +26,7 @@ SUPPORT_SRC := $(wildcard tests/support/*.c)
 SUPPORT := $(SUPPORT_SRC:%.c=$(BUILD)/%.o)
 BIN := $(BUILD)/hydraglot
 programs = $(patsubst %.c,$(BUILD)/%,$(wildcard $(1)))
-UNIT := $(call programs,tests/unit/test_*.c) $(if $(filter x86_64,$(shell uname -m)),$(BUILD)/tests/unit/test_emulated)
+UNIT := $(call programs,tests/unit/test_*.c)
 GOLDEN := $(call programs,tests/golden/test_*.c)
 BENCH := $(call programs,tests/bench/bench_*.c)
 FUZZ := $(call programs,tests/fuzz/fuzz_*.c)
@@ -51,6 +51,7 @@ check: deps-check ## install what the tests need and pass them all
 	@$(MAKE) --no-print-directory -j$(JOBS) all
 	@$(MAKE) --no-print-directory lint
 	@$(MAKE) --no-print-directory -j$(JOBS) unit
+	@$(MAKE) --no-print-directory arm
 	@$(MAKE) --no-print-directory -j$(JOBS) golden
 	@$(MAKE) --no-print-directory e2e
 	@$(MAKE) --no-print-directory asan
@@ -70,11 +71,7 @@ deps-check: ## install what the tests need
 	@.ci/deps build test
 
 # ---- compiling -----------------------------------------------------------------------------------
-# Kernel families are compiled for their instruction set; the choice is made at run time.
-$(BUILD)/kernels/cpu/avx2.o: CFLAGS += -mavx2 -mfma -mf16c
-$(BUILD)/kernels/cpu/avxvnni.o: CFLAGS += -mavxvnni -mavx2 -mfma -mf16c
-$(BUILD)/kernels/cpu/avx512%.o: CFLAGS += -mavx512f -mavx512bw -mavx512vl -mavx512dq \
-        -mavx512vnni -mavx2 -mfma -mf16c
+include kernels/cpu/isa.mk
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
@@ -98,13 +95,6 @@ $(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(LIB)
 	$(Q)$(CC) $(CFLAGS) -fsanitize=fuzzer $^ -o $@ $(LDLIBS)
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(SUPPORT) $(LIB)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(CFLAGS) $^ -o $@ -lcmocka $(LDLIBS)
-
-# The kernel tests again, with instructions that few processors have taken from tests/isa_emulator.
-$(BUILD)/isa/%.o: kernels/cpu/%.c
-	@mkdir -p $(@D)
-	$(Q)$(CC) -Itests/isa_emulator $(CFLAGS) -O1 -Wno-psabi -mavx2 -mfma -mf16c -MMD -MP -c $< -o $@
-$(BUILD)/tests/unit/test_emulated: $(BUILD)/tests/unit/test_kernels.o $(BUILD)/isa/avxvnni.o $(BUILD)/isa/avx512vnni.o $(SUPPORT) $(LIB)
 	$(Q)$(CC) $(CFLAGS) $^ -o $@ -lcmocka $(LDLIBS)
 
 # ---- tests ---------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@
  *   avx2         INT8 activations, 256-bit integer dot products
  *   avxvnni      the same with VNNI on 256 bits
  *   avx512vnni   the same on AVX-512 VNNI
+ *   neondot      the same on Arm's NEON with dot products
  *
  * hg_device_options.kernel names one; asking for one that this processor lacks is an error that
  * lists those it has.

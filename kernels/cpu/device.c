@@ -27,6 +27,8 @@ static const hg_family *const families[] = {
     &hg_family_avx512vnni,
     &hg_family_avxvnni,
     &hg_family_avx2,
+#elif defined(__aarch64__)
+    &hg_family_neondot,
 #endif
     &hg_family_reference,
 };

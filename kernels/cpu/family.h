@@ -108,6 +108,8 @@ static inline uint32_t hg_projection_columns(const hg_shape *s, uint32_t project
 extern const hg_family hg_family_reference;
 #if defined(__x86_64__)
 extern const hg_family hg_family_avx2, hg_family_avxvnni, hg_family_avx512vnni;
+#elif defined(__aarch64__)
+extern const hg_family hg_family_neondot;
 #endif
 
 #endif

@@ -18,7 +18,9 @@ INLINE void multiply_rows(const tile *t, uint32_t rows, const uint32_t bits, con
         CASE(2);
         CASE(3);
         CASE(4);
+#if ROWS > 4
         CASE(5);
+#endif
 #if ROWS > 5
         CASE(6);
         CASE(7);

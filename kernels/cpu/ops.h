@@ -38,5 +38,6 @@ typedef struct hg_int8_ops {
 } hg_int8_ops;
 
 extern const hg_int8_ops hg_ops_avx2, hg_ops_avxvnni, hg_ops_avx512vnni; /* x86-64 only */
+extern const hg_int8_ops hg_ops_neondot;                                 /* aarch64 only */
 
 #endif

@@ -36,6 +36,8 @@ static const ops_entry all_ops[] = {
     {"avx2", &hg_ops_avx2},
     {"avxvnni", &hg_ops_avxvnni},
     {"avx512vnni", &hg_ops_avx512vnni},
+#elif defined(__aarch64__)
+    {"neondot", &hg_ops_neondot},
 #endif
     {NULL, NULL},
 };
