@@ -159,7 +159,7 @@ static void test_words_typed_on(void **state)
     (void)state;
     talk t = talk_new();
     for (int round = 0; round < 4; round++) {
-        char id[8];
+        char id[16];
         snprintf(id, sizeof id, "r%d", round);
         each_word(&t, typed[round % 3], id, type_on);
     }
