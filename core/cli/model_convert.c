@@ -83,6 +83,7 @@ static int produce(const hg_settings *settings, hg_produce *p)
     hg_status status = need(settings->out, "--out", "the folder of the new model", &error);
     if (!status) status = hg_produce_model(p, &error);
     hg_progress_end(&progress);
+    p->context = NULL;
     if (!status) status = print_produced(settings, p, &error);
     return status ? hg_cli_fail(&error) : HG_EXIT_OK;
 }

@@ -86,6 +86,9 @@ void hg_awq_see(void *context, hg_tap tap, const float *x, uint32_t rows, uint32
 /* ---- the search ---- */
 
 typedef struct trial {
+    const hg_shape *shape;
+    const hg_layer *layer;
+    hg_pool *pool;
     const hg_linear *linear;
     hg_quantise_job job;
     const float *scale;  /* [columns] */
@@ -152,8 +155,7 @@ static void make_scale(const hg_awq *awq, hg_tap tap, float alpha, const hg_shap
 }
 
 /* Error of all layers that read this tap. room [columns] for the importance of scaled inputs. */
-static double try_scale(const hg_awq *awq, hg_tap tap, const hg_layer *layer, trial *t,
-                        hg_pool *pool, float *room)
+static double try_scale(const hg_awq *awq, hg_tap tap, trial *t, float *room)
 {
     double sum = 0;
     for (uint32_t c = 0; c < awq->columns[tap]; c++)
@@ -161,26 +163,25 @@ static double try_scale(const hg_awq *awq, hg_tap tap, const hg_layer *layer, tr
     t->job.importance = room;
     for (int p = 0; p < HG_PROJECTIONS; p++) {
         if (hg_tap_of((hg_projection)p) != tap) continue;
-        t->linear = &layer->linear[p];
+        t->linear = &t->layer->linear[p];
         const uint32_t tiles = (t->linear->rows + HG_TILE_OUTPUTS - 1) / HG_TILE_OUTPUTS;
-        hg_pool_each(pool, tiles, try_tiles, t);
+        hg_pool_each(t->pool, tiles, try_tiles, t);
         for (uint32_t i = 0; i < tiles; i++) sum += t->error[i];
     }
     return sum;
 }
 
-static void search_tap(hg_awq *awq, hg_tap tap, const hg_shape *shape, const hg_layer *layer,
-                       trial *t, hg_pool *pool, float *room)
+static void search_tap(hg_awq *awq, hg_tap tap, trial *t, float *room)
 {
     const uint32_t n = awq->columns[tap];
     float *trying = room, *importance = room + n;
     double least = INFINITY;
     for (int i = 0; i <= GRID; i++) {
-        make_scale(awq, tap, (float)i / GRID, shape, trying);
+        make_scale(awq, tap, (float)i / GRID, t->shape, trying);
         t->scale = trying;
         t->sample = awq->sample[tap];
         t->job.columns = n;
-        double error = try_scale(awq, tap, layer, t, pool, importance);
+        double error = try_scale(awq, tap, t, importance);
         if (!(error < least) && i > 0) continue;
         least = error;
         memcpy(awq->scale[tap], trying, n * sizeof *trying);
@@ -193,11 +194,15 @@ hg_status hg_awq_search(hg_awq *awq, const hg_shape *shape, const hg_layer *laye
     const size_t wide = widest(shape);
     float *room = malloc(2 * wide * sizeof *room);
     double *errors = malloc((wide / HG_TILE_OUTPUTS + 1) * sizeof *errors);
-    trial t = {
-        .job = {.group = form.group, .bits = form.bits}, .samples = awq->samples, .error = errors};
+    trial t = {.shape = shape,
+               .layer = layer,
+               .pool = pool,
+               .job = {.group = form.group, .bits = form.bits},
+               .samples = awq->samples,
+               .error = errors};
     assert(awq->samples > 0 && pool->scratch_floats >= hg_awq_scratch(shape));
     for (int tap = 0; room && errors && tap < HG_TAPS; tap++)
-        search_tap(awq, (hg_tap)tap, shape, layer, &t, pool, room);
+        search_tap(awq, (hg_tap)tap, &t, room);
     hg_status status =
         room && errors ? HG_OK : hg_fail(error, HG_ERROR_MEMORY, "no memory for the search");
     free(room);

@@ -105,8 +105,9 @@ static hg_status open_writer(run *r)
     l.tensor = calloc(l.count, sizeof *l.tensor);
     if (!l.tensor) return hg_fail(r->error, HG_ERROR_MEMORY, "no memory for a list of tensors");
     list_all(r, &l);
-    hg_status status = hg_tensor_writer_open(r->c->folder, "model", l.tensor, l.count,
-                                             r->c->shard_bytes, &r->writer, r->error);
+    hg_status status =
+        hg_tensor_writer_open((hg_writer_place){r->c->folder, "model", r->c->shard_bytes}, l.tensor,
+                              l.count, &r->writer, r->error);
     free(l.tensor);
     return status;
 }
@@ -133,7 +134,7 @@ static void read_row(const projecting *p, uint32_t row, float *out, float *delta
     if (!p->a) return;
     memset(delta, 0, columns * sizeof *delta);
     for (uint32_t k = 0; k < p->lora->rank; k++) {
-        float b;
+        float b = 0;
         hg_matrix_read(&p->lora->b, row, k, 1, &b);
         const float *a = p->a + (size_t)k * columns;
         for (uint32_t c = 0; c < columns; c++) delta[c] += b * a[c];

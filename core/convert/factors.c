@@ -147,8 +147,8 @@ hg_status hg_factors_write(const hg_factors *f, const char *folder, hg_error *er
     hg_tensor_writer *writer = NULL;
     if (!tensor) return hg_fail(error, HG_ERROR_MEMORY, "no memory for a list of factors");
     for (uint32_t i = 0; i < count; i++) describe(f, i, &tensor[i]);
-    const char *name = HG_SCALES_NAME;
-    hg_status status = hg_tensor_writer_open(folder, name, tensor, count, 0, &writer, error);
+    hg_status status = hg_tensor_writer_open((hg_writer_place){folder, HG_SCALES_NAME, 0}, tensor,
+                                             count, &writer, error);
     for (uint32_t i = 0; !status && i < count; i++) status = put(f, i, writer, error);
     if (!status) status = hg_tensor_writer_finish(writer, error);
     hg_tensor_writer_close(writer);

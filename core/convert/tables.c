@@ -64,7 +64,8 @@ hg_status hg_values_put(hg_tensor_writer *writer, const float *value, uint32_t c
 hg_status hg_table_put(hg_tensor_writer *writer, const hg_matrix *table, hg_error *error)
 {
     float *row = malloc(table->columns * sizeof *row);
-    hg_status status = row ? HG_OK : hg_fail(error, HG_ERROR_MEMORY, "no memory for a row");
+    hg_status status = HG_OK;
+    if (!row) return hg_fail(error, HG_ERROR_MEMORY, "no memory for a row");
     const size_t bytes = table->columns * hg_dtype_bytes(table->type);
     for (uint32_t r = 0; !status && r < table->rows; r++) {
         if (table->type != HG_QUANTISED) {

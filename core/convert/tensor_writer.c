@@ -79,7 +79,7 @@ static hg_status make_header(const hg_tensor_writer *w, uint32_t shard, hg_buf *
         status = hg_buf_printf(
             out, ",\"%s\":{\"dtype\":\"%s\",\"shape\":[%s],\"data_offsets\":[%llu,%llu]}",
             p->tensor.name, hg_tensor_type_name(p->tensor.type), sizes, (unsigned long long)offset,
-            (unsigned long long)(offset + p->bytes));
+            (unsigned long long)offset + p->bytes);
         offset += p->bytes;
     }
     if (!status) status = hg_buf_append_text(out, "}");
@@ -133,9 +133,8 @@ static hg_status end_file(hg_tensor_writer *w, hg_error *error)
     return status;
 }
 
-hg_status hg_tensor_writer_open(const char *folder, const char *name,
-                                const hg_planned_tensor *tensor, uint32_t count,
-                                uint64_t shard_bytes, hg_tensor_writer **out, hg_error *error)
+hg_status hg_tensor_writer_open(hg_writer_place place, const hg_planned_tensor *tensor,
+                                uint32_t count, hg_tensor_writer **out, hg_error *error)
 {
     assert(count > 0);
     *out = NULL;
@@ -144,14 +143,14 @@ hg_status hg_tensor_writer_open(const char *folder, const char *name,
     if (!w || !room) {
         free(w);
         free(room);
-        return hg_fail(error, HG_ERROR_MEMORY, "%s: no memory", folder);
+        return hg_fail(error, HG_ERROR_MEMORY, "%s: no memory", place.folder);
     }
     w->tensor = room;
     w->tensors = count;
     w->fd = -1;
-    snprintf(w->folder, sizeof w->folder, "%s", folder);
-    snprintf(w->name, sizeof w->name, "%s", name);
-    plan(w, tensor, shard_bytes);
+    snprintf(w->folder, sizeof w->folder, "%s", place.folder);
+    snprintf(w->name, sizeof w->name, "%s", place.name);
+    plan(w, tensor, place.shard_bytes);
     hg_status status = begin_file(w, 0, error);
     if (status)
         hg_tensor_writer_close(w);

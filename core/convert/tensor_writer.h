@@ -23,12 +23,16 @@ typedef struct hg_planned_tensor {
     uint64_t shape[2];
 } hg_planned_tensor;
 
-/* tensor [count] is copied. name: "model" gives model.safetensors. A shard begins when the next
- * tensor would make it larger than shard_bytes; 0: one file. */
-hg_status hg_tensor_writer_open(const char *folder, const char *name,
-                                const hg_planned_tensor *tensor, uint32_t count,
-                                uint64_t shard_bytes, hg_tensor_writer **out,
-                                hg_error *error) HG_CHECKED;
+/* Which files. A shard begins when the next tensor would make it larger than shard_bytes; 0: one
+ * file. */
+typedef struct hg_writer_place {
+    const char *folder, *name; /* name: "model" gives model.safetensors */
+    uint64_t shard_bytes;
+} hg_writer_place;
+
+/* tensor [count] is copied. */
+hg_status hg_tensor_writer_open(hg_writer_place place, const hg_planned_tensor *tensor,
+                                uint32_t count, hg_tensor_writer **out, hg_error *error) HG_CHECKED;
 
 /* The next bytes of the tensors' data, in the order that was said; in pieces as one likes, but a
  * piece belongs to one tensor. */

@@ -85,8 +85,9 @@ static void write_three(const char *folder, uint64_t shard_bytes)
     const char bytes[24] = "abcdefghijklmnopqrstuvw";
     hg_tensor_writer *writer;
     hg_error error = {0};
-    assert_int_equal(
-        hg_tensor_writer_open(folder, "model", tensor, 3, shard_bytes, &writer, &error), HG_OK);
+    assert_int_equal(hg_tensor_writer_open((hg_writer_place){folder, "model", shard_bytes}, tensor,
+                                           3, &writer, &error),
+                     HG_OK);
     assert_int_equal(hg_tensor_writer_put(writer, bytes, 10, &error), HG_OK);
     assert_int_equal(hg_tensor_writer_put(writer, bytes + 10, 14, &error), HG_OK);
     assert_int_equal(hg_tensor_writer_put(writer, bytes, 16, &error), HG_OK);
@@ -128,7 +129,9 @@ static void test_an_unfinished_file_goes(void **state)
     hg_tensor_writer *writer;
     hg_error error = {0};
     folder_new(folder);
-    assert_int_equal(hg_tensor_writer_open(folder, "model", &tensor, 1, 0, &writer, &error), HG_OK);
+    assert_int_equal(
+        hg_tensor_writer_open((hg_writer_place){folder, "model", 0}, &tensor, 1, &writer, &error),
+        HG_OK);
     hg_tensor_writer_close(writer);
     assert_int_equal(rmdir(folder), 0); /* empty */
 }
