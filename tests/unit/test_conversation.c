@@ -7,21 +7,15 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "tests/support/ledger.h"
+#include "tests/support/talk.h"
 
 static hg_runtime *runtime;
 
 static int open_runtime(void **state)
 {
     (void)state;
-    hg_error error = {0};
-    hg_runtime_options options = {
-        .model_path = "models/hydra-tiny", .plugins_path = "plugins", .device = "cpu"};
-    if (hg_runtime_open(&options, &runtime, &error) || hg_runtime_wait_ready(runtime, &error)) {
-        print_error("%s\n", error.message);
-        return 1;
-    }
-    return 0;
+    runtime = talk_runtime(HG_DRAFTS_AUTO);
+    return !runtime;
 }
 
 static int close_runtime(void **state)
@@ -29,34 +23,6 @@ static int close_runtime(void **state)
     (void)state;
     hg_runtime_close(runtime);
     return 0;
-}
-
-/* A conversation and its ledger. */
-typedef struct talk {
-    hg_conversation *conversation;
-    ledger *book;
-} talk;
-
-static talk talk_new(void)
-{
-    hg_error error = {0};
-    talk t = {.book = ledger_new()};
-    assert_int_equal(
-        hg_conversation_new(runtime, "test", ledger_take, t.book, &t.conversation, &error), HG_OK);
-    return t;
-}
-
-static void talk_end(talk *t)
-{
-    hg_conversation_free(t->conversation);
-    ledger_free(t->book);
-}
-
-static void drain(talk *t)
-{
-    while (hg_conversation_running(t->conversation)) hg_translator_poll(runtime, 100);
-    assert_int_equal(t->book->batches, t->book->requests);
-    for (uint32_t i = 0; i < t->book->entries; i++) assert_int_equal(t->book->entry[i].done, 1);
 }
 
 /* Most tests ask like this. */
@@ -103,10 +69,10 @@ static const char *const nine[] = {"de", "es", "fr", "ja", "nl", "ru", "sv", "tr
 static void test_nine_languages(void **state)
 {
     (void)state;
-    talk t = talk_new();
+    talk t = talk_new(runtime);
     hg_translate_request request = ask("m1", 1, "Where is the train station?", nine, 9);
     say(&t, &request);
-    drain(&t);
+    talk_drain(&t);
     for (uint32_t i = 0; i < 9; i++) {
         const ledger_entry *entry = ledger_find(t.book, "m1", 1, nine[i]);
         assert_string_equal(entry->status, "ok");
@@ -133,11 +99,11 @@ static void test_nine_languages(void **state)
 static void test_not_final_commits_nothing(void **state)
 {
     (void)state;
-    talk t = talk_new();
+    talk t = talk_new(runtime);
     hg_translate_request request = ask("m1", 1, "Where is the train station?", nine, 9);
     request.final = false;
     say(&t, &request);
-    drain(&t);
+    talk_drain(&t);
     for (uint32_t i = 0; i < 9; i++) {
         const ledger_entry *entry = ledger_find(t.book, "m1", 1, nine[i]);
         assert_int_equal(entry->committed, 0);
@@ -146,7 +112,7 @@ static void test_not_final_commits_nothing(void **state)
     request.rev = 2;
     request.stream = false;
     say(&t, &request);
-    drain(&t);
+    talk_drain(&t);
     for (uint32_t i = 0; i < 9; i++) {
         const ledger_entry *entry = ledger_find(t.book, "m1", 2, nine[i]);
         assert_int_equal(entry->tentative + entry->committed, 0);
@@ -158,7 +124,7 @@ static void test_not_final_commits_nothing(void **state)
 static void test_targets(void **state)
 {
     (void)state;
-    talk t = talk_new();
+    talk t = talk_new(runtime);
     const char *const target[] = {"DE",          "tlh",   "de",        "en-GB", "plugin:fr",
                                   "plugin:none", "zh-CN", "not a tag", "de-AT"};
     const char *const merged[] = {"DE",          "tlh",   "en-GB",     "plugin:fr",
@@ -166,7 +132,7 @@ static void test_targets(void **state)
     hg_translate_request request = ask("m1", 1, " Good morning. ", target, 9);
     accept(&t, &request);
     ledger_accept(t.book, &request, merged, 8);
-    drain(&t);
+    talk_drain(&t);
     assert_string_equal(ledger_find(t.book, "m1", 1, "DE")->plugin, "de");
     assert_string_equal(ledger_find(t.book, "m1", 1, "de-AT")->plugin, "de");
     assert_string_equal(ledger_find(t.book, "m1", 1, "de-AT")->text,
@@ -185,12 +151,12 @@ static void test_targets(void **state)
 static void test_sources(void **state)
 {
     (void)state;
-    talk t = talk_new();
+    talk t = talk_new(runtime);
     const char *const target[] = {"de", "ja", "en"};
     hg_translate_request request = ask("m1", 1, "Guten Morgen!", target, 3);
     request.source = "de";
     say(&t, &request);
-    drain(&t);
+    talk_drain(&t);
     assert_string_equal(ledger_find(t.book, "m1", 1, "de")->stop, "unchanged");
     assert_int_equal(ledger_find(t.book, "m1", 1, "ja")->code, HG_CODE_unsupported_source);
     assert_string_equal(ledger_find(t.book, "m1", 1, "en")->status, "ok");
@@ -198,13 +164,13 @@ static void test_sources(void **state)
     request.id = "m2";
     request.source = "auto";
     say(&t, &request);
-    drain(&t);
+    talk_drain(&t);
     assert_string_equal(ledger_find(t.book, "m2", 1, "de")->source, "en");
     assert_string_equal(ledger_find(t.book, "m2", 1, "en")->stop, "unchanged");
     request.id = "m3";
     request.source = "tlh";
     say(&t, &request);
-    drain(&t);
+    talk_drain(&t);
     for (uint32_t i = 0; i < 3; i++)
         assert_int_equal(ledger_find(t.book, "m3", 1, target[i])->code, HG_CODE_unsupported_source);
     assert_string_equal(t.book->batch.mode, "none");
@@ -214,14 +180,14 @@ static void test_sources(void **state)
 static void test_empty_text(void **state)
 {
     (void)state;
-    talk t = talk_new();
+    talk t = talk_new(runtime);
     const char *const text[] = {"", " \t\n\u3000"};
     for (int i = 0; i < 2; i++) {
         hg_translate_request request = ask(i ? "m2" : "m1", 1, text[i], nine, 9);
         say(&t, &request);
         hg_translator_poll(runtime, 0);
         assert_int_equal(hg_conversation_running(t.conversation), 0);
-        drain(&t);
+        talk_drain(&t);
         for (uint32_t j = 0; j < 9; j++) {
             const ledger_entry *entry = ledger_find(t.book, request.id, 1, nine[j]);
             assert_string_equal(entry->status, "ok");
@@ -234,7 +200,7 @@ static void test_empty_text(void **state)
 static void test_refusals(void **state)
 {
     (void)state;
-    talk t = talk_new();
+    talk t = talk_new(runtime);
     char text[HG_LIMIT_TEXT * 2 + 16], id[HG_LIMIT_ID + 2];
     memset(id, 'x', sizeof id);
     id[HG_LIMIT_ID + 1] = '\0';
@@ -269,7 +235,7 @@ static void test_refusals(void **state)
     /* A refused request leaves no trace: its rev is still free. */
     say(&t, &good);
     refused(&t, &good, HG_CODE_stale_rev, "5 is not above 5");
-    drain(&t);
+    talk_drain(&t);
     refused(&t, &good, HG_CODE_stale_rev, "5 is not above 5");
     good.rev = 6;
     refused(&t, &good, HG_CODE_id_final, "m1");
@@ -279,7 +245,7 @@ static void test_refusals(void **state)
 static void test_many_targets(void **state)
 {
     (void)state;
-    talk t = talk_new();
+    talk t = talk_new(runtime);
     char name[40][8];
     const char *target[40];
     for (int i = 0; i < 40; i++) {
@@ -289,7 +255,7 @@ static void test_many_targets(void **state)
     }
     hg_translate_request request = ask("m1", 1, "Good morning.", target, 32);
     say(&t, &request);
-    drain(&t);
+    talk_drain(&t);
     assert_int_equal(t.book->batch.lanes, 32);
     for (int i = 0; i < 32; i++) {
         const ledger_entry *entry = ledger_find(t.book, "m1", 1, name[i]);
@@ -303,14 +269,14 @@ static void test_many_targets(void **state)
     request.targets = 40;
     accept(&t, &request);
     ledger_accept(t.book, &request, target, 1);
-    drain(&t);
+    talk_drain(&t);
     talk_end(&t);
 }
 
 static void test_busy(void **state)
 {
     (void)state;
-    talk t = talk_new();
+    talk t = talk_new(runtime);
     char id[HG_LIMIT_SESSION_JOBS + 1][8];
     for (int i = 0; i <= HG_LIMIT_SESSION_JOBS; i++) {
         snprintf(id[i], sizeof id[i], "b%u", (unsigned)i % 100);
@@ -323,7 +289,7 @@ static void test_busy(void **state)
     }
     hg_translate_request newer = ask(id[0], 2, "Where is the train?", nine, 9);
     say(&t, &newer); /* it takes the place of its older revision */
-    drain(&t);
+    talk_drain(&t);
     assert_string_equal(ledger_find(t.book, id[0], 1, "de")->status, "superseded");
     talk_end(&t);
 }
@@ -331,20 +297,20 @@ static void test_busy(void **state)
 static void test_cancel_and_deadline(void **state)
 {
     (void)state;
-    talk t = talk_new();
+    talk t = talk_new(runtime);
     hg_translate_request request = ask("m1", 1, "Where is the train station?", nine, 9);
     assert_false(hg_conversation_cancel(t.conversation, "m1"));
     say(&t, &request);
     assert_true(hg_conversation_cancel(t.conversation, "m1"));
     assert_false(hg_conversation_cancel(t.conversation, "m1"));
-    drain(&t);
+    talk_drain(&t);
     for (uint32_t i = 0; i < 9; i++)
         assert_string_equal(ledger_find(t.book, "m1", 1, nine[i])->status, "cancelled");
     request.rev = 2; /* a cancelled final revision is no end of the sentence */
     request.deadline_ms = 1;
     request.received_us = 1; /* long ago */
     say(&t, &request);
-    drain(&t);
+    talk_drain(&t);
     for (uint32_t i = 0; i < 9; i++) {
         const ledger_entry *entry = ledger_find(t.book, "m1", 2, nine[i]);
         assert_string_equal(entry->status, "failed");
@@ -354,7 +320,7 @@ static void test_cancel_and_deadline(void **state)
     request.deadline_ms = 0;
     request.received_us = 0;
     say(&t, &request);
-    drain(&t);
+    talk_drain(&t);
     assert_string_equal(ledger_find(t.book, "m1", 3, "de")->status, "ok");
     talk_end(&t);
 }
@@ -362,11 +328,11 @@ static void test_cancel_and_deadline(void **state)
 static void test_length(void **state)
 {
     (void)state;
-    talk t = talk_new();
+    talk t = talk_new(runtime);
     hg_translate_request request = ask("m1", 1, "Where is the train station?", nine, 9);
     request.max_tokens = 2;
     say(&t, &request);
-    drain(&t);
+    talk_drain(&t);
     for (uint32_t i = 0; i < 9; i++) {
         const ledger_entry *entry = ledger_find(t.book, "m1", 1, nine[i]);
         assert_string_equal(entry->status, "ok");
@@ -385,7 +351,7 @@ static void test_epochs(void **state)
         "The train station is behind the old church. It is cold.",
         "A train station is behind the old church. It is cold.",
     };
-    talk t = talk_new();
+    talk t = talk_new(runtime);
     const char *const target[] = {"de", "en"}; /* en keeps pace at once, de is on its way */
     uint32_t epoch = 0;
     for (int i = 0; i < 3; i++) {
@@ -397,7 +363,7 @@ static void test_epochs(void **state)
         epoch = ledger_text_of(t.book, "m1", "de")->epoch;
         if (ledger_find(t.book, "m1", i + 1, "de")->done) break; /* the machine was too quick */
     }
-    drain(&t);
+    talk_drain(&t);
     talk_end(&t);
 }
 
@@ -463,7 +429,7 @@ static void test_at_random(void **state)
     uint32_t superseded = 0, cancelled = 0, epochs = 0;
     for (uint64_t seed = 1; seed <= 4; seed++) {
         dice_state = seed;
-        talk t = talk_new();
+        talk t = talk_new(runtime);
         typist who[4] = {{.id = "a"}, {.id = "b"}, {.id = "c"}, {.id = "d"}};
         uint32_t ids = 0;
         for (int step = 0; step < 100; step++) {
@@ -475,7 +441,7 @@ static void test_at_random(void **state)
             }
             for (uint32_t polls = dice(6); polls > 0; polls--) hg_translator_poll(runtime, 2);
         }
-        drain(&t);
+        talk_drain(&t);
         for (uint32_t i = 0; i < t.book->entries; i++) {
             superseded += !strcmp(t.book->entry[i].status, "superseded");
             cancelled += !strcmp(t.book->entry[i].status, "cancelled");
@@ -491,7 +457,7 @@ static void test_freed_while_running(void **state)
 {
     (void)state;
     for (int i = 0; i < 10; i++) {
-        talk t = talk_new();
+        talk t = talk_new(runtime);
         hg_translate_request request = ask("m1", 1, "Where is the train station?", nine, 9);
         say(&t, &request);
         hg_translator_poll(runtime, i % 4);

@@ -10,23 +10,15 @@
 #include <string.h>
 
 #include "core/translate/sentence.h"
-#include "tests/support/ledger.h"
+#include "tests/support/talk.h"
 
 static hg_runtime *runtime;
 
 static int open_runtime(void **state)
 {
     (void)state;
-    hg_error error = {0};
-    hg_runtime_options options = {.model_path = "models/hydra-tiny",
-                                  .plugins_path = "plugins",
-                                  .device = "cpu",
-                                  .drafts = HG_DRAFTS_ALWAYS};
-    if (hg_runtime_open(&options, &runtime, &error) || hg_runtime_wait_ready(runtime, &error)) {
-        print_error("%s\n", error.message);
-        return 1;
-    }
-    return 0;
+    runtime = talk_runtime(HG_DRAFTS_ALWAYS);
+    return !runtime;
 }
 
 static int close_runtime(void **state)
@@ -34,26 +26,6 @@ static int close_runtime(void **state)
     (void)state;
     hg_runtime_close(runtime);
     return 0;
-}
-
-typedef struct talk {
-    hg_conversation *conversation;
-    ledger *book;
-} talk;
-
-static talk talk_new(void)
-{
-    hg_error error = {0};
-    talk t = {.book = ledger_new()};
-    assert_int_equal(
-        hg_conversation_new(runtime, "test", ledger_take, t.book, &t.conversation, &error), HG_OK);
-    return t;
-}
-
-static void talk_end(talk *t)
-{
-    hg_conversation_free(t->conversation);
-    ledger_free(t->book);
 }
 
 static const char *const nine[] = {"de", "es", "fr", "ja", "nl", "ru", "sv", "tr", "zh"};
@@ -74,18 +46,13 @@ static void say(talk *t, const char *id, int64_t rev, const char *text, bool fin
     ledger_accept(t->book, &request, nine, 9);
 }
 
-static void drain(talk *t)
-{
-    while (hg_conversation_running(t->conversation)) hg_translator_poll(runtime, 100);
-}
-
 /* A revision's languages say what a new sentence with its text says. */
 static void compare(talk *t, const char *id, int64_t rev, const char *text, bool final)
 {
     char fresh[64];
     snprintf(fresh, sizeof fresh, "%s-%lld", id, (long long)rev);
     say(t, fresh, 1, text, final);
-    drain(t);
+    talk_drain(t);
     assert_int_equal(t->book->batch.drafted, 0);
     for (int i = 0; i < 9; i++) {
         const ledger_entry *have = ledger_find(t->book, id, rev, nine[i]);
@@ -122,7 +89,7 @@ static uint64_t drafted, accepted, decoded;
 static void type_word(talk *t, const char *id, int64_t rev, const char *text, bool final)
 {
     say(t, id, rev, text, final);
-    drain(t);
+    talk_drain(t);
     const hg_batch_record *batch = &t->book->batch;
     if (rev == 1) assert_int_equal(batch->drafted, 0);
     /* Of a grown sentence only what differs is computed: a word and the languages' own tokens. */
@@ -137,7 +104,7 @@ static void type_word(talk *t, const char *id, int64_t rev, const char *text, bo
 static void test_words_typed_one_by_one(void **state)
 {
     (void)state;
-    talk t = talk_new();
+    talk t = talk_new(runtime);
     each_word(&t, typed[0], "a", type_word);
     each_word(&t, typed[1], "b", type_word);
     assert_true(drafted && accepted > decoded / 3);
@@ -150,14 +117,14 @@ static void type_on(talk *t, const char *id, int64_t rev, const char *text, bool
     say(t, id, rev, text, final);
     for (int64_t i = 0; i < rev % 4; i++) hg_translator_poll(runtime, 1);
     if (!final) return;
-    drain(t);
+    talk_drain(t);
     compare(t, id, rev, text, final);
 }
 
 static void test_words_typed_on(void **state)
 {
     (void)state;
-    talk t = talk_new();
+    talk t = talk_new(runtime);
     for (int round = 0; round < 4; round++) {
         char id[16];
         snprintf(id, sizeof id, "r%d", round);
@@ -173,10 +140,10 @@ static void test_a_correction(void **state)
     static const char *const text[] = {"The dog sleeps on the sofa.", "The cat sleeps on the sofa.",
                                        "It is raining today.", "",
                                        "The cat sleeps on the sofa today."};
-    talk t = talk_new();
+    talk t = talk_new(runtime);
     for (int64_t rev = 1; rev <= 5; rev++) {
         say(&t, "c", rev, text[rev - 1], false);
-        drain(&t);
+        talk_drain(&t);
         compare(&t, "c", rev, text[rev - 1], false);
     }
     talk_end(&t);
