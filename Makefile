@@ -117,7 +117,7 @@ tsan-run: $(THREADED)
 	$(call run_all,$^,setarch -R)
 
 fuzz: ## every parser of outside input, FUZZ_SECONDS each, under sanitizers
-	@$(MAKE) --no-print-directory -j$(JOBS) fuzz-build BUILD=build/fuzz CC=$(CLANG) OPT='-O1 -g' \
+	@$(MAKE) --no-print-directory -j$(JOBS) fuzz-build BUILD=build/fuzz CC=$(CLANG) VECTOR_CC=$(CC) OPT='-O1 -g' \
 	    SANITIZE='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all'
 	@$(MAKE) --no-print-directory -j$(JOBS) fuzz-run BUILD=build/fuzz
 fuzz-build: $(FUZZ)

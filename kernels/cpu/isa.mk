@@ -2,6 +2,10 @@
 # the processor at hand lacks are tested through an emulation of it.
 ifneq ($(findstring x86_64,$(shell $(CC) -dumpmachine)),)
 $(BUILD)/kernels/cpu/avx%.o: CFLAGS += -mavx2 -mfma -mf16c
+ifdef VECTOR_CC # no fuzz target gets to these files, which clang takes minutes for
+$(BUILD)/kernels/cpu/avx%.o: override CC = $(VECTOR_CC)
+$(BUILD)/kernels/cpu/avx%.o: override SANITIZE =
+endif
 $(BUILD)/kernels/cpu/avxvnni.o: CFLAGS += -mavxvnni
 $(BUILD)/kernels/cpu/avx512vnni.o: CFLAGS += -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni
 

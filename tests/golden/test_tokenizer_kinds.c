@@ -273,8 +273,8 @@ static void test_meta(void **state)
 static void test_smollm2(void **state)
 {
     (void)state;
-    hg_model *model;
-    hg_tokenizer *tokenizer;
+    hg_model *model = NULL;
+    hg_tokenizer *tokenizer = NULL;
     hg_error error;
     hg_buf golden = golden_read_xz(FOLDER "smollm2_tokenizer.json.xz");
     json_t *entry = json_loadb(golden.data, golden.length, 0, NULL);

@@ -177,7 +177,7 @@ static off_t flip_at;
 
 static void flip(const char *path)
 {
-    uint8_t byte;
+    uint8_t byte = 0;
     int fd = open(path, O_RDWR);
     assert_true(fd >= 0 && pread(fd, &byte, 1, flip_at) == 1);
     byte ^= 0x10;
