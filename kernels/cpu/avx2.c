@@ -3,9 +3,11 @@
  * Without VNNI the product of bytes is vpmaddubsw, unsigned by signed, whose 16-bit sums of two
  * must not overflow. With 4 bits they cannot (15 * 127 * 2), nor can the eight of them that a group
  * of 32 adds up, so the step to 32 bits is taken once a group. Codes of 8 bits are therefore two of
- * 4: 16 * high + low. Either way two vectors of codes share each broadcast of four activations:
- * both halves of a block's 16 output rows, or low and high of one half. Compiled with the
- * instruction set's flags, run only where runs_here says so.
+ * 4: 16 * high + low; but for a row or two the code is made signed and its sign moved to the
+ * activation (128 * 127 * 2 just fits), which needs less at a group's end. The sums are the same.
+ * Either way two vectors of codes share each broadcast of four activations: both halves of a
+ * block's 16 output rows, or low and high of one half. Compiled with the instruction set's flags,
+ * run only where runs_here says so.
  */
 #if defined(__x86_64__)
 
@@ -37,11 +39,34 @@ INLINE void dot_two(__m256i a, __m256i b, const int8_t *x, __m256i *pair, const 
     }
 }
 
+#define FEW 2
+
+/* pair[rows][2]: in the first the 32-bit sums of codes of 8 bits, less their zero. */
+INLINE void dot_signed(const uint8_t *codes, const int8_t *q, __m256i *pair, const uint32_t rows,
+                       const uint32_t group)
+{
+    const __m256i zero = _mm256_set1_epi8(-128), one = _mm256_set1_epi16(1);
+    UNROLL for (uint32_t c = 0; c < group; c += 4)
+    {
+        __m256i w = _mm256_xor_si256(load32(codes + c * 16), zero);
+        UNROLL for (uint32_t r = 0; r < rows; r++)
+        {
+            __m256i x = _mm256_sign_epi8(broadcast4(q + c * HG_TILE + r * 4), w);
+            __m256i sum = _mm256_madd_epi16(_mm256_maddubs_epi16(_mm256_abs_epi8(w), x), one);
+            pair[2 * r] = c ? _mm256_add_epi32(pair[2 * r], sum) : sum;
+        }
+    }
+}
+
 /* pair[rows][2] = codes of one group times the rows' q: of a block's two halves, or of low and high
  * nibbles of one half. */
 INLINE void dot_group(const uint8_t *codes, const int8_t *q, __m256i *pair, const uint32_t rows,
                       const uint32_t bits, const uint32_t group)
 {
+    if (bits == 8 && rows <= FEW) {
+        dot_signed(codes, q, pair, rows, group);
+        return;
+    }
     UNROLL for (uint32_t c = 0; c < group; c += 32 / bits)
     {
         const uint8_t *w = codes + c * 2 * bits;
@@ -57,8 +82,9 @@ INLINE void dot_group(const uint8_t *codes, const int8_t *q, __m256i *pair, cons
 
 /* (codes - zero) times q of row r: the 32-bit sums of vector v, as floats. */
 INLINE __m256 dot_total(const __m256i *pair, int32_t minus8, uint32_t r, uint32_t v,
-                        const uint32_t bits)
+                        const uint32_t rows, const uint32_t bits)
 {
+    if (bits == 8 && rows <= FEW) return _mm256_cvtepi32_ps(pair[2 * r]);
     const __m256i one = _mm256_set1_epi16(1), sixteen = _mm256_set1_epi16(16);
     __m256i start = _mm256_set1_epi32(minus8);
     if (bits == 4)

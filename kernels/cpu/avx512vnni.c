@@ -129,10 +129,10 @@ INLINE void add_offsets(const hg_packed *w, size_t cell, const hg_tile_group *x,
 
 /* One block of output rows, whose scales start at cell: out[rows] = W x. */
 INLINE void multiply_block(const tile *t, size_t cell, __m512 *out, const uint32_t rows,
-                           const uint32_t bits, const uint32_t group, const bool single)
+                           const uint32_t bits, const uint32_t group)
 {
     const hg_packed *w = t->product->w;
-    const uint32_t share = single ? 1 : w->share, sub = t->row % HG_TILE;
+    const uint32_t share = w->share, sub = t->row % HG_TILE;
     const size_t group_bytes = (size_t)group * 2 * bits;
     const uint8_t *codes = w->codes + cell * share * group_bytes;
     const uint16_t *scales = w->scales + cell * HG_BLOCK;
@@ -155,8 +155,7 @@ INLINE void multiply_block(const tile *t, size_t cell, __m512 *out, const uint32
             {
                 __m512 y = _mm512_cvtepi32_ps(sum[r]);
                 __m512 factor = _mm512_set1_ps(x->scale[sub + r]);
-                scaled[r] =
-                    single ? _mm512_mul_ps(y, factor) : _mm512_fmadd_ps(y, factor, scaled[r]);
+                scaled[r] = _mm512_fmadd_ps(y, factor, scaled[r]);
             }
         }
         __m512 scale = v16_load_half(scales);
@@ -168,6 +167,7 @@ INLINE void multiply_block(const tile *t, size_t cell, __m512 *out, const uint32
 INLINE void multiply_tile(const tile *t, const uint32_t rows, const uint32_t bits,
                           const uint32_t group, const bool single)
 {
+    (void)single;
     const hg_product *p = t->product;
     const hg_packed *w = p->w;
     const size_t cells = w->groups / w->share, stride = p->y_stride;
@@ -175,7 +175,7 @@ INLINE void multiply_tile(const tile *t, const uint32_t rows, const uint32_t bit
     float *y = p->y + t->row * stride + (size_t)(t->block - p->block) * HG_BLOCK;
     for (uint32_t b = 0; b < t->blocks; b++, cell += cells, y += HG_BLOCK) {
         __m512 out[ROWS];
-        multiply_block(t, cell, out, rows, bits, group, single);
+        multiply_block(t, cell, out, rows, bits, group);
         if (w->offsets)
             add_offsets(w, cell, hg_tiles_group(p->x, t->row), t->row % HG_TILE, out, rows);
         UNROLL for (uint32_t r = 0; r < rows; r++)

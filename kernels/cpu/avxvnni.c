@@ -46,8 +46,9 @@ INLINE void dot_group(const uint8_t *codes, const int8_t *q, __m256i *sum, const
 }
 
 INLINE __m256 dot_total(const __m256i *sum, int32_t minus8, uint32_t r, uint32_t v,
-                        const uint32_t bits)
+                        const uint32_t rows, const uint32_t bits)
 {
+    (void)rows;
     __m256i zero = _mm256_set1_epi32(bits == 4 ? minus8 : 16 * minus8);
     return _mm256_cvtepi32_ps(_mm256_add_epi32(sum[2 * r + v], zero));
 }

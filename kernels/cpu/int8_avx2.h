@@ -12,7 +12,7 @@
 INLINE void dot_group(const uint8_t *codes, const int8_t *q, __m256i *sum, const uint32_t rows,
                       const uint32_t bits, const uint32_t group);
 INLINE __m256 dot_total(const __m256i *sum, int32_t minus8, uint32_t r, uint32_t v,
-                        const uint32_t bits);
+                        const uint32_t rows, const uint32_t bits);
 
 static inline __m256i broadcast4(const int8_t *q)
 {
@@ -42,9 +42,9 @@ static inline __m256i high_nibbles(const uint8_t *p)
 }
 
 /* What offsets add: code * scale + offset is (code - zero) * scale + (offset + zero * scale). */
-INLINE void add_offsets(const tile *t, size_t cell, __m256 *out, const uint32_t rows,
-                        const uint32_t vectors)
+INLINE void add_offsets(const tile *t, __m256 *out, const uint32_t rows, const uint32_t vectors)
 {
+    size_t cell = t->cell;
     const hg_packed *w = t->product->w;
     const hg_tile_group *x = hg_tiles_group(t->product->x, t->row);
     __m256 zero = _mm256_set1_ps(w->bits == 4 ? 8.0f : 128.0f);
@@ -61,10 +61,11 @@ INLINE void add_offsets(const tile *t, size_t cell, __m256 *out, const uint32_t 
     }
 }
 
-/* out[rows][vectors] = W x; of cells (scale, output row) from `cell` on there are 16 a scale. */
-INLINE void multiply_part(const tile *t, size_t cell, __m256 *out, const uint32_t rows,
-                          const uint32_t bits, const uint32_t group, const bool single)
+/* out[rows][vectors] = W x; of cells (scale, output row) from t->cell on there are 16 a scale. */
+INLINE void multiply_part(const tile *t, __m256 *out, const uint32_t rows, const uint32_t bits,
+                          const uint32_t group, const bool single)
 {
+    const size_t cell = t->cell;
     const hg_packed *w = t->product->w;
     const uint32_t vectors = VECTORS(bits), sub = t->row % HG_TILE;
     const uint32_t share = single ? 1 : w->share;
@@ -83,7 +84,7 @@ INLINE void multiply_part(const tile *t, size_t cell, __m256 *out, const uint32_
             UNROLL for (uint32_t i = 0; i < rows * vectors; i++)
             {
                 uint32_t r = i / vectors;
-                __m256 y = dot_total(sum, x->minus8[sub + r], r, i % vectors, bits);
+                __m256 y = dot_total(sum, x->minus8[sub + r], r, i % vectors, rows, bits);
                 __m256 factor = _mm256_set1_ps(x->scale[sub + r]);
                 scaled[i] =
                     single ? _mm256_mul_ps(y, factor) : _mm256_fmadd_ps(y, factor, scaled[i]);
@@ -92,7 +93,7 @@ INLINE void multiply_part(const tile *t, size_t cell, __m256 *out, const uint32_
         UNROLL for (uint32_t i = 0; i < rows * vectors; i++) out[i] =
             _mm256_fmadd_ps(scaled[i], load_half8(scales + i % vectors * 8), out[i]);
     }
-    if (w->offsets) add_offsets(t, cell, out, rows, vectors);
+    if (w->offsets) add_offsets(t, out, rows, vectors);
 }
 
 INLINE void multiply_tile(const tile *t, const uint32_t rows, const uint32_t bits,
@@ -103,9 +104,10 @@ INLINE void multiply_tile(const tile *t, const uint32_t rows, const uint32_t bit
     size_t block_cells = (size_t)(p->w->groups / p->w->share) * HG_BLOCK, stride = p->y_stride;
     float *y = p->y + t->row * stride + (size_t)(t->block - p->block) * HG_BLOCK;
     for (uint32_t part = 0; part < t->blocks * 2 / vectors; part++, y += 8 * vectors) {
-        size_t cell = (t->block + part * vectors / 2) * block_cells + part * vectors % 2 * 8;
+        tile own = *t;
+        own.cell = (t->block + part * vectors / 2) * block_cells + part * vectors % 2 * 8;
         __m256 out[ROWS * 2];
-        multiply_part(t, cell, out, rows, bits, group, single);
+        multiply_part(&own, out, rows, bits, group, single);
         UNROLL for (uint32_t i = 0; i < rows * vectors; i++)
         {
             float *to = y + i / vectors * stride + i % vectors * 8;

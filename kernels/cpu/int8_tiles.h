@@ -55,7 +55,7 @@ INLINE void multiply_blocks(const hg_product *p, const uint32_t bits, const uint
         for (uint32_t row = 0; row < end_row; row += rows) {
             rows = HG_TILE - row % HG_TILE;
             rows = rows_first(rows < end_row - row ? rows : end_row - row);
-            tile t = {p, block, blocks, row};
+            tile t = {p, block, blocks, row, 0};
             multiply_rows(&t, rows, bits, group, single);
         }
     }

@@ -30,6 +30,7 @@
 typedef struct tile {
     const hg_product *product;
     uint32_t block, blocks, row;
+    size_t cell; /* (scale, output row) of w that a part of them begins with: avx2 */
 } tile;
 
 /* e^x: x = n ln 2 + r with |r| <= ln 2 / 2, Taylor's series for e^r (its rest is below 2e-8), and a
