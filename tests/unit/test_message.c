@@ -280,9 +280,10 @@ static void test_print_batch_and_pieces(void **state)
                              .tokens_per_s = 3023.3};
     hg_event event = {.type = HG_EVENT_BATCH, .id = "m", .rev = 3, .batch = &batch};
     assert_int_equal(hg_event_print(&event, 18, &buf), HG_OK);
-    json_t *root = read_back(&buf, "type seq id rev batch lanes prefill_tokens shared_tokens "
-                                   "decode_tokens drafted accepted queue_ms prefill_ms first_ms total_ms "
-                                   "tokens_per_s ");
+    json_t *root =
+        read_back(&buf, "type seq id rev batch lanes prefill_tokens shared_tokens "
+                        "decode_tokens drafted accepted queue_ms prefill_ms first_ms total_ms "
+                        "tokens_per_s ");
     assert_int_equal(json_integer_value(json_object_get(root, "batch")), 311);
     assert_int_equal(json_integer_value(json_object_get(root, "shared_tokens")), 7);
     assert_int_equal(json_integer_value(json_object_get(root, "drafted")), 4);
