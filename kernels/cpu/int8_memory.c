@@ -89,13 +89,14 @@ static bool needs_group16(const hg_linear *w)
 }
 
 /* The group in which the products of one input are packed and their rows quantised: 32, or 16 when
- * one of them comes in groups of 16, or when groups of 32 would cross from KV head to KV head. O's
- * input is the one that no norm has evened out and the narrowest: there finer groups buy the most
- * exactness for the least time, unless they would add to the bytes of a model of coarse groups. */
+ * one of them comes in groups of 16, or when groups of 32 would cross from KV head to KV head. The
+ * inputs of O and DOWN, which no norm has evened out, get finer groups too, unless these would add
+ * to the bytes of a model of coarse groups. */
 static uint16_t input_group(const hg_shape *shape, const hg_layer *layer, hg_input input)
 {
     uint32_t share = shape->heads / shape->kv_heads * shape->head_dim;
     if (input == HG_IN_O && (share % 32 || layer->linear[HG_O].group <= 32)) return 16;
+    if (input == HG_IN_DOWN && layer->linear[HG_DOWN].group <= 32) return 16;
     for (uint32_t p = 0; p < HG_PROJECTIONS; p++)
         if (input_of(p) == input && needs_group16(&layer->linear[p])) return 16;
     return 32;

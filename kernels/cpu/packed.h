@@ -9,7 +9,7 @@
 
 /* Of what layout_model and pack_model of the fast families make. Raise it when they make anything
  * else of the same model: files of the cache are then packed anew. */
-#define HG_PACKED_VERSION 2
+#define HG_PACKED_VERSION 3
 
 /* A packed matrix. 16 rows make a block; in a block the groups of columns follow each other; in a
  * group, four columns at a time of all 16 rows, one byte each: 64 bytes, a register's worth. With

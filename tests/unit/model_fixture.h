@@ -44,7 +44,7 @@ static inline void folder_new(char *path)
 
 static inline void folder_remove(const char *path)
 {
-    char name[512];
+    char name[HG_PATH_MAX + 260];
     struct dirent *entry;
     DIR *folder = opendir(path);
     assert_non_null(folder);
@@ -58,7 +58,7 @@ static inline void folder_remove(const char *path)
 
 static inline void write_bytes(const char *folder, const char *name, const void *bytes, size_t size)
 {
-    char path[512];
+    char path[HG_PATH_MAX + 260];
     snprintf(path, sizeof path, "%s/%s", folder, name);
     FILE *file = fopen(path, "wb");
     assert_non_null(file);
@@ -74,7 +74,7 @@ static inline void write_text(const char *folder, const char *name, const char *
 /* The whole of folder/name; free() it. */
 static inline uint8_t *read_bytes(const char *folder, const char *name, size_t *size)
 {
-    char path[512];
+    char path[HG_PATH_MAX + 260];
     snprintf(path, sizeof path, "%s/%s", folder, name);
     FILE *file = fopen(path, "rb");
     assert_non_null(file);
