@@ -37,16 +37,6 @@ static int tear_down(void **state)
     return 0;
 }
 
-static hg_model *open_model(const json_t *entry)
-{
-    char path[256];
-    hg_model *model;
-    hg_error error = {0};
-    snprintf(path, sizeof path, "%s/%s", golden.folder, small_text(entry, "folder"));
-    if (hg_model_open(path, &model, &error)) fail_msg("%s", error.message);
-    return model;
-}
-
 static uint32_t integer(const json_t *entry, const char *field)
 {
     return (uint32_t)json_integer_value(json_object_get(entry, field));
@@ -60,7 +50,7 @@ static void test_shapes(void **state)
     json_t *entry;
     json_array_foreach(golden.root, i, entry)
     {
-        hg_model *model = open_model(entry);
+        hg_model *model = small_model(&golden, entry, "folder");
         const hg_weights *w = &model->weights;
         int32_t stop[HG_LIMIT_STOP_TOKENS];
         uint32_t stops = small_integers(entry, "stops", stop, HG_LIMIT_STOP_TOKENS);
@@ -103,7 +93,7 @@ static void run_case(const char *kernel, const json_t *entry, tally *t)
 {
     char message[HG_ERROR_MESSAGE_MAX];
     int32_t token[SMALL_ROWS], best[SMALL_ROWS];
-    hg_model *model = open_model(entry);
+    hg_model *model = small_model(&golden, entry, "folder");
     uint32_t vocabulary = model->weights.shape.vocabulary;
     hg_device *device = small_device(kernel, &model->weights, message, sizeof message);
     small_lane lane = {.token = token,

@@ -35,16 +35,6 @@ static int tear_down(void **state)
     return 0;
 }
 
-static hg_model *open_model(const json_t *entry)
-{
-    char path[256];
-    hg_model *model;
-    hg_error error = {0};
-    snprintf(path, sizeof path, "%s/%s", golden.folder, small_text(entry, "folder"));
-    if (hg_model_open(path, &model, &error)) fail_msg("%s", error.message);
-    return model;
-}
-
 /* Runs one case's prompt; tells the error of the kept rows, whose first golden is row, and how many
  * arg-maxes differ. */
 static double run_device(hg_device *device, const json_t *entry, uint64_t row, uint32_t *differ)
@@ -78,7 +68,7 @@ static void run_case(const char *kernel, const json_t *entry, uint64_t row, uint
     char message[HG_ERROR_MESSAGE_MAX] = "";
     bool reference = strcmp(kernel, "reference") == 0;
     bool dense = json_is_true(json_object_get(entry, "dense"));
-    hg_model *model = open_model(entry);
+    hg_model *model = small_model(&golden, entry, "folder");
     const small_options options = {.kernel = kernel, .dense_bits = bits};
     hg_device *device = small_device_with(&options, &model->weights, message, sizeof message);
     if (!device) {
@@ -133,7 +123,7 @@ static void test_names_and_holding(void **state)
                 {"gptq-int4-all", "GPTQ INT4 with zero points"}};
     for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
         json_t *entry = json_pack("{s:s}", "folder", want[i].folder);
-        hg_model *model = open_model(entry);
+        hg_model *model = small_model(&golden, entry, "folder");
         const hg_weights *w = &model->weights;
         const hg_linear *q = &w->layer[1].linear[HG_Q];
         hg_error error;

@@ -179,3 +179,13 @@ void small_run(hg_device *device, uint32_t vocabulary, small_lane *lane, uint32_
     }
     free(logits);
 }
+
+hg_model *small_model(const small_goldens *goldens, const json_t *entry, const char *field)
+{
+    char path[256];
+    hg_model *model = NULL;
+    hg_error error = {0};
+    snprintf(path, sizeof path, "%s/%s", goldens->folder, small_text(entry, field));
+    if (hg_model_open(path, &model, &error)) fail_msg("%s", error.message);
+    return model;
+}

@@ -15,6 +15,7 @@
 #include <stdbool.h>
 
 #include "core/base/file.h"
+#include "core/model/model.h"
 #include "core/model/safetensors.h"
 #include "kernels/cpu/cpu.h"
 
@@ -28,6 +29,9 @@ typedef struct small_goldens {
 
 void small_open(const char *path, small_goldens *out);
 void small_close(small_goldens *goldens); /* and removes the folder */
+
+/* The model that a case's field names: a folder or a file of the archive. The caller closes it. */
+hg_model *small_model(const small_goldens *goldens, const json_t *entry, const char *field);
 
 /* Integers of the list object[field] into out [max]; returns how many. */
 uint32_t small_integers(const json_t *object, const char *field, int32_t *out, uint32_t max);
