@@ -77,6 +77,15 @@
     X(SESSION_JOBS, 8, "jobs of one session in the engine; a further translate gets `busy`")       \
     X(OUT_QUEUE, 1 << 20, "bytes waiting for one slow reader before it is closed with 4008")       \
     X(HTTP_BODY, 1 << 20, "bytes of a request body")                                               \
+    X(HTTP_BODIES, 64 << 20, "bytes of all request bodies at once; a further one gets 503")        \
+    X(HTTP_BODY_S, 20, "s that a request body may take to come in")                                \
+    X(HTTP_ANSWER, 16 << 20, "bytes of an answer's body")                                          \
+    X(HTTP_FIELDS, 64, "fields of a form; the API has seven")                                      \
+    X(HTTP_TEXTS, 1000, "texts of one translation over HTTP")                                      \
+    X(HTTP_TEXT, 50000, "code points of all of them: minutes of work for the embedded model")      \
+    X(HTTP_CALLS, 64, "translations over HTTP at once; a further one gets 503")                    \
+    X(HTTP_MS, 300000, "ms that a translation over HTTP may take")                                 \
+    X(ALTERNATIVES, 8, "further translations of a text that a request may ask for")                \
     X(JSON_DEPTH, 16, "brackets inside brackets of a message; the protocol needs 4")               \
     X(DEADLINE_MS, 600000, "ms a request may give itself")                                         \
     X(TEMPERATURE, 2, "sampling temperature; above it text is noise")                              \

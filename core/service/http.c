@@ -1,217 +1,99 @@
-/* http.c: what is not a websocket: the page, /healthz, /readyz, /metrics, refusals; and the
- * decision whether a connection may become a websocket.
+/* http.c: libwebsockets' callbacks for what is not a websocket: a request's head and body come in,
+ * its handler is called, its answer goes out; and the decision whether a connection may become a
+ * websocket.
  *
- * Small answers (JSON) go out with their headers in one write. Larger ones (files, metrics) are
- * kept with the connection and sent piece by piece as the socket takes them.
+ * Bodies have a Content-Length (libwebsockets reads no chunks) and are taken whole before anything
+ * is answered: to end a connection with unread bytes makes TCP reset it, and the client may then
+ * never see its answer. What is refused by its head alone has its body read and dropped first, as
+ * long as that is not too long.
  */
-#include "core/service/server.h"
+#include "core/service/http.h"
 
 #include <assert.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/base/log.h"
-#include "core/service/json_out.h"
-#include "core/service/static.h"
-
-#define HEADERS_MAX 1024 /* bytes of an answer's headers */
-#define SMALL_MAX   512  /* bytes of a small answer's body */
-#define PIECE_BYTES (16 << 10)
-
-/* libwebsockets keeps one of these for each connection, zeroed. */
-typedef struct request {
-    hg_buf body; /* being sent */
-    size_t sent;
-} request;
-
-typedef struct answer {
-    unsigned status;
-    const char *content_type, *etag; /* etag NULL: none */
-    size_t count;                    /* bytes of the body */
-    bool close;                      /* no further request on this connection */
-} answer;
 
 size_t hg_http_user_bytes(void)
 {
-    return sizeof(request);
+    return sizeof(hg_exchange);
 }
 
-/* Sent with every answer. 'self' lets the page open its websocket and load nothing from others. */
-static const struct {
-    const char *name, *value;
-} fixed_headers[] = {
-    {"content-security-policy:",
-     "default-src 'self'; base-uri 'none'; object-src 'none'; frame-ancestors 'none'"},
-    {"x-content-type-options:", "nosniff"},
-    {"referrer-policy:", "no-referrer"},
-    {"cache-control:", "no-cache"},
-};
-
-static int add_header(struct lws *wsi, const char *name, const char *value, unsigned char **at,
-                      unsigned char *end)
+hg_service *hg_exchange_service(const hg_exchange *x)
 {
-    return lws_add_http_header_by_name(wsi, (const unsigned char *)name,
-                                       (const unsigned char *)value, (int)strlen(value), at, end);
+    return hg_service_of(x->wsi);
 }
 
-static const char *reason(unsigned status)
+/* ---- work ---- */
+
+static void drop_work(hg_exchange *x)
 {
-    switch (status) {
-    case 200: return "OK";
-    case 304: return "Not Modified";
-    case 400: return "Bad Request";
-    case 401: return "Unauthorized";
-    case 403: return "Forbidden";
-    case 404: return "Not Found";
-    case 405: return "Method Not Allowed";
-    case 426: return "Upgrade Required";
-    case 503: return "Service Unavailable";
-    default: return "Internal Server Error";
+    if (!x->work) return;
+    hg_service *service = hg_exchange_service(x);
+    TAILQ_REMOVE(&service->exchanges, x, link);
+    assert(service->calls > 0);
+    service->calls--;
+    x->work->free(x->work);
+    x->work = NULL;
+}
+
+static void pump(hg_exchange *x)
+{
+    hg_call_pump(x->work->call);
+    if (x->state != HG_EXCHANGE_WORKING) drop_work(x);
+}
+
+void hg_exchange_work(hg_exchange *x, hg_work *work)
+{
+    hg_service *service = hg_exchange_service(x);
+    assert(x->state == HG_EXCHANGE_BODY && !x->work);
+    x->state = HG_EXCHANGE_WORKING;
+    x->work = work;
+    TAILQ_INSERT_TAIL(&service->exchanges, x, link);
+    service->calls++;
+    pump(x);
+}
+
+void hg_exchanges_pump(hg_service *service)
+{
+    for (hg_exchange *x = TAILQ_FIRST(&service->exchanges), *next; x; x = next) {
+        next = TAILQ_NEXT(x, link);
+        pump(x);
     }
 }
 
-/* libwebsockets' own would say HTTP/1.0 when an upgrade is refused (it has not read the version by
- * then), which clients of websockets do not take for an answer. */
-static int add_status(unsigned status, unsigned char **at, unsigned char *end)
+void hg_exchanges_stop(hg_service *service)
 {
-    int room = (int)(end - *at);
-    int count = snprintf((char *)*at, (size_t)room, "HTTP/1.1 %u %s\r\n", status, reason(status));
-    if (count < 0 || count >= room) return 1;
-    *at += count;
-    return 0;
-}
-
-/* Writes the headers of an answer at *at; 0, or not when they do not fit. */
-static int add_headers(struct lws *wsi, const answer *a, unsigned char **at, unsigned char *end)
-{
-    if (add_status(a->status, at, end)) return 1;
-    for (size_t i = 0; i < sizeof fixed_headers / sizeof *fixed_headers; i++)
-        if (add_header(wsi, fixed_headers[i].name, fixed_headers[i].value, at, end)) return 1;
-    if (a->etag && add_header(wsi, "etag:", a->etag, at, end)) return 1;
-    if (a->status == 405 && add_header(wsi, "allow:", "GET, HEAD", at, end)) return 1;
-    if (a->close && add_header(wsi, "connection:", "close", at, end)) return 1;
-    if (a->status != 304) {
-        if (add_header(wsi, "content-type:", a->content_type, at, end)) return 1;
-        if (lws_add_http_header_content_length(wsi, a->count, at, end)) return 1;
+    hg_exchange *x;
+    while ((x = TAILQ_FIRST(&service->exchanges))) {
+        x->answer.close = true;
+        hg_answer_code(x, HG_CODE_shutting_down, "");
+        drop_work(x);
     }
-    return lws_finalize_http_header(wsi, at, end);
 }
 
-static bool is_head(struct lws *wsi)
+/* ---- a request ---- */
+
+/* Everything of the last request leaves. */
+static void reset(hg_exchange *x)
 {
-    return lws_hdr_total_length(wsi, WSI_TOKEN_HEAD_URI) > 0;
+    drop_work(x);
+    if (x->state == HG_EXCHANGE_HEAD || x->state == HG_EXCHANGE_SENDING)
+        hg_exchange_service(x)->unsent--;
+    hg_exchange_service(x)->bodies_bytes -= x->reserved;
+    x->reserved = 0;
+    hg_buf_free(&x->in);
+    hg_buf_free(&x->out);
+    free(x->path);
+    x->path = NULL;
+    x->answer = (hg_answer_head){0};
+    x->refusal = (hg_http_refusal){0};
+    x->state = HG_EXCHANGE_IDLE;
 }
 
-/* Headers and a small body in one write. 0: written. */
-static int write_small(struct lws *wsi, const answer *a, const char *body)
-{
-    unsigned char room[LWS_PRE + HEADERS_MAX + SMALL_MAX];
-    unsigned char *start = room + LWS_PRE, *at = start;
-    assert(a->count <= SMALL_MAX);
-    if (add_headers(wsi, a, &at, room + LWS_PRE + HEADERS_MAX)) return 1;
-    if (!is_head(wsi)) {
-        memcpy(at, body, a->count);
-        at += a->count;
-    }
-    size_t count = (size_t)(at - start);
-    return lws_write(wsi, start, count, LWS_WRITE_HTTP_HEADERS) != (int)count;
-}
-
-/* Ends the request after its answer was written; what a callback returns. */
-static int complete(struct lws *wsi, bool close)
-{
-    return close || lws_http_transaction_completed(wsi) ? -1 : 0;
-}
-
-static int answer_json(struct lws *wsi, unsigned status, const char *body, bool close)
-{
-    answer a = {status, "application/json", NULL, strlen(body), close};
-    if (write_small(wsi, &a, body)) return -1;
-    return complete(wsi, close);
-}
-
-/* {"error": "..."}, the shape LibreTranslate's clients know. */
-static void error_body(const char *message, char *out, size_t size)
-{
-    int count = snprintf(out, size, "{\"error\":\"%s\"}", message);
-    assert(count > 0 && (size_t)count < size);
-    (void)count;
-}
-
-static int answer_error(struct lws *wsi, unsigned status, const char *message, bool close)
-{
-    char body[SMALL_MAX];
-    error_body(message, body, sizeof body);
-    return answer_json(wsi, status, body, close);
-}
-
-/* Takes over body and begins to send it. */
-static int answer_body(struct lws *wsi, request *r, const answer *a, hg_buf *body)
-{
-    unsigned char room[LWS_PRE + HEADERS_MAX], *at = room + LWS_PRE;
-    hg_buf_free(&r->body);
-    r->body = *body;
-    r->sent = 0;
-    if (add_headers(wsi, a, &at, room + sizeof room)) return -1;
-    size_t count = (size_t)(at - room) - LWS_PRE;
-    if (lws_write(wsi, room + LWS_PRE, count, LWS_WRITE_HTTP_HEADERS) != (int)count) return -1;
-    if (is_head(wsi) || a->status == 304 || r->body.length == 0) {
-        hg_buf_free(&r->body);
-        return complete(wsi, false);
-    }
-    lws_callback_on_writable(wsi);
-    return 0;
-}
-
-static int send_piece(struct lws *wsi, request *r)
-{
-    unsigned char room[LWS_PRE + PIECE_BYTES];
-    size_t count = r->body.length - r->sent;
-    if (!count) return 0;
-    bool last = count <= PIECE_BYTES;
-    if (!last) count = PIECE_BYTES;
-    memcpy(room + LWS_PRE, r->body.data + r->sent, count);
-    enum lws_write_protocol how = last ? LWS_WRITE_HTTP_FINAL : LWS_WRITE_HTTP;
-    if (lws_write(wsi, room + LWS_PRE, count, how) != (int)count) return -1;
-    r->sent += count;
-    if (!last) {
-        lws_callback_on_writable(wsi);
-        return 0;
-    }
-    hg_buf_free(&r->body);
-    r->sent = 0;
-    return complete(wsi, false);
-}
-
-static int serve_metrics(struct lws *wsi, request *r, hg_service *service)
-{
-    hg_buf body = hg_buf_new(HG_LIMIT_HTTP_BODY);
-    hg_service_read_gauges(service);
-    if (hg_metrics_print(&service->shared.metrics, &body)) {
-        hg_buf_free(&body);
-        return answer_error(wsi, 500, "no memory", true);
-    }
-    answer a = {200, "text/plain; version=0.0.4; charset=utf-8", NULL, body.length, false};
-    return answer_body(wsi, r, &a, &body);
-}
-
-static int serve_file(struct lws *wsi, request *r, hg_service *service, const char *path)
-{
-    hg_static_file file;
-    hg_error error;
-    hg_status status = hg_static_read(service->web_path, path, &file, &error);
-    if (status) hg_buf_free(&file.content);
-    if (status == HG_ERROR_NOT_FOUND) return answer_error(wsi, 404, "not found", false);
-    if (status) {
-        hg_log(HG_LOG_ERROR, "service", "%s", error.message);
-        return answer_error(wsi, 500, "the page could not be read; the log says why", true);
-    }
-    char known[sizeof file.etag + 8] = "";
-    bool same = lws_hdr_copy(wsi, known, sizeof known, WSI_TOKEN_HTTP_IF_NONE_MATCH) > 0 &&
-                strstr(known, file.etag);
-    answer a = {same ? 304 : 200, file.content_type, file.etag, file.content.length, false};
-    return answer_body(wsi, r, &a, &file.content);
-}
+/* ---- who calls ---- */
 
 /* NULL when host and origin are ours, else why not. */
 static const char *refuse_caller(struct lws *wsi, const hg_service *service)
@@ -225,29 +107,6 @@ static const char *refuse_caller(struct lws *wsi, const hg_service *service)
         !hg_origin_allowed(origin, service->address.port))
         return "Origin is not a page of this service";
     return NULL;
-}
-
-static int serve_ready(struct lws *wsi, const hg_service *service)
-{
-    bool ready = service->ready && !service->stopping;
-    return answer_json(wsi, ready ? 200 : 503, ready ? "{\"ready\":true}" : "{\"ready\":false}",
-                       false);
-}
-
-static int serve(struct lws *wsi, request *r, const char *path)
-{
-    hg_service *service = hg_service_of(wsi);
-    service->shared.metrics.http_requests++;
-    const char *refusal = refuse_caller(wsi, service);
-    if (refusal) return answer_error(wsi, 403, refusal, true);
-    bool get = lws_hdr_total_length(wsi, WSI_TOKEN_GET_URI) > 0;
-    if (!get && !is_head(wsi)) return answer_error(wsi, 405, "only GET and HEAD", true);
-    if (strcmp(path, "/healthz") == 0) return answer_json(wsi, 200, "{\"ok\":true}", false);
-    if (strcmp(path, "/readyz") == 0) return serve_ready(wsi, service);
-    if (strcmp(path, "/metrics") == 0) return serve_metrics(wsi, r, service);
-    if (strcmp(path, HG_LIVE_PATH) == 0)
-        return answer_error(wsi, 426, "a websocket lives here", false);
-    return serve_file(wsi, r, service, path);
 }
 
 /* Is our subprotocol among those offered? libwebsockets itself drops a client that names none of
@@ -303,25 +162,122 @@ static const char *refuse_upgrade(struct lws *wsi, const char *protocol, unsigne
 static int confirm_upgrade(struct lws *wsi, const char *protocol)
 {
     unsigned status;
-    char body[SMALL_MAX];
     const char *refusal = refuse_upgrade(wsi, protocol, &status);
     if (!refusal) return 0;
-    error_body(refusal, body, sizeof body);
-    answer a = {status, "application/json", NULL, strlen(body), true};
-    return write_small(wsi, &a, body) ? -1 : 1;
+    return hg_answer_refusal(wsi, status, refusal) ? -1 : 1;
+}
+
+/* ---- heads and bodies ---- */
+
+/* The body's bytes; false when its length is not said as it must be. */
+static bool read_length(struct lws *wsi, size_t *out)
+{
+    char digits[16];
+    *out = 0;
+    if (lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_TRANSFER_ENCODING)) return false;
+    if (!lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH))
+        return !lws_hdr_total_length(wsi, WSI_TOKEN_POST_URI);
+    int count = lws_hdr_copy(wsi, digits, sizeof digits, WSI_TOKEN_HTTP_CONTENT_LENGTH);
+    if (count <= 0 || strspn(digits, "0123456789") != (size_t)count) return false;
+    *out = strtoull(digits, NULL, 10);
+    return true;
+}
+
+/* The method, or false when nothing here has it. */
+static bool read_method(struct lws *wsi, hg_method *method, bool *head)
+{
+    *head = lws_hdr_total_length(wsi, WSI_TOKEN_HEAD_URI) > 0;
+    *method = lws_hdr_total_length(wsi, WSI_TOKEN_POST_URI) > 0 ? HG_POST : HG_GET;
+    return *head || *method == HG_POST || lws_hdr_total_length(wsi, WSI_TOKEN_GET_URI) > 0;
+}
+
+/* What the head alone decides: the route, or a refusal. */
+static hg_http_refusal judge(hg_exchange *x)
+{
+    hg_service *service = hg_exchange_service(x);
+    hg_method method;
+    const char *allow = "GET, HEAD", *caller = refuse_caller(x->wsi, service);
+    if (!read_length(x->wsi, &x->expected))
+        return (hg_http_refusal){411, "a body needs its Content-Length and no Transfer-Encoding"};
+    if (caller) return (hg_http_refusal){403, caller};
+    if (!read_method(x->wsi, &method, &x->head))
+        return (hg_http_refusal){405, "only GET, HEAD and POST are served", allow};
+    x->route = hg_route_find(x->path, method, &allow);
+    if (!x->route && (allow || method == HG_POST))
+        return (hg_http_refusal){405, "another method is served here", allow ? allow : "GET, HEAD"};
+    if (x->expected > HG_LIMIT_HTTP_BODY) return (hg_http_refusal){413, "the body is too large"};
+    if (service->bodies_bytes + x->expected > HG_LIMIT_HTTP_BODIES)
+        return (hg_http_refusal){503, "too many bodies at once"};
+    if (method == HG_POST && service->stopping) return (hg_http_refusal){503, "shutting down"};
+    return (hg_http_refusal){0};
+}
+
+/* Head and body are there. */
+static int dispatch(hg_exchange *x)
+{
+    const hg_http_refusal *refusal = &x->refusal;
+    if (refusal->status) {
+        x->answer.close = true;
+        x->answer.allow = refusal->allow;
+        hg_answer_error(x, refusal->status, "%s", refusal->message);
+    } else if (x->route) {
+        x->route->serve(x);
+    } else {
+        hg_serve_file(x);
+    }
+    assert(x->state == HG_EXCHANGE_WORKING || x->state == HG_EXCHANGE_HEAD);
+    return 0;
+}
+
+static int begin(struct lws *wsi, hg_exchange *x, const char *path)
+{
+    x->wsi = wsi;
+    reset(x);
+    x->state = HG_EXCHANGE_BODY;
+    hg_exchange_service(x)->shared.metrics.http_requests++;
+    x->path = strdup(path);
+    x->in = hg_buf_new(HG_LIMIT_HTTP_BODY);
+    *x->content_type = '\0';
+    if (lws_hdr_copy(wsi, x->content_type, sizeof x->content_type, WSI_TOKEN_HTTP_CONTENT_TYPE) < 0)
+        snprintf(x->content_type, sizeof x->content_type, "too long");
+    x->refusal = x->path ? judge(x) : (hg_http_refusal){500, "no memory"};
+    if (!x->expected || x->expected > HG_LIMIT_FRAME_REST) return dispatch(x);
+    if (!x->refusal.status) {
+        x->reserved = x->expected;
+        hg_exchange_service(x)->bodies_bytes += x->reserved;
+    }
+    lws_set_timeout(wsi, PENDING_TIMEOUT_HTTP_CONTENT, HG_LIMIT_HTTP_BODY_S);
+    return 0;
+}
+
+static int take_body(hg_exchange *x, const void *bytes, size_t count)
+{
+    if (x->state != HG_EXCHANGE_BODY || x->refusal.status) return 0;
+    if (hg_buf_append(&x->in, bytes, count))
+        x->refusal = (hg_http_refusal){500, "no memory for the body"};
+    return 0;
+}
+
+static int finish_body(hg_exchange *x)
+{
+    if (x->state != HG_EXCHANGE_BODY) return 0;
+    lws_set_timeout(x->wsi, NO_PENDING_TIMEOUT, 0);
+    return dispatch(x);
 }
 
 int hg_http_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
                      size_t count)
 {
-    request *r = user;
+    hg_exchange *x = user;
     switch (reason) {
-    case LWS_CALLBACK_HTTP: return serve(wsi, r, in);
-    case LWS_CALLBACK_HTTP_WRITEABLE: return send_piece(wsi, r);
+    case LWS_CALLBACK_HTTP: return begin(wsi, x, in);
+    case LWS_CALLBACK_HTTP_BODY: return take_body(x, in, count);
+    case LWS_CALLBACK_HTTP_BODY_COMPLETION: return finish_body(x);
+    case LWS_CALLBACK_HTTP_WRITEABLE: return hg_answer_send(x);
     case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE: return confirm_upgrade(wsi, in);
     case LWS_CALLBACK_CLOSED_HTTP:
     case LWS_CALLBACK_HTTP_DROP_PROTOCOL:
-        if (r) hg_buf_free(&r->body);
+        if (x && x->wsi) reset(x);
         return 0;
     case LWS_CALLBACK_EVENT_WAIT_CANCELLED: hg_service_poll(hg_service_of(wsi)); return 0;
     default: return lws_callback_http_dummy(wsi, reason, user, in, count);

@@ -92,6 +92,12 @@ void hg_json_end_array(hg_json_out *json)
     end(json, "]");
 }
 
+void hg_json_put_name(hg_json_out *json, const char *name)
+{
+    put_name(json, name);
+    json->comma = false;
+}
+
 void hg_json_put_text(hg_json_out *json, const char *name, const char *text)
 {
     assert(text);

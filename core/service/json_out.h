@@ -27,6 +27,8 @@ void hg_json_end_object(hg_json_out *json);
 void hg_json_begin_array(hg_json_out *json, const char *name);
 void hg_json_end_array(hg_json_out *json);
 
+/* A member's name alone; its value follows with name NULL. */
+void hg_json_put_name(hg_json_out *json, const char *name);
 void hg_json_put_text(hg_json_out *json, const char *name, const char *text);
 void hg_json_put_integer(hg_json_out *json, const char *name, int64_t value);
 /* With up to three digits after the point; 0 for what JSON has no number for. */

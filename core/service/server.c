@@ -15,6 +15,7 @@
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/base/version.h"
+#include "core/service/http.h"
 #include "core/service/message.h"
 
 #define BUSY_TICK_US  20000   /* while something runs or loads: deadlines, new languages */
@@ -54,6 +55,8 @@ static void refresh_languages(hg_service *service)
     }
     hg_buf_free(told);
     *told = fresh;
+    if (hg_language_set_read(&service->languages, runtime))
+        hg_log(HG_LOG_ERROR, "service", "no memory for the list of languages");
     hg_session *session;
     TAILQ_FOREACH(session, &service->sessions, link) hg_session_languages_changed(session);
 }
@@ -84,6 +87,7 @@ void hg_service_poll(hg_service *service)
     take_runtime(service);
     if (!service->shared.runtime) return;
     hg_translator_poll(service->shared.runtime, 0);
+    hg_exchanges_pump(service);
     if (!service->ready) {
         service->ready = hg_runtime_ready(service->shared.runtime);
         refresh_languages(service);
@@ -103,6 +107,7 @@ void hg_service_poll(hg_service *service)
 static bool something_runs(const hg_service *service)
 {
     const hg_session *session;
+    if (service->calls) return true;
     TAILQ_FOREACH(session, &service->sessions, link)
     {
         if (session->conversation && hg_conversation_running(session->conversation)) return true;
@@ -248,6 +253,8 @@ hg_status hg_service_open(const hg_service_options *options, hg_service **out, h
     hg_service *service = calloc(1, sizeof *service);
     if (!service) return hg_fail(error, HG_ERROR_MEMORY, "no memory for the service");
     TAILQ_INIT(&service->sessions);
+    TAILQ_INIT(&service->exchanges);
+    service->languages = hg_language_set_new();
     service->shared.languages = hg_buf_new(HG_LIMIT_EVENT);
     service->shared.event = hg_buf_new(HG_LIMIT_EVENT);
     service->shared.wake = hg_ws_wake;
@@ -278,6 +285,7 @@ static void begin_stop(hg_service *service)
     hg_log(HG_LOG_INFO, "service", "stopping, %d sessions open",
            (int)service->shared.metrics.sessions);
     service->stopping = true;
+    hg_exchanges_stop(service);
     hg_session *session;
     TAILQ_FOREACH(session, &service->sessions, link)
     {
@@ -293,7 +301,7 @@ static bool still_busy(hg_service *service)
     hg_engine_figures figures = {0};
     if (service->shared.runtime)
         hg_engine_read_figures(hg_runtime_engine(service->shared.runtime), &figures);
-    return !TAILQ_EMPTY(&service->sessions) || figures.jobs > 0;
+    return !TAILQ_EMPTY(&service->sessions) || service->unsent || figures.jobs > 0;
 }
 
 hg_status hg_service_run(hg_service *service, hg_error *error)
@@ -331,6 +339,7 @@ void hg_service_close(hg_service *service)
         hg_session_end(session, HG_CLOSE_GOING_AWAY);
         hg_session_quiet(session);
     }
+    hg_exchanges_stop(service);
     if (service->opening.joinable) pthread_join(service->opening.thread, NULL);
     hg_runtime_close(service->opening.runtime);
     if (service->context) {
@@ -340,5 +349,6 @@ void hg_service_close(hg_service *service)
     assert(TAILQ_EMPTY(&service->sessions));
     hg_buf_free(&service->shared.languages);
     hg_buf_free(&service->shared.event);
+    hg_language_set_free(&service->languages);
     free(service);
 }

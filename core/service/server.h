@@ -9,6 +9,7 @@
 
 #include "core/base/file.h"
 #include "core/service/address.h"
+#include "core/service/languages.h"
 #include "core/service/service.h"
 #include "core/service/session.h"
 
@@ -37,10 +38,15 @@ struct hg_service {
     hg_opening opening;
     void (*loaded)(hg_service *service);
     hg_session_shared shared;
+    hg_language_set languages;
     TAILQ_HEAD(, hg_session) sessions;
-    atomic_bool stop; /* set by any thread or a signal handler */
-    bool stopping;    /* seen by the loop: no new sessions */
-    bool ready;       /* hg_runtime_ready was true */
+    TAILQ_HEAD(, hg_exchange) exchanges; /* HTTP requests whose work runs */
+    uint32_t calls;                      /* how many those are */
+    uint32_t unsent;                     /* HTTP answers that are not out yet */
+    size_t bodies_bytes;                 /* of HTTP requests' bodies */
+    atomic_bool stop;                    /* set by any thread or a signal handler */
+    bool stopping;                       /* seen by the loop: no new sessions */
+    bool ready;                          /* hg_runtime_ready was true */
     hg_device_info device;
 };
 

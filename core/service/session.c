@@ -60,6 +60,11 @@ static uint64_t begin_event(hg_session *session)
     return ++session->seq;
 }
 
+void hg_session_count(const hg_event *event, void *shared)
+{
+    hg_metrics_count(&((hg_session_shared *)shared)->metrics, event);
+}
+
 static void take_event(const hg_event *event, void *context)
 {
     hg_session *session = context;

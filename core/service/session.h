@@ -70,6 +70,9 @@ void hg_session_free(hg_session *session);
 /* One whole text frame, valid UTF-8. */
 void hg_session_receive(hg_session *session, const char *bytes, size_t count, int64_t received_us);
 
+/* Counts an event in the metrics of a hg_session_shared: the sink of what has no session. */
+void hg_session_count(const hg_event *event, void *shared);
+
 void hg_session_languages_changed(hg_session *session);
 
 /* The first call decides the code. */

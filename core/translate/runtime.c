@@ -173,6 +173,11 @@ uint32_t hg_runtime_languages(hg_runtime *runtime, hg_language_view *view, uint3
     return count;
 }
 
+const hg_tag *hg_runtime_common_source(const hg_runtime *runtime)
+{
+    return hg_catalog_common_source(&runtime->catalog);
+}
+
 const hg_model *hg_runtime_model(const hg_runtime *runtime)
 {
     return runtime->model;

@@ -62,6 +62,10 @@ typedef struct hg_language_view {
 /* Fills view [room] with the usable languages, by English name; returns how many there are. */
 uint32_t hg_runtime_languages(hg_runtime *runtime, hg_language_view *view, uint32_t room);
 
+/* What "auto" stands for where nothing is detected: the source that most plugins take; "und" while
+ * there is none. Owner's thread; lives until the next poll. */
+const hg_tag *hg_runtime_common_source(const hg_runtime *runtime);
+
 const hg_model *hg_runtime_model(const hg_runtime *runtime);
 const hg_tokenizer *hg_runtime_tokenizer(const hg_runtime *runtime);
 hg_engine *hg_runtime_engine(hg_runtime *runtime);

@@ -1,0 +1,226 @@
+/* http_answer.c: status line, headers and body of an answer.
+ *
+ * Headers go out in one turn of the socket, the body in pieces, each in a turn of its own, so that
+ * nothing piles up inside libwebsockets for a reader that is slow.
+ */
+#include "core/service/http.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/base/log.h"
+#include "core/service/json_out.h"
+#include "core/text/utf8.h"
+
+#define HEADERS_MAX 2048 /* bytes of an answer's headers */
+#define PIECE_BYTES (16 << 10)
+
+/* Sent with every answer. 'self' lets the page open its websocket and load nothing from others. */
+static const struct {
+    const char *name, *value;
+} fixed_headers[] = {
+    {"content-security-policy:",
+     "default-src 'self'; base-uri 'none'; object-src 'none'; frame-ancestors 'none'"},
+    {"x-content-type-options:", "nosniff"},
+    {"referrer-policy:", "no-referrer"},
+    {"cache-control:", "no-cache"},
+};
+
+static const char *reason(unsigned status)
+{
+    switch (status) {
+    case 200: return "OK";
+    case 304: return "Not Modified";
+    case 400: return "Bad Request";
+    case 401: return "Unauthorized";
+    case 403: return "Forbidden";
+    case 404: return "Not Found";
+    case 405: return "Method Not Allowed";
+    case 411: return "Length Required";
+    case 413: return "Content Too Large";
+    case 415: return "Unsupported Media Type";
+    case 426: return "Upgrade Required";
+    case 429: return "Too Many Requests";
+    case 503: return "Service Unavailable";
+    case 504: return "Gateway Timeout";
+    default: return "Internal Server Error";
+    }
+}
+
+/* ---- headers ---- */
+
+typedef struct headers {
+    struct lws *wsi;
+    unsigned char room[LWS_PRE + HEADERS_MAX];
+    unsigned char *at, *end;
+    int failed; /* they do not fit */
+} headers;
+
+static void put(headers *h, const char *name, const char *value)
+{
+    h->failed |= lws_add_http_header_by_name(h->wsi, (const unsigned char *)name,
+                                             (const unsigned char *)value, (int)strlen(value),
+                                             &h->at, h->end);
+}
+
+/* libwebsockets' own status line would say HTTP/1.0 when an upgrade is refused (it has not read the
+ * version by then), which clients of websockets do not take for an answer. */
+static void start(headers *h, struct lws *wsi, unsigned status)
+{
+    h->wsi = wsi;
+    h->at = h->room + LWS_PRE;
+    h->end = h->room + sizeof h->room;
+    h->failed = 0;
+    h->at += snprintf((char *)h->at, HEADERS_MAX, "HTTP/1.1 %u %s\r\n", status, reason(status));
+    for (size_t i = 0; i < sizeof fixed_headers / sizeof *fixed_headers; i++)
+        put(h, fixed_headers[i].name, fixed_headers[i].value);
+}
+
+static void put_answer(headers *h, const hg_answer_head *a, size_t body_bytes)
+{
+    char number[16];
+    if (*a->etag) put(h, "etag:", a->etag);
+    if (a->allow) put(h, "allow:", a->allow);
+    if (a->close) put(h, "connection:", "close");
+    if (a->retry_after_s) {
+        snprintf(number, sizeof number, "%u", a->retry_after_s);
+        put(h, "retry-after:", number);
+    }
+    if (a->status == 304) return;
+    put(h, "content-type:", a->content_type);
+    h->failed |= lws_add_http_header_content_length(h->wsi, body_bytes, &h->at, h->end);
+}
+
+/* 0: written. */
+static int write_headers(headers *h)
+{
+    if (h->failed || lws_finalize_http_header(h->wsi, &h->at, h->end)) return -1;
+    size_t count = (size_t)(h->at - h->room) - LWS_PRE;
+    int written = lws_write(h->wsi, h->room + LWS_PRE, count, LWS_WRITE_HTTP_HEADERS);
+    return written == (int)count ? 0 : -1;
+}
+
+/* ---- sending ---- */
+
+/* The answer is out: the connection is ready for the next request, or ends. */
+static int complete(hg_exchange *x)
+{
+    bool close = x->answer.close;
+    hg_buf_free(&x->out);
+    x->state = HG_EXCHANGE_IDLE;
+    hg_exchange_service(x)->unsent--;
+    return close || lws_http_transaction_completed(x->wsi) ? -1 : 0;
+}
+
+static int send_headers(hg_exchange *x)
+{
+    headers h;
+    start(&h, x->wsi, x->answer.status);
+    put_answer(&h, &x->answer, x->out.length);
+    if (write_headers(&h)) return -1;
+    if (x->head || x->answer.status == 304 || !x->out.length) return complete(x);
+    x->state = HG_EXCHANGE_SENDING;
+    x->sent = 0;
+    lws_callback_on_writable(x->wsi);
+    return 0;
+}
+
+static int send_piece(hg_exchange *x)
+{
+    unsigned char room[LWS_PRE + PIECE_BYTES];
+    size_t count = x->out.length - x->sent;
+    bool last = count <= PIECE_BYTES;
+    if (!last) count = PIECE_BYTES;
+    memcpy(room + LWS_PRE, x->out.data + x->sent, count);
+    enum lws_write_protocol how = last ? LWS_WRITE_HTTP_FINAL : LWS_WRITE_HTTP;
+    if (lws_write(x->wsi, room + LWS_PRE, count, how) != (int)count) return -1;
+    x->sent += count;
+    if (last) return complete(x);
+    lws_callback_on_writable(x->wsi);
+    return 0;
+}
+
+int hg_answer_send(hg_exchange *x)
+{
+    if (x->state == HG_EXCHANGE_HEAD) return send_headers(x);
+    if (x->state == HG_EXCHANGE_SENDING) return send_piece(x);
+    return 0;
+}
+
+/* ---- deciding ---- */
+
+void hg_answer(hg_exchange *x, unsigned status, const char *content_type, hg_buf *body)
+{
+    assert(x->state == HG_EXCHANGE_BODY || x->state == HG_EXCHANGE_WORKING);
+    x->state = HG_EXCHANGE_HEAD;
+    hg_exchange_service(x)->unsent++;
+    x->answer.status = status;
+    x->answer.content_type = content_type;
+    hg_buf_free(&x->out);
+    x->out = *body;
+    *body = hg_buf_new(0);
+    lws_callback_on_writable(x->wsi);
+}
+
+void hg_answer_json(hg_exchange *x, unsigned status, const char *json)
+{
+    hg_buf body = hg_buf_new(HG_LIMIT_HTTP_ANSWER);
+    if (hg_buf_append_text(&body, json)) {
+        hg_log(HG_LOG_ERROR, "service", "no memory for an answer");
+        x->answer.close = true;
+    }
+    hg_answer(x, status, HG_HTTP_JSON, &body);
+}
+
+static void print_error(const char *message, hg_buf *out)
+{
+    hg_json_out json = hg_json_out_new(out);
+    hg_json_begin_object(&json, NULL);
+    hg_json_put_text(&json, "error", message);
+    hg_json_end_object(&json);
+    if (json.status) hg_buf_clear(out); /* the status says it all */
+}
+
+void hg_answer_error(hg_exchange *x, unsigned status, const char *format, ...)
+{
+    char message[HG_ERROR_MESSAGE_MAX];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(message, sizeof message, format, args);
+    va_end(args);
+    message[hg_utf8_valid(message, strlen(message))] = '\0';
+    hg_buf body = hg_buf_new(HG_LIMIT_HTTP_ANSWER);
+    print_error(message, &body);
+    hg_answer(x, status, HG_HTTP_JSON, &body);
+}
+
+void hg_answer_code(hg_exchange *x, hg_code code, const char *message)
+{
+    unsigned status = 400;
+    if (code == HG_CODE_busy || code == HG_CODE_starting || code == HG_CODE_shutting_down)
+        status = 503;
+    if (code == HG_CODE_deadline) status = 504;
+    if (code == HG_CODE_device || code == HG_CODE_internal) status = 500;
+    if (status == 503) x->answer.retry_after_s = 1;
+    hg_answer_error(x, status, "%s", *message ? message : hg_code_meaning(code));
+}
+
+int hg_answer_refusal(struct lws *wsi, unsigned status, const char *message)
+{
+    headers h;
+    const hg_answer_head a = {.status = status, .content_type = HG_HTTP_JSON, .close = true};
+    hg_buf body = hg_buf_new(HG_LIMIT_HTTP_ANSWER);
+    unsigned char room[LWS_PRE + HG_ERROR_MESSAGE_MAX];
+    print_error(message, &body);
+    assert(body.length <= sizeof room - LWS_PRE);
+    start(&h, wsi, status);
+    put_answer(&h, &a, body.length);
+    int failed = write_headers(&h);
+    size_t count = body.length;
+    memcpy(room + LWS_PRE, hg_buf_text(&body), count);
+    hg_buf_free(&body);
+    if (failed) return -1;
+    return lws_write(wsi, room + LWS_PRE, count, LWS_WRITE_HTTP_FINAL) == (int)count ? 0 : -1;
+}

@@ -1,0 +1,29 @@
+/* sentences.h: where the sentences of a longer text stand. Any thread. */
+#ifndef HG_TEXT_SENTENCES_H
+#define HG_TEXT_SENTENCES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/base/error.h"
+
+typedef struct hg_span {
+    size_t start, count; /* bytes */
+} hg_span;
+
+typedef struct hg_spans {
+    hg_span *span; /* [count] owned */
+    uint32_t count, capacity;
+} hg_spans;
+
+void hg_spans_free(hg_spans *spans);
+hg_status hg_spans_append(hg_spans *spans, size_t start, size_t count) HG_CHECKED;
+
+/* Appends the sentences of text [bytes, valid UTF-8] in order: without white space round them,
+ * never across a line's end, at most HG_LIMIT_TEXT code points each. What stands between them has
+ * no letter and no digit. language (BCP-47) decides on abbreviations ("Mr."); unknown ones have
+ * none. HG_ERROR_MEMORY, HG_ERROR_LIMIT for a text of 2 GiB. */
+hg_status hg_sentences_find(const char *text, size_t bytes, const char *language,
+                            hg_spans *out) HG_CHECKED;
+
+#endif
