@@ -57,9 +57,8 @@ typedef enum hg_projection {
 typedef struct hg_layer {
     const float *attention_norm; /* [hidden] */
     const float *mlp_norm;       /* [hidden] */
-    /* Q [heads * head_dim, hidden], K and V [kv_heads * head_dim, hidden],
-     * O [hidden, heads * head_dim], GATE and UP [intermediate, hidden], DOWN [hidden, intermediate]
-     */
+    /* Q [heads * head_dim, hidden], K and V [kv_heads * head_dim, hidden], O [hidden, heads *
+     * head_dim], GATE and UP [intermediate, hidden], DOWN [hidden, intermediate] */
     hg_linear linear[HG_PROJECTIONS];
 } hg_layer;
 
@@ -71,9 +70,10 @@ typedef struct hg_shape { /* names as in Hugging Face's config.json */
 /* Layers that exist only while a device holds them, as their codes are put in order then. Norms,
  * tables and sizes are always there, and so is whether a layer has offsets or zeros. */
 typedef struct hg_layer_source {
-    /* layer: its number, or that of layers: the head */
     hg_status (*hold)(void *context, uint32_t layer, hg_error *error) HG_CHECKED;
-    void (*release)(void *context, uint32_t layer);
+    void (*release)(void *context, uint32_t layer); /* that of layers: the head */
+    /* Of a matrix, read and not needed soon: pages of a file leave memory. From any thread. */
+    void (*pass)(void *context, const void *data, size_t bytes);
     void *context;
 } hg_layer_source;
 

@@ -181,7 +181,8 @@ hg_status hg_sha256(const void *bytes, size_t count, char *hex, hg_error *error)
     return HG_OK;
 }
 
-hg_status hg_mapping_sha256(const hg_mapping *mapping, char *hex, hg_error *error)
+hg_status hg_mapping_sha256(const hg_mapping *mapping, const atomic_bool *stop, char *hex,
+                            hg_error *error)
 {
     enum { PIECE = 4 << 20 };
     uint8_t digest[EVP_MAX_MD_SIZE];
@@ -190,13 +191,16 @@ hg_status hg_mapping_sha256(const hg_mapping *mapping, char *hex, hg_error *erro
     bool fine = context && EVP_DigestInit_ex(context, EVP_sha256(), NULL);
     if (mapping->size)
         (void)madvise((void *)(uintptr_t)mapping->data, mapping->size, MADV_SEQUENTIAL);
-    for (size_t at = 0; fine && at < mapping->size; at += PIECE) {
+    bool stopped = false;
+    for (size_t at = 0; fine && !stopped && at < mapping->size; at += PIECE) {
         size_t count = mapping->size - at < PIECE ? mapping->size - at : PIECE;
         fine = EVP_DigestUpdate(context, mapping->data + at, count);
         hg_file_release(mapping, mapping->data + at, count);
+        stopped = stop && *stop;
     }
     fine = fine && EVP_DigestFinal_ex(context, digest, &length);
     EVP_MD_CTX_free(context);
+    if (stopped) return hg_fail(error, HG_ERROR_STATE, "a digest was no longer wanted");
     if (!fine) return hg_fail(error, HG_ERROR_MEMORY, "OpenSSL could not compute SHA-256");
     assert(length == 32);
     to_hex(digest, hex);
@@ -208,7 +212,7 @@ hg_status hg_file_sha256(const char *path, char *hex, hg_error *error)
     hg_mapping file;
     hg_status status = hg_file_map(path, &file, error);
     if (status) return status;
-    status = hg_mapping_sha256(&file, hex, error);
+    status = hg_mapping_sha256(&file, NULL, hex, error);
     hg_file_unmap(&file);
     return status;
 }

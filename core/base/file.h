@@ -2,6 +2,7 @@
 #ifndef HG_BASE_FILE_H
 #define HG_BASE_FILE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -52,7 +53,9 @@ hg_status hg_path_join(char *out, size_t size, const char *folder, const char *n
 /* SHA-256 of a file or of bytes, as lower-case hex into hex [HG_SHA256_HEX]. */
 hg_status hg_file_sha256(const char *path, char *hex, hg_error *error) HG_CHECKED;
 hg_status hg_sha256(const void *bytes, size_t count, char *hex, hg_error *error) HG_CHECKED;
-/* The same of a mapped file, of which never more than a few MiB stay in memory. */
-hg_status hg_mapping_sha256(const hg_mapping *mapping, char *hex, hg_error *error) HG_CHECKED;
+/* The same of a mapped file, of which never more than a few MiB stay in memory. HG_ERROR_STATE soon
+ * after *stop became true; stop may be NULL. */
+hg_status hg_mapping_sha256(const hg_mapping *mapping, const atomic_bool *stop, char *hex,
+                            hg_error *error) HG_CHECKED;
 
 #endif

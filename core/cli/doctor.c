@@ -146,7 +146,7 @@ static void check_plugin(examination *e, const char *folder, const char *name)
     if (status)
         say(e, VERDICT_FAIL, what, "%s", error.message);
     else if (e->model && *plugin->base_fingerprint &&
-             strcmp(plugin->base_fingerprint, e->model->fingerprint) != 0)
+             strcmp(plugin->base_fingerprint, hg_model_fingerprint(e->model)) != 0)
         say(e, VERDICT_WARN, what, "was trained on another base (%s): quality may differ",
             plugin->base_name);
     else

@@ -11,7 +11,7 @@ static void print_json(const hg_model *m, hg_json_out *json)
     hg_json_put_text(json, "name", m->name);
     hg_json_put_text(json, "path", m->path);
     hg_json_put_text(json, "weights", m->weights_form);
-    hg_json_put_text(json, "fingerprint", m->fingerprint);
+    hg_json_put_text(json, "fingerprint", hg_model_fingerprint(m));
     hg_json_put_integer(json, "parameters", (int64_t)m->parameters);
     hg_json_put_integer(json, "bytes", (int64_t)m->file_bytes);
     hg_json_put_integer(json, "vocabulary", s->vocabulary);
@@ -35,7 +35,7 @@ static void print_text(const hg_model *m)
     printf("name         %s\n", m->name);
     printf("path         %s\n", m->path);
     printf("weights      %s\n", m->weights_form);
-    printf("fingerprint  %s\n", m->fingerprint);
+    printf("fingerprint  %s\n", hg_model_fingerprint(m));
     printf("parameters   %.1f M\n", (double)m->parameters / 1e6);
     printf("file         %.1f MiB\n", (double)m->file_bytes / (1 << 20));
     printf("shape        %u layers, hidden %u, intermediate %u\n", s->layers, s->hidden,

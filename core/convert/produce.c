@@ -104,16 +104,17 @@ static hg_status write_plugin_json(const producing *in, const char *folder, cons
 static hg_status write_plugin(const producing *in)
 {
     char folder[HG_PATH_MAX], name[HG_LIMIT_PLUGIN_NAME + 16];
-    char fingerprint[8 + HG_SHA256_HEX];
+    hg_fingerprint *fingerprint = NULL;
     hg_tensors set;
     snprintf(name, sizeof name, "plugins/%s", in->plugin->name);
     hg_status status = hg_path_join(folder, sizeof folder, in->folder.partial, name, in->error);
     if (!status) status = hg_folder_make(folder, in->error);
     if (!status) status = hg_tensors_open_model(in->folder.partial, &set, in->error);
     if (status) return status;
-    status = hg_tensors_fingerprint(&set, fingerprint, in->error);
+    status = hg_tensors_fingerprint(&set, NULL, "", &fingerprint, in->error);
+    if (!status) status = write_plugin_json(in, folder, hg_fingerprint_wait(fingerprint));
+    hg_fingerprint_stop(fingerprint);
     hg_tensors_close(&set);
-    if (!status) status = write_plugin_json(in, folder, fingerprint);
     return status ? status
                   : hg_file_copy_into(in->plugin->folder, folder, "validation.tsv", in->error);
 }

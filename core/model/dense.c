@@ -1,6 +1,5 @@
 /* dense.c: linear layers that are not quantised: weight F32, F16 or BF16 [rows, columns], used
- * where it lies. NaN and infinities are looked for here, which reads the layer once; its pages are
- * given back at once, or opening a model would fill the memory with it.
+ * where it lies. NaN and infinities are looked for here, which reads the layer once.
  */
 #include "core/model/layers.h"
 
@@ -14,7 +13,6 @@ hg_status hg_dense_take(hg_tensors *set, const hg_linear_want *want, hg_linear *
     hg_status status = hg_part_take(set, want->module, "weight", &weight, error);
     if (!status) status = hg_tensors_check_finite(set, &weight.tensor, error);
     if (status) return status;
-    hg_tensors_release(set, weight.tensor.data, weight.tensor.bytes);
     const hg_matrix matrix = hg_tensor_matrix(&weight.tensor);
     *out = (hg_linear){.rows = want->rows,
                        .columns = want->columns,

@@ -167,6 +167,12 @@ static void release(void *context, uint32_t layer)
     g->block[layer] = NULL;
 }
 
+static void pass(void *context, const void *data, size_t bytes)
+{
+    const struct hg_gguf_model *g = context;
+    hg_file_release(&g->file.mapping, data, bytes);
+}
+
 /* ---- taking ---- */
 
 static const char by_metadata[] = "the metadata";
@@ -361,7 +367,7 @@ static hg_status take_weights(hg_model *model, hg_error *error)
         status = hg_gguf_check_all_taken(
             &g->file, "a llama as the metadata describe it has no such tensor", error);
     w->layer = g->layer;
-    w->source = (hg_layer_source){hold, release, g};
+    w->source = (hg_layer_source){hold, release, pass, g};
     return status;
 }
 
@@ -464,21 +470,14 @@ hg_status hg_gguf_model_parse(const uint8_t *bytes, size_t size, const char *pat
 
 static hg_status take_fingerprint(hg_model *model, const char *cache, hg_error *error)
 {
-    char hex[HG_SHA256_HEX];
-    const hg_mapping *mapping = &model->gguf->file.mapping;
+    const hg_fingerprint_file file = {&model->gguf->file.mapping, model->name};
+    const hg_fingerprint_want want = {&file, 1, cache, model->identity};
     hg_identity identity;
     hg_identity_start(&identity);
-    hg_status status = hg_identity_add(&identity, mapping, error);
+    hg_status status = hg_identity_add(&identity, file.mapping, error);
     if (!status) status = hg_identity_finish(&identity, model->identity, error);
     hg_identity_free(&identity);
-    bool large = mapping->size >= HG_LIMIT_CACHE_LEAST;
-    if (!status && large && hg_fingerprint_recall(cache, model->identity, model->fingerprint))
-        return HG_OK;
-    if (!status) status = hg_mapping_sha256(mapping, hex, error);
-    if (status) return status;
-    sprintf(model->fingerprint, "sha256:%s", hex);
-    if (large) hg_fingerprint_keep(cache, model->identity, model->fingerprint);
-    return HG_OK;
+    return status ? status : hg_fingerprint_start(&want, &model->fingerprint, error);
 }
 
 hg_status hg_gguf_model_open(const char *path, const char *cache, hg_model **out, hg_error *error)

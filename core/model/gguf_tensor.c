@@ -57,10 +57,11 @@ hg_tensor hg_gguf_floats(const hg_gguf_tensor *tensor)
 
 hg_status hg_gguf_check_finite(const hg_gguf *file, const hg_gguf_tensor *tensor, hg_error *error)
 {
-    hg_tensors none = {0}; /* for the message */
+    hg_safetensors pages = {.mapping = file->mapping};
+    hg_tensors set = {.file = &pages, .files = 1};
     const hg_tensor floats = hg_gguf_floats(tensor);
-    snprintf(none.path, sizeof none.path, "%s", file->path);
-    return hg_tensors_check_finite(&none, &floats, error);
+    snprintf(set.path, sizeof set.path, "%s", file->path); /* for the message */
+    return hg_tensors_check_finite(&set, &floats, error);
 }
 
 hg_status hg_gguf_check_all_taken(const hg_gguf *file, const char *why, hg_error *error)

@@ -1,13 +1,10 @@
-/* identity.c: see identity.h. A kept fingerprint is a file of one line, named by the identity. */
+/* identity.c: see identity.h. */
 #include "core/model/identity.h"
 
 #include <inttypes.h>
-#include <stdio.h>
-#include <string.h>
 
 #include "core/base/clock.h"
 #include "core/base/limits.h"
-#include "core/base/log.h"
 
 #define HEAD_BYTES (64 << 10)
 
@@ -51,43 +48,4 @@ hg_status hg_identity_finish(const hg_identity *identity, char *hex, hg_error *e
     *hex = '\0';
     if (identity->fresh) return HG_OK;
     return hg_sha256(hg_buf_text(&identity->lines), identity->lines.length, hex, error);
-}
-
-/* ---- fingerprints ---- */
-
-static bool make_path(const char *folder, const char *identity, char *path)
-{
-    if (!folder || !*identity) return false;
-    int n = snprintf(path, HG_PATH_MAX, "%s/%s.fingerprint", folder, identity);
-    return n < HG_PATH_MAX;
-}
-
-static bool is_fingerprint(const char *text, size_t length)
-{
-    const char *hex = text + strlen("sha256:");
-    return length == strlen("sha256:") + HG_SHA256_HEX - 1 &&
-           strncmp(text, "sha256:", strlen("sha256:")) == 0 &&
-           strspn(hex, "0123456789abcdef") == HG_SHA256_HEX - 1;
-}
-
-bool hg_fingerprint_recall(const char *folder, const char *identity, char *fingerprint)
-{
-    char path[HG_PATH_MAX];
-    hg_error error;
-    hg_buf text = hg_buf_new(256);
-    bool found = make_path(folder, identity, path) && hg_file_exists(path) &&
-                 !hg_file_read(path, &text, &error) &&
-                 is_fingerprint(hg_buf_text(&text), text.length);
-    if (found) memcpy(fingerprint, hg_buf_text(&text), text.length + 1);
-    hg_buf_free(&text);
-    return found;
-}
-
-void hg_fingerprint_keep(const char *folder, const char *identity, const char *fingerprint)
-{
-    char path[HG_PATH_MAX];
-    hg_error error = {0};
-    if (make_path(folder, identity, path) &&
-        hg_file_write(path, fingerprint, strlen(fingerprint), &error))
-        hg_log(HG_LOG_WARN, "model", "its fingerprint is not kept: %s", error.message);
 }

@@ -33,10 +33,4 @@ hg_status hg_identity_add_text(hg_identity *identity, const char *path, hg_error
 /* hex [HG_SHA256_HEX]; "" while the model has none. */
 hg_status hg_identity_finish(const hg_identity *identity, char *hex, hg_error *error) HG_CHECKED;
 
-/* The fingerprint [8 + HG_SHA256_HEX - 1] that was kept in folder for this identity; false when
- * there is none. folder NULL or identity "": none. */
-bool hg_fingerprint_recall(const char *folder, const char *identity, char *fingerprint);
-/* Keeps it; when that fails it is computed again next time. */
-void hg_fingerprint_keep(const char *folder, const char *identity, const char *fingerprint);
-
 #endif

@@ -158,6 +158,12 @@ void hg_layers_release(void *context, uint32_t layer)
     layers->block[layer] = NULL;
 }
 
+void hg_layers_pass(void *context, const void *data, size_t bytes)
+{
+    const hg_layers *layers = context;
+    hg_tensors_release(layers->set, data, bytes);
+}
+
 /* ---- taking ---- */
 
 hg_status hg_layers_take_norm(hg_tensors *set, const char *name, uint32_t count, const float **out,

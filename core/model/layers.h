@@ -49,6 +49,7 @@ void hg_layers_free(hg_layers *layers);
 /* Puts a layer in order and gives it back; as hg_layer_source wants them, context: hg_layers. */
 hg_status hg_layers_hold(void *context, uint32_t layer, hg_error *error) HG_CHECKED;
 void hg_layers_release(void *context, uint32_t layer);
+void hg_layers_pass(void *context, const void *data, size_t bytes);
 
 /* A norm, [count] as F32 in set's memory. */
 hg_status hg_layers_take_norm(hg_tensors *set, const char *name, uint32_t count, const float **out,

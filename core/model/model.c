@@ -102,9 +102,24 @@ static hg_status take_table(hg_model *model, const char *name, hg_matrix *out, h
     hg_status status = hg_tensors_take(set, &want, &tensor, error);
     if (!status) status = hg_tensors_check_finite(set, &tensor, error);
     if (status) return status;
-    hg_tensors_release(set, tensor.data, tensor.bytes); /* the check has read all of it */
     *out = hg_tensor_matrix(&tensor);
     return HG_OK;
+}
+
+/* Compared piece by piece: two large tables need not be in memory together. */
+static bool same_table(const hg_tensors *set, const hg_matrix *a, const hg_matrix *b)
+{
+    enum { PIECE = 4 << 20 };
+    const uint8_t *left = a->data, *right = b->data;
+    const size_t size = (size_t)a->rows * a->columns * (a->type == HG_F32 ? 4 : 2);
+    bool same = a->type == b->type;
+    for (size_t at = 0; same && left != right && at < size; at += PIECE) {
+        size_t bytes = size - at < PIECE ? size - at : PIECE;
+        same = memcmp(left + at, right + at, bytes) == 0;
+        hg_tensors_release(set, left + at, bytes);
+        hg_tensors_release(set, right + at, bytes);
+    }
+    return same;
 }
 
 /* Tied models may still carry the head; it must then be the embedding, or one of them is wrong. */
@@ -113,14 +128,12 @@ static hg_status take_head(hg_model *model, hg_error *error)
     static const char name[] = "lm_head.weight";
     hg_weights *w = &model->weights;
     const uint64_t elements = (uint64_t)w->shape.vocabulary * w->shape.hidden;
-    const size_t bytes = elements * (w->embedding.type == HG_F32 ? 4 : 2);
     hg_matrix head = w->embedding;
     hg_status status = HG_OK;
     if (!model->owned->config.tied || hg_tensors_have(&model->owned->tensors, name))
         status = take_table(model, name, &head, error);
     if (status) return status;
-    if (model->owned->config.tied &&
-        (head.type != w->embedding.type || memcmp(head.data, w->embedding.data, bytes) != 0))
+    if (model->owned->config.tied && !same_table(&model->owned->tensors, &head, &w->embedding))
         return hg_fail(error, HG_ERROR_FORMAT,
                        "%s: tensor %s differs from model.embed_tokens.weight, but config.json says "
                        "tie_word_embeddings",
@@ -160,18 +173,6 @@ static hg_status identify(hg_model *model, hg_error *error)
     return status;
 }
 
-/* Reads every byte, unless the answer was kept. */
-static hg_status take_fingerprint(hg_model *model, const char *cache, hg_error *error)
-{
-    hg_status status = identify(model, error);
-    if (status) return status;
-    bool large = model->file_bytes >= HG_LIMIT_CACHE_LEAST;
-    if (large && hg_fingerprint_recall(cache, model->identity, model->fingerprint)) return HG_OK;
-    status = hg_tensors_fingerprint(&model->owned->tensors, model->fingerprint, error);
-    if (!status && large) hg_fingerprint_keep(cache, model->identity, model->fingerprint);
-    return status;
-}
-
 /* Everything that the architecture has, then the question what is left. */
 static hg_status take_weights(hg_model *model, hg_error *error)
 {
@@ -202,7 +203,10 @@ static hg_status take_weights(hg_model *model, hg_error *error)
     if (status) return status;
     w->layer = owned->layers.layer;
     owned->layers.head = w->head;
-    w->source = (hg_layer_source){hg_layers_hold, hg_layers_release, &owned->layers};
+    w->source = (hg_layer_source){.hold = hg_layers_hold,
+                                  .release = hg_layers_release,
+                                  .pass = hg_layers_pass,
+                                  .context = &owned->layers};
     model->parameters += owned->layers.parameters + w->shape.hidden;
     name_form(model);
     model->file_bytes = hg_tensors_bytes(&owned->tensors);
@@ -231,7 +235,10 @@ hg_status hg_model_open_kept(const char *path, const char *cache, hg_model **out
     if (!status) status = read_configs(model, error);
     if (!status) status = hg_notice_of_folder(path, model->notice, sizeof model->notice, error);
     if (!status) status = take_weights(model, error);
-    if (!status) status = take_fingerprint(model, cache, error);
+    if (!status) status = identify(model, error);
+    if (!status)
+        status = hg_tensors_fingerprint(&owned->tensors, cache, model->identity,
+                                        &model->fingerprint, error);
     if (status)
         hg_model_close(model);
     else
@@ -239,9 +246,15 @@ hg_status hg_model_open_kept(const char *path, const char *cache, hg_model **out
     return status;
 }
 
+const char *hg_model_fingerprint(const hg_model *model)
+{
+    return hg_fingerprint_wait(model->fingerprint);
+}
+
 void hg_model_close(hg_model *model)
 {
     if (!model) return;
+    hg_fingerprint_stop(model->fingerprint);
     if (model->gguf) {
         hg_gguf_model_close(model);
         return;

@@ -24,17 +24,17 @@ typedef struct hg_model {
     char name[64];      /* the folder's name, or general.name of a GGUF file */
     char path[HG_PATH_MAX];
     char tokenizer_path[HG_PATH_MAX];
-    char fingerprint[8 + HG_SHA256_HEX]; /* "sha256:" and the digest of the weights file */
-    char identity[HG_SHA256_HEX];        /* identity.h; "" while it has none */
-    char notice[512];      /* what its licence wants shown, on one line; "" for nothing */
-    char weights_form[64]; /* "compressed-tensors INT4 group 32", for people */
+    char identity[HG_SHA256_HEX]; /* identity.h; "" while it has none */
+    char notice[512];             /* what its licence wants shown, on one line; "" for nothing */
+    char weights_form[64];        /* "compressed-tensors INT4 group 32", for people */
     uint64_t parameters;
     size_t file_bytes;                  /* of the weights */
     int32_t bos;                        /* -1: none */
     int32_t stop[HG_LIMIT_STOP_TOKENS]; /* eos_token_id of generation_config.json or config.json */
     uint32_t stops;
-    struct hg_model_owned *owned; /* mappings and arrays; private to core/model */
-    struct hg_gguf_model *gguf;   /* instead of owned: a model out of a GGUF file */
+    struct hg_fingerprint *fingerprint; /* of the weights; hg_model_fingerprint asks for it */
+    struct hg_model_owned *owned;       /* mappings and arrays; private to core/model */
+    struct hg_gguf_model *gguf;         /* instead of owned: a model out of a GGUF file */
 } hg_model;
 
 hg_status hg_model_open(const char *path, hg_model **out, hg_error *error) HG_CHECKED;
@@ -43,6 +43,10 @@ hg_status hg_model_open(const char *path, hg_model **out, hg_error *error) HG_CH
 hg_status hg_model_open_kept(const char *path, const char *cache, hg_model **out,
                              hg_error *error) HG_CHECKED;
 void hg_model_close(hg_model *model);
+
+/* "sha256:" and the digest of the weights, as fingerprint.h says: waits until it is known, from any
+ * thread. It lives as long as the model. */
+const char *hg_model_fingerprint(const hg_model *model);
 
 /* The model's tokenizer, which the caller closes. An error when it has ids that the model has not.
  */

@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/base/buf.h"
 #include "core/model/half.h"
 #include "core/model/json.h"
 
@@ -231,14 +230,23 @@ static bool words_finite(const uint32_t *word, size_t count)
     return !bad;
 }
 
+static bool floats_finite(hg_tensor_type type, const void *data, size_t bytes)
+{
+    if (type == HG_TENSOR_F32) return words_finite(data, bytes / 4);
+    return halves_finite(data, bytes / 2, type == HG_TENSOR_F16 ? 0x7C00 : 0x7F80);
+}
+
 hg_status hg_tensors_check_finite(const hg_tensors *set, const hg_tensor *tensor, hg_error *error)
 {
-    const void *data = tensor->data;
+    enum { PIECE = 4 << 20 }; /* of a large table no more stays in memory */
     const char *path = set->path;
+    bool finite = true;
     assert(HG_TENSOR_FLOATS >> tensor->type & 1);
-    bool finite = tensor->type == HG_TENSOR_F32   ? words_finite(data, tensor->bytes / 4)
-                  : tensor->type == HG_TENSOR_F16 ? halves_finite(data, tensor->bytes / 2, 0x7C00)
-                                                  : halves_finite(data, tensor->bytes / 2, 0x7F80);
+    for (size_t at = 0; finite && at < tensor->bytes; at += PIECE) {
+        size_t bytes = tensor->bytes - at < PIECE ? tensor->bytes - at : PIECE;
+        finite = floats_finite(tensor->type, tensor->data + at, bytes);
+        hg_tensors_release(set, tensor->data + at, bytes);
+    }
     if (finite) return HG_OK;
     find(set, tensor->name, &path);
     return hg_fail(error, HG_ERROR_FORMAT,
@@ -287,23 +295,13 @@ size_t hg_tensors_bytes(const hg_tensors *set)
     return bytes;
 }
 
-hg_status hg_tensors_fingerprint(const hg_tensors *set, char *text, hg_error *error)
+hg_status hg_tensors_fingerprint(const hg_tensors *set, const char *cache, const char *identity,
+                                 hg_fingerprint **out, hg_error *error)
 {
-    char hex[HG_SHA256_HEX];
-    hg_buf lines = hg_buf_new(HG_LIMIT_MODEL_SHARDS * (HG_PATH_MAX + HG_SHA256_HEX));
-    hg_status status = HG_OK;
-    assert(set->files > 0);
-    for (uint32_t i = 0; !status && i < set->files; i++) {
-        const hg_safetensors *file = &set->file[i];
-        status = hg_mapping_sha256(&file->mapping, hex, error);
-        if (!status && set->files > 1) {
-            status = hg_buf_printf(&lines, "%s  %s\n", hex, strrchr(file->path, '/') + 1);
-            if (status) hg_fail(error, status, "%s: no memory for its digest", set->path);
-        }
-    }
-    if (!status && set->files > 1)
-        status = hg_sha256(hg_buf_text(&lines), lines.length, hex, error);
-    if (!status) sprintf(text, "sha256:%s", hex);
-    hg_buf_free(&lines);
-    return status;
+    hg_fingerprint_file file[HG_LIMIT_MODEL_SHARDS];
+    assert(set->files > 0 && set->files <= HG_LIMIT_MODEL_SHARDS);
+    for (uint32_t i = 0; i < set->files; i++)
+        file[i] = (hg_fingerprint_file){&set->file[i].mapping, strrchr(set->file[i].path, '/') + 1};
+    const hg_fingerprint_want want = {file, set->files, cache, identity};
+    return hg_fingerprint_start(&want, out, error);
 }

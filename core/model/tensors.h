@@ -7,6 +7,7 @@
 #ifndef HG_MODEL_TENSORS_H
 #define HG_MODEL_TENSORS_H
 
+#include "core/model/fingerprint.h"
 #include "core/model/memory.h"
 #include "core/model/safetensors.h"
 #include "kernels/weights.h"
@@ -50,7 +51,8 @@ void hg_tensors_pass_over(hg_tensors *set, const char *name);
 hg_status hg_tensors_check_all_taken(const hg_tensors *set, const char *why,
                                      hg_error *error) HG_CHECKED;
 
-/* HG_ERROR_FORMAT, naming the tensor (F32, F16 or BF16), when a value is NaN or infinite. */
+/* HG_ERROR_FORMAT, naming the tensor (F32, F16 or BF16), when a value is NaN or infinite. Its pages
+ * leave memory behind the check. */
 hg_status hg_tensors_check_finite(const hg_tensors *set, const hg_tensor *tensor,
                                   hg_error *error) HG_CHECKED;
 
@@ -65,8 +67,8 @@ void hg_tensors_release(const hg_tensors *set, const void *data, size_t bytes);
 
 size_t hg_tensors_bytes(const hg_tensors *set); /* of all files */
 
-/* "sha256:" and the digest of the file into text [8 + HG_SHA256_HEX - 1]; of shards, the digest of
- * the lines that `sha256sum *.safetensors` prints for them, sorted by name. */
-hg_status hg_tensors_fingerprint(const hg_tensors *set, char *text, hg_error *error) HG_CHECKED;
+/* Starts computing the fingerprint of the files, as hg_fingerprint_want says. */
+hg_status hg_tensors_fingerprint(const hg_tensors *set, const char *cache, const char *identity,
+                                 hg_fingerprint **out, hg_error *error) HG_CHECKED;
 
 #endif

@@ -153,11 +153,11 @@ static hg_status describe(hg_catalog_entry *entry, const hg_runtime *runtime, hg
     if (!status) status = set_prompt(entry, runtime, error);
     if (!status) status = set_rules(entry, error);
     if (!status && *plugin->base_fingerprint &&
-        strcmp(plugin->base_fingerprint, runtime->model->fingerprint) != 0)
+        strcmp(plugin->base_fingerprint, hg_model_fingerprint(runtime->model)) != 0)
         hg_log(HG_LOG_WARN, "translate",
                "plugin %s: was made for %s (%s), runs on %s (%s): quality may differ", plugin->name,
                plugin->base_name, plugin->base_fingerprint, runtime->model->name,
-               runtime->model->fingerprint);
+               hg_model_fingerprint(runtime->model));
     return status;
 }
 

@@ -1,8 +1,10 @@
 /* int8_pack.c: a whole model into packed form, layer by layer, each shared out over the workers;
- * and pieces of adapters. A layer is held only while it is packed.
+ * and pieces of adapters. A layer is held only while it is packed, and of its file only what the
+ * workers are about stays in memory.
  */
 #include <assert.h>
 
+#include "kernels/cpu/convert.h"
 #include "kernels/cpu/int8.h"
 
 #define PACK_BLOCKS 8 /* blocks of an item: some 100 KB of weights */
@@ -26,6 +28,18 @@ static uint32_t pack_items(void *context, uint32_t stage)
     return items < HG_WORKERS_ITEMS ? items : HG_WORKERS_ITEMS;
 }
 
+/* Rows that were packed are passed. */
+static void pass_rows(const hg_weights *weights, const hg_matrix *m, uint32_t row, uint32_t rows)
+{
+    const hg_linear *linear = m->type == HG_QUANTISED ? m->data : NULL;
+    const uint8_t *data = linear ? linear->codes : m->data;
+    size_t bits = linear ? linear->bits : 8 * hg_dtype_bytes(m->type);
+    size_t row_bytes = m->columns * bits / 8;
+    if (row + rows > m->rows) rows = m->rows - row;
+    if (weights->source.pass)
+        weights->source.pass(weights->source.context, data + row * row_bytes, rows * row_bytes);
+}
+
 static void pack_run(void *context, uint32_t stage, uint32_t item, uint32_t worker)
 {
     const packing *p = context;
@@ -43,6 +57,7 @@ static void pack_run(void *context, uint32_t stage, uint32_t item, uint32_t work
         else
             hg_packed_put_matrix(w, &from, 1, b, s->thread[worker].scratch);
     }
+    pass_rows(weights, &from, first * HG_BLOCK, count * HG_BLOCK);
 }
 
 hg_status hg_int8_pack_model(hg_device *d, hg_error *error)

@@ -149,7 +149,7 @@ static void check_plugin(const char *name)
     assert_false(plugin->adapter);
     assert_string_equal(plugin->language, "de");
     if (hg_model_open(out, &model, &error)) fail_msg("%s", error.message);
-    assert_string_equal(plugin->base_fingerprint, model->fingerprint);
+    assert_string_equal(plugin->base_fingerprint, hg_model_fingerprint(model));
     hg_model_close(model);
     hg_plugin_close(plugin);
 }

@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <stdatomic.h>
 #include <string.h>
 
 #include "kernels/cpu/convert.h"
@@ -156,6 +157,40 @@ static void test_odd_head_dim(void **state)
     random_model_free(model);
 }
 
+static void add_bytes(void *context, const void *data, size_t bytes)
+{
+    assert_non_null(data);
+    atomic_fetch_add((atomic_size_t *)context, bytes);
+}
+
+/* Whoever maps a file hears of every byte of codes, floats and head once it is packed, so that none
+ * of it need stay in memory. */
+static void test_packed_rows_are_passed(void **state)
+{
+    (void)state;
+    random_form form[HG_PROJECTIONS];
+    for (int i = 0; i < HG_PROJECTIONS; i++) form[i] = (random_form){16, 4, RANDOM_SYMMETRIC};
+    form[HG_O] = (random_form){.dense_type = HG_BF16};
+    form[HG_DOWN] = (random_form){.dense_type = HG_F32};
+    random_model *model = random_model_new(2, &dense_shape, form, HG_F16);
+    size_t whole = (size_t)dense_shape.vocabulary * dense_shape.hidden * 2;
+    for (uint32_t i = 0; i < dense_shape.layers * HG_PROJECTIONS; i++) {
+        const hg_linear *w = &model->weights.layer[i / HG_PROJECTIONS].linear[i % HG_PROJECTIONS];
+        size_t bits = w->bits ? w->bits : 8 * hg_dtype_bytes(w->dense_type);
+        whole += (size_t)w->rows * w->columns * bits / 8;
+    }
+    atomic_size_t passed;
+    hg_weights weights = model->weights;
+    weights.source = (hg_layer_source){.pass = add_bytes, .context = &passed};
+    for (const char *const *name = hg_cpu_kernels(); *name; name++) {
+        passed = 0;
+        harness h = harness_open(&weights, *name, 2);
+        assert_int_equal(passed, strcmp(*name, "reference") == 0 ? 0 : whole);
+        harness_close(&h);
+    }
+    random_model_free(model);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -163,6 +198,7 @@ int main(void)
         cmocka_unit_test(test_dense_codes),
         cmocka_unit_test(test_dense_refused),
         cmocka_unit_test(test_odd_head_dim),
+        cmocka_unit_test(test_packed_rows_are_passed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,4 @@
-/* test_identity.c: a model's identity changes with all that could change its weights, and only
- * unchanged files get a kept fingerprint.
- */
+/* test_identity.c: a model's identity changes with all that could change its weights. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,7 +13,6 @@
 
 #include "core/base/clock.h"
 #include "core/model/identity.h"
-#include "core/model/model.h"
 
 static char folder[64], path[128];
 
@@ -108,59 +105,12 @@ static void a_mapping_knows_its_file(void **state)
     hg_file_unmap(&mapping);
 }
 
-static void a_fingerprint_is_kept(void **state)
-{
-    (void)state;
-    static const char *const bad[] = {"", "sha256:", "nonsense", "sha256:XYZ"};
-    char hex[HG_SHA256_HEX], have[8 + HG_SHA256_HEX], want[8 + HG_SHA256_HEX], file[256];
-    hg_error error;
-    hg_mapping one = old_file();
-    identity_of(&one, 1, hex);
-    snprintf(want, sizeof want, "sha256:%064d", 7);
-    assert_false(hg_fingerprint_recall(folder, hex, have));
-    hg_fingerprint_keep(folder, hex, want);
-    assert_true(hg_fingerprint_recall(folder, hex, have));
-    assert_string_equal(have, want);
-    assert_false(hg_fingerprint_recall(folder, "", have));
-    assert_false(hg_fingerprint_recall(NULL, hex, have));
-    snprintf(file, sizeof file, "%s/%s.fingerprint", folder, hex);
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        assert_int_equal(hg_file_write(file, bad[i], strlen(bad[i]), &error), HG_OK);
-        assert_false(hg_fingerprint_recall(folder, hex, have));
-    }
-    char longer[200];
-    snprintf(longer, sizeof longer, "%s0", want);
-    assert_int_equal(hg_file_write(file, longer, strlen(longer), &error), HG_OK);
-    assert_false(hg_fingerprint_recall(folder, hex, have));
-    unlink(file);
-    hg_fingerprint_keep("/dev/null/none", hex, want); /* costs only time */
-}
-
-/* A small model's fingerprint is computed, and no file is made for it. */
-static void a_small_model(void **state)
-{
-    (void)state;
-    hg_error error = {0};
-    hg_model *plain, *kept;
-    assert_int_equal(hg_model_open("models/hydra-tiny", &plain, &error), HG_OK);
-    assert_int_equal(hg_model_open_kept("models/hydra-tiny", folder, &kept, &error), HG_OK);
-    assert_string_equal(plain->fingerprint, kept->fingerprint);
-    assert_string_equal(plain->identity, kept->identity);
-    hg_model_close(plain);
-    hg_model_close(kept);
-    unlink(path);
-    assert_int_equal(rmdir(folder), 0); /* it is empty */
-    assert_int_equal(mkdir(folder, 0700), 0);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(whatever_changes),
         cmocka_unit_test(what_is_fresh),
         cmocka_unit_test(a_mapping_knows_its_file),
-        cmocka_unit_test(a_fingerprint_is_kept),
-        cmocka_unit_test(a_small_model),
     };
     return cmocka_run_group_tests_name("identity", tests, set_up, tear_down);
 }

@@ -105,7 +105,7 @@ static void test_hydra_tiny(void **state)
     json_error_t why;
     json_t *plugin = json_load_file("plugins/de/plugin.json", 0, &why), *base;
     base = json_object_get(plugin, "base");
-    assert_string_equal(model->fingerprint,
+    assert_string_equal(hg_model_fingerprint(model),
                         json_string_value(json_object_get(base, "fingerprint")));
     assert_string_equal(model->name, "hydra-tiny");
     assert_string_equal(model->tokenizer_path, "models/hydra-tiny/tokenizer.json");
