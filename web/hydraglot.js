@@ -7,9 +7,17 @@
  *   sentence.revise('Where is the station?', { final: true });
  *   const { translations } = await sentence.finished;
  *
+ * In Node, where a global WebSocket may be missing, one is handed over:
+ *
+ *   import WebSocket from 'ws';
+ *   const client = new Hydraglot({ url: 'ws://127.0.0.1:8080/v1/live', WebSocket });
+ *
  * A *sentence* is one id of the protocol; each revision of its text gets the next rev. A lost
- * connection is opened again after a growing, random pause, and what was not answered yet is sent
- * once more. Nothing that arrives for an old revision replaces what a newer one brought.
+ * connection is opened again after a growing, random pause. Where the service kept the session it
+ * is resumed: what was missed is heard once, and what the service may not have got is sent again
+ * under its own rev, which the service refuses where it has it. Where the session is gone, all that
+ * was not answered begins anew under the next rev. Nothing that arrives for an old revision
+ * replaces what a newer one brought.
  */
 
 const SUBPROTOCOL = 'hydraglot.v1';
@@ -19,7 +27,8 @@ const PONG_MS = 5000; /* no word after asking: the connection is dead */
 const STEADY_MS = 5000; /* a connection that stood so long begins its backoff anew */
 const RETRIES = 5; /* of one revision that the service was too busy for */
 const SENTENCES = 64; /* remembered at once, as many as the service does */
-const CLOSE = { token: 1008, crowded: 4009 };
+const CLOSE = { done: 1000, token: 1008, crowded: 4009 };
+const KNOWN = ['stale_rev', 'id_final']; /* answers to what the service has already */
 
 /**
  * One language of one sentence. `text` is `committed` (never taken back) and then `tentative`.
@@ -36,6 +45,9 @@ const CLOSE = { token: 1008, crowded: 4009 };
  * @property {number} [total_ms]
  * @property {number} [tokens]
  * @property {string} [stop]
+ * @property {string} [via]
+ * @property {string} [source]
+ * @property {boolean} [renewed] its session is gone; the text stands till more comes
  */
 
 /**
@@ -47,12 +59,33 @@ const CLOSE = { token: 1008, crowded: 4009 };
  * @property {{text: string, speaker?: string}[]} [context]
  */
 
-/** The length that the protocol means: Unicode code points, not UTF-16 units. */
+/**
+ * What of a WebSocket is used: the browser's, or any that behaves so.
+ * @typedef {object} Socket
+ * @property {(data: string) => void} send
+ * @property {(code?: number) => void} close
+ * @property {((event: any) => void) | null} onmessage
+ * @property {((event: any) => void) | null} onclose
+ * @property {((event: any) => void) | null} onerror
+ */
+
+/**
+ * @typedef {object} HydraglotOptions
+ * @property {string} [url] of /v1/live; default: on the server this module came from
+ * @property {string} [token]
+ * @property {string} [source] default source language, else `auto`
+ * @property {new (url: string, protocols: string[]) => any} [WebSocket] default: the global one
+ */
+
+/** The length that the protocol means: Unicode code points, not UTF-16 units.
+ *  @param {string} text */
 export const codePoints = (text) => [...text].length;
 
-/* Half a surrogate pair cannot be written in UTF-8; the replacement character stands for it. */
+/** Half a surrogate pair cannot be written in UTF-8; the replacement character stands for it.
+ *  @param {string} text */
 const wellFormed = (text) => text.replace(/\p{Surrogate}/gu, '\uFFFD');
 
+/** @param {string} language @returns {Translation} */
 const newTranslation = (language) => ({
   language, rev: 0, epoch: 0, committed: '', tentative: '', status: 'running', renewed: false,
   get text() { return this.committed + this.tentative; },
@@ -61,8 +94,10 @@ const newTranslation = (language) => ({
 /** One sentence and its revisions; made by `Hydraglot.translate`. */
 export class Sentence {
   #client;
-  #settle;
+  /** @type {(result: object) => void} */
+  #settle = () => {};
 
+  /** @param {Hydraglot} client @param {string} id */
   constructor(client, id) {
     this.#client = client;
     this.id = id;
@@ -70,14 +105,24 @@ export class Sentence {
     this.text = '';
     this.final = false;
     this.settled = true; /* the newest revision has its batch.done, or was refused */
+    /** @type {{targets: string[], source: string}} what goes out beside the text */
     this.request = { targets: [], source: client.source };
     this.retries = 0;
+    /** @type {any} */
     this.retry = 0; /* the timer of the next one */
+    /** @type {any} */
+    this.batch = null; /* batch.done of the newest revision */
+    /** Resolves, and never rejects, when the newest revision has ended in every language.
+     *  @type {Promise<any>} */
+    this.finished = Promise.resolve();
+    this.resent = 0; /* the rev that went out once more when its session was resumed */
+    this.session = ''; /* of the service, that its epochs belong to */
     /** @type {Map<string, Translation>} */
     this.languages = new Map();
   }
 
-  /** The whole text again, longer or changed. @param {TranslateOptions} [options] */
+  /** The whole text again, longer or changed.
+   *  @param {string} text @param {TranslateOptions} [options] */
   revise(text, options = {}) {
     if (this.final) throw new Error(`sentence ${this.id} is final; an edit needs a new one`);
     const { final = false, ...request } = options;
@@ -89,7 +134,6 @@ export class Sentence {
     this.languages = new Map(this.request.targets.map((tag) => [tag,
       before.get(tag) ?? newTranslation(tag)]));
     if (this.settled) {
-      /** Resolves, and never rejects, when the newest revision has ended in every language. */
       this.finished = new Promise((resolve) => { this.#settle = resolve; });
     }
     this.settled = false;
@@ -99,7 +143,8 @@ export class Sentence {
 
   cancel() { this.#client.cancel(this); }
 
-  /** For the client: ends the wait for `finished`. */
+  /** For the client: ends the wait for `finished`.
+   *  @param {object} result */
   settle(result) {
     this.settled = true;
     this.#settle({ sentence: this, translations: Object.fromEntries(this.languages), ...result });
@@ -117,37 +162,47 @@ export class Sentence {
  */
 export class Hydraglot extends EventTarget {
   #options;
+  /** @type {Socket | null} */
   #socket = null;
+  #session = { id: '', key: '', seq: 0 }; /* the one that was heard last; id '': none */
+  /** @type {any} */
+  #fresh = null; /* what the new connection offers, while the old session is asked for */
+  /** @type {Map<string, Sentence>} */
   #sentences = new Map();
+  /** @type {object | null} */
+  #defaults = null; /* of session.update, when there was one */
+  /** @type {Set<string>} */
+  #dropped = new Set(); /* ids cancelled while nobody listened */
   #serial = 0;
   #attempt = 0;
   #openedAt = 0;
+  /** @type {any} */
   #retryTimer = 0;
+  /** @type {any} */
   #quietTimer = 0;
   #wake = () => { if (globalThis.document?.visibilityState !== 'hidden') this.wake(); };
 
-  /**
-   * @param {object} [options]
-   * @param {string} [options.url] of /v1/live; default: on the server this module came from
-   * @param {string} [options.token]
-   * @param {string} [options.source] default source language, else `auto`
-   * @param {(url: string, protocols: string[]) => WebSocket} [options.socket] how to open one
-   */
+  /** @param {HydraglotOptions} [options] */
   constructor(options = {}) {
     super();
     const url = new URL(options.url ?? 'v1/live', import.meta.url);
     url.protocol = url.protocol.replace('http', 'ws');
-    this.#options = { socket: (...args) => new WebSocket(...args), ...options, url: url.href };
+    this.#options = { ...options, url: url.href };
     this.source = options.source ?? 'auto';
     this.state = 'closed';
+    /* As session.ready told them, null before. */
+    /** @type {any[]} */
     this.languages = [];
+    /** @type {any} */
     this.model = null;
+    /** @type {any} */
     this.limits = null;
   }
 
-  /** Listens; returns the function that stops listening. */
+  /** Listens; returns the function that stops listening.
+   *  @param {string} type @param {(detail: any) => void} listener */
   on(type, listener) {
-    const wrapped = (event) => listener(event.detail);
+    const wrapped = (/** @type {any} */ event) => listener(event.detail);
     this.addEventListener(type, wrapped);
     return () => this.removeEventListener(type, wrapped);
   }
@@ -165,7 +220,8 @@ export class Hydraglot extends EventTarget {
     globalThis.removeEventListener?.('online', this.#wake);
     globalThis.removeEventListener?.('pageshow', this.#wake);
     globalThis.document?.removeEventListener('visibilitychange', this.#wake);
-    this.#drop(1000);
+    this.#drop(CLOSE.done);
+    this.#session = { id: '', key: '', seq: 0 };
     this.#setState('closed');
   }
 
@@ -175,7 +231,8 @@ export class Hydraglot extends EventTarget {
     else if (this.state === 'ready') this.#ask();
   }
 
-  /** A new sentence. Before the connection stands it waits. @param {TranslateOptions} options */
+  /** A new sentence. Before the connection stands it waits.
+   *  @param {string} text @param {TranslateOptions} options */
   translate(text, options) {
     this.#serial += 1;
     const sentence = new Sentence(this, `s${this.#serial}`);
@@ -188,15 +245,18 @@ export class Hydraglot extends EventTarget {
     return sentence.revise(text, options);
   }
 
-  /** Ends what still runs of a sentence. */
+  /** Ends what still runs of a sentence.
+   *  @param {Sentence} sentence */
   cancel(sentence) {
     if (sentence.settled) return;
-    if (sentence.retry || !this.#post({ type: 'cancel', id: sentence.id })) {
-      this.#end(sentence, 'cancelled');
-    }
+    if (!sentence.retry && this.#post({ type: 'cancel', id: sentence.id })) return;
+    this.#dropped.add(sentence.id);
+    sentence.rev += 1; /* what still comes of the last one is late */
+    this.#end(sentence, 'cancelled');
   }
 
-  /** For Sentence: sends the newest text under the next rev. */
+  /** For Sentence: sends the newest text under the next rev.
+   *  @param {Sentence} sentence */
   submit(sentence) {
     clearTimeout(sentence.retry);
     sentence.retry = 0;
@@ -205,11 +265,16 @@ export class Hydraglot extends EventTarget {
       translation.status = 'running';
       delete translation.code;
     }
-    if (this.state !== 'ready') return;
-    if (sentence.session !== this.#socket) {
+    if (this.state === 'ready') this.#transmit(sentence);
+  }
+
+  /** Sends the newest revision as it stands.
+   *  @param {Sentence} sentence */
+  #transmit(sentence) {
+    if (sentence.session !== this.#session.id) {
       /* A new session begins at epoch 0 with nothing committed; the text stays until more comes. */
       for (const translation of sentence.languages.values()) translation.renewed = true;
-      sentence.session = this.#socket;
+      sentence.session = this.#session.id;
     }
     const { id, rev, text, final, request } = sentence;
     if (this.limits?.max_text && codePoints(text) > this.limits.max_text) {
@@ -220,16 +285,28 @@ export class Hydraglot extends EventTarget {
     this.#post({ type: 'translate', id, rev, text, final, ...request });
   }
 
-  #emit(type, detail) { this.dispatchEvent(new CustomEvent(type, { detail })); }
+  /** Defaults of the session for what follows, of it and of its successors.
+   *  @param {{source?: string, targets?: string[], glossary?: object}} defaults */
+  update(defaults) {
+    this.#defaults = { ...this.#defaults, ...defaults };
+    this.#post({ type: 'session.update', ...this.#defaults });
+  }
 
+  /** An Event with a detail: CustomEvent is missing from older Nodes.
+   *  @param {string} type @param {object} detail */
+  #emit(type, detail) { this.dispatchEvent(Object.assign(new Event(type), { detail })); }
+
+  /** @param {string} state */
   #setState(state, detail = {}) {
     this.state = state;
     this.#emit('state', { state, attempt: this.#attempt, ...detail });
   }
 
+  /** Sends, where a session stands.
+   *  @param {object} message */
   #post(message) {
     if (this.state !== 'ready') return false;
-    this.#socket.send(JSON.stringify(message));
+    this.#socket?.send(JSON.stringify(message));
     return true;
   }
 
@@ -237,15 +314,20 @@ export class Hydraglot extends EventTarget {
     this.#drop();
     const protocols = [SUBPROTOCOL];
     if (this.#options.token) protocols.push(`hydraglot.token.${this.#options.token}`);
-    const socket = this.#options.socket(this.#options.url, protocols);
+    const Socket = this.#options.WebSocket ?? globalThis.WebSocket;
+    /** @type {Socket} */
+    const socket = new Socket(this.#options.url, protocols);
     this.#socket = socket;
+    this.#fresh = null;
     /* A socket that was given up keeps its listeners but is no longer heard. */
     socket.onmessage = ({ data }) => { if (socket === this.#socket) this.#hear(data); };
     socket.onclose = ({ code }) => { if (socket === this.#socket) this.#lost(code); };
+    socket.onerror = () => {}; /* its close follows and says more */
     this.#setState('connecting');
     this.#quietTimer = setTimeout(() => this.#lost(), IDLE_MS);
   }
 
+  /** @param {number} [code] */
   #drop(code) {
     clearTimeout(this.#retryTimer);
     clearTimeout(this.#quietTimer);
@@ -254,6 +336,7 @@ export class Hydraglot extends EventTarget {
     socket?.close(code);
   }
 
+  /** @param {number} [code] of the close */
   #lost(code) {
     const steady = this.state === 'ready' && Date.now() - this.#openedAt > STEADY_MS;
     this.#drop();
@@ -277,6 +360,7 @@ export class Hydraglot extends EventTarget {
     this.#quietTimer = setTimeout(() => this.#lost(), PONG_MS);
   }
 
+  /** @param {string} data a frame */
   #hear(data) {
     clearTimeout(this.#quietTimer);
     this.#quietTimer = setTimeout(() => this.#ask(), IDLE_MS);
@@ -287,38 +371,86 @@ export class Hydraglot extends EventTarget {
       this.#emit('error', { code: 'bad_json', message: 'the service sent no JSON', retry: false });
       return;
     }
+    if (this.#repeated(event)) return;
     switch (event.type) {
-      case 'session.ready': this.#ready(event); break;
+      case 'session.ready': this.#greet(event); break;
+      case 'session.resumed': this.#resumed(event); break;
       case 'languages.changed': this.#learn(event); break;
       case 'translation.committed':
       case 'translation.tentative': this.#grow(event); break;
       case 'translation.done': this.#done(event); break;
       case 'batch.done': this.#batch(event); break;
+      case 'token.expiring': this.#emit('expiring', event); break;
       case 'error': this.#refused(event); break;
       default: /* a newer service may say more than this client knows */
     }
   }
 
+  /** @param {any} event */
   #learn({ languages = this.languages, model = this.model, limits = this.limits }) {
     Object.assign(this, { languages, model, limits });
     this.#emit('languages', { languages, model, limits });
   }
 
-  #ready(event) {
-    this.#openedAt = Date.now();
-    this.#setState('ready');
-    this.#learn(event);
-    for (const sentence of [...this.#sentences.values()]) {
-      if (!sentence.settled) this.submit(sentence);
-    }
+  /** Was it heard before the connection broke? What a new connection says before the old session
+   * is resumed counts for neither: a resumed session goes on where it was heard last.
+   * @param {any} event */
+  #repeated({ type, seq }) {
+    if (seq === undefined || this.#fresh || type.startsWith('session.')) return false;
+    if (seq <= this.#session.seq) return true;
+    this.#session.seq = seq;
+    return false;
   }
 
-  /* The translation that an event speaks of, its epoch brought up to date; null for one that is
-   * unknown or late. */
+  /** A new connection has a session of its own; the old one, if there is one, is asked for first.
+   *  @param {any} event */
+  #greet(event) {
+    this.#fresh = event;
+    const { id: session, key, seq: last_seq } = this.#session;
+    const kept = event.limits?.resume_grace_ms > 0;
+    if (session && kept) {
+      this.#socket?.send(JSON.stringify({ type: 'resume', session, key, last_seq }));
+    } else this.#begin();
+  }
+
+  /** @param {any} event */
+  #resumed({ session, key }) {
+    Object.assign(this.#session, { id: session, key });
+    this.#attempt = 0; /* a service that kept the session did not fail: no need to spare it */
+    this.#ready((sentence) => {
+      sentence.resent = sentence.rev;
+      this.#transmit(sentence);
+    });
+    for (const id of this.#dropped) this.#post({ type: 'cancel', id });
+    this.#dropped.clear();
+  }
+
+  /* The new connection's own session: nothing of an older one goes on. */
+  #begin() {
+    const { session: id, key, seq } = this.#fresh;
+    this.#session = { id, key, seq };
+    this.#dropped.clear();
+    this.#ready((sentence) => this.submit(sentence));
+  }
+
+  /** @param {(sentence: Sentence) => void} resend of each that is not answered */
+  #ready(resend) {
+    const fresh = this.#fresh;
+    this.#fresh = null;
+    this.#openedAt = Date.now();
+    this.#setState('ready');
+    if (this.#defaults) this.update({});
+    this.#learn(fresh);
+    for (const sentence of [...this.#sentences.values()]) if (!sentence.settled) resend(sentence);
+  }
+
+  /** The translation that an event speaks of, its epoch brought up to date; null for one that is
+   * unknown or late.
+   * @param {any} event @returns {{sentence: Sentence, translation: Translation} | null} */
   #find(event) {
     const sentence = this.#sentences.get(event.id);
     const translation = sentence?.languages.get(event.language);
-    if (!translation || event.rev < translation.rev) return null;
+    if (!sentence || !translation || event.rev < translation.rev) return null;
     if (translation.renewed || event.epoch > translation.epoch) {
       Object.assign(translation,
         { renewed: false, epoch: event.epoch, committed: '', tentative: '' });
@@ -326,6 +458,7 @@ export class Hydraglot extends EventTarget {
     return { sentence, translation };
   }
 
+  /** @param {any} event */
   #grow(event) {
     const found = this.#find(event);
     if (!found) return;
@@ -340,6 +473,7 @@ export class Hydraglot extends EventTarget {
     this.#emit('update', found);
   }
 
+  /** @param {any} event */
   #done(event) {
     const newest = event.rev === this.#sentences.get(event.id)?.rev;
     /* Superseded, say: newer text is on its way, and the old one stands till then. */
@@ -360,6 +494,7 @@ export class Hydraglot extends EventTarget {
     if (newest) this.#emit('done', found);
   }
 
+  /** @param {any} batch */
   #batch(batch) {
     const sentence = this.#sentences.get(batch.id);
     if (!sentence || batch.rev !== sentence.rev) return;
@@ -372,8 +507,16 @@ export class Hydraglot extends EventTarget {
     sentence.settle({ batch });
   }
 
+  /** @param {any} error */
   #refused(error) {
+    if (this.#fresh && error.id === undefined) { /* resume_gone, or a service without resume */
+      this.#begin();
+      return;
+    }
     const sentence = this.#sentences.get(error.id);
+    /* Of what was sent again when resuming: the replay may have ended it by now. */
+    const had = KNOWN.includes(error.code) && (!sentence || error.rev === sentence.resent);
+    if (had) return;
     if (sentence && error.rev === sentence.rev && !sentence.settled) {
       if (error.retry && sentence.retries < RETRIES) {
         const pause = error.retry_after_ms ?? BACKOFF_MS.first * 2 ** sentence.retries;
@@ -386,7 +529,8 @@ export class Hydraglot extends EventTarget {
     this.#emit('error', { ...error, sentence });
   }
 
-  /* Ends a revision that the service will say nothing about. */
+  /** Ends a revision that the service will say nothing about.
+   *  @param {Sentence} sentence @param {'failed'|'cancelled'} status @param {any} [error] */
   #end(sentence, status, error) {
     clearTimeout(sentence.retry);
     sentence.retry = 0;

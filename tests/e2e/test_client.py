@@ -47,15 +47,16 @@ class Socket {
   hear(...events) { for (const event of events) this.onmessage({ data: JSON.stringify(event) }); }
   fall(code) { this.onclose({ code }); }
   ready(more = {}) {
-    this.hear({ type: 'session.ready', session: 's', key: 'k', model: { name: 'm' }, languages: [],
-      limits: { max_text: 2000 }, ...more });
+    const n = sockets.indexOf(this);
+    this.hear({ type: 'session.ready', seq: 1, session: `s${n}`, key: `k${n}`, languages: [],
+      model: { name: 'm' }, limits: { max_text: 2000, resume_grace_ms: 0 }, ...more });
   }
 }
 const log = [];
 const run = async () => {
   const { Hydraglot, codePoints } = await import('/hydraglot.js');
   const open = (options = {}) => {
-    const client = new Hydraglot({ socket: (...of) => new Socket(...of), ...options });
+    const client = new Hydraglot({ WebSocket: Socket, ...options });
     for (const type of ['state', 'languages', 'update', 'done', 'batch', 'error']) {
       client.on(type, (detail) => log.push({ type, ...detail }));
     }
@@ -354,3 +355,86 @@ def test_cancelling_without_a_connection_ends_the_sentence(lab):
         sockets[0].ready();
         return [translations.de.status, sockets[0].sent.length];""")
     assert (status, sent) == ("cancelled", 0)
+
+
+KEPT = """
+        const kept = { limits: { resume_grace_ms: 60000 } };
+        const lose = () => { sockets.at(-1).fall(1006); advance(log.at(-1).retry_ms); };
+        const client = open();
+        sockets[0].ready(kept);
+"""
+
+
+def test_a_kept_session_is_resumed_and_nothing_is_heard_twice(lab):
+    asked, again, texts, ends, others = lab(KEPT + """
+        const s = client.translate('Where is it?', { targets: ['de'], final: true });
+        sockets[0].hear(committed(s, 1, 'Wo', { seq: 2 }), tentative(s, 1, ' ist', { seq: 3 }));
+        lose();
+        const second = sockets[1];
+        const before = client.state;
+        second.ready(kept);
+        const asked = [before, client.state, second.sent[0]];
+        second.hear({ type: 'session.resumed', session: 's0', key: 'new', from_seq: 3 });
+        const again = [client.state, second.sent.slice(1).map(({ id, rev }) => [id, rev])];
+        const texts = [];
+        for (const event of [committed(s, 1, 'Wo', { seq: 2 }), committed(s, 1, ' ist', { seq: 4 }),
+          { type: 'error', code: 'stale_rev', id: s.id, rev: 1, seq: 5 },
+          committed(s, 1, ' es?', { seq: 6 }), done(s, 1, 'ok', 'Wo ist es?', { seq: 7 }),
+          { ...batch(s, 1), seq: 8 }, done(s, 1, 'ok', 'Wo ist es?', { seq: 7 })]) {
+          second.hear(event);
+          texts.push(text(s));
+        }
+        await s.finished;
+        lose();
+        sockets[2].ready(kept);
+        return [asked, again, texts, log.filter(({ type }) => type === 'done').length,
+          [sockets[2].sent, log.filter(({ type }) => type === 'error').length]];""")
+    assert asked == ["connecting", "connecting",
+                     {"type": "resume", "session": "s0", "key": "k0", "last_seq": 3}]
+    assert again == ["ready", [["s1", 1]]], "what may be lost goes out under its own rev"
+    assert texts == ["Wo ist"] * 3 + ["Wo ist es?"] * 4 and ends == 1
+    assert others == [[{"type": "resume", "session": "s0", "key": "new", "last_seq": 8}], 0]
+
+
+def test_what_changed_while_the_connection_was_away_goes_out_on_resuming(lab):
+    sent = lab(KEPT + """
+        const a = client.translate('a', { targets: ['de'] });
+        const b = client.translate('b', { targets: ['de'] });
+        sockets[0].fall(1006);
+        a.revise('aa');
+        b.cancel();
+        const c = client.translate('c', { targets: ['de'], final: true });
+        advance(log.findLast(({ retry_ms }) => retry_ms).retry_ms);
+        sockets[1].ready(kept);
+        sockets[1].hear({ type: 'session.resumed', session: 's0', key: 'new', from_seq: 2 });
+        return sockets[1].sent.slice(1).map(({ type, id, rev }) => [type, id, rev ?? 0]);""")
+    assert sent == [["translate", "s1", 2], ["translate", "s3", 1], ["cancel", "s2", 0]]
+
+
+@pytest.mark.parametrize("code", ["resume_gone", "unknown_type"])
+def test_a_session_that_is_gone_begins_anew(lab, code):
+    sent, errors, now = lab(KEPT + """
+        const s = client.translate('a', { targets: ['de'], final: true });
+        sockets[0].hear(committed(s, 1, 'Wo', { seq: 9 }));
+        lose();
+        sockets[1].ready(kept);
+        sockets[1].hear({ type: 'error', code: '%s', message: '', seq: 2 });
+        const before = text(s);
+        sockets[1].hear(committed(s, 2, 'Wer', { seq: 3 }));
+        return [sockets[1].sent.map(({ type, rev }) => [type, rev ?? 0]),
+          log.filter(({ type }) => type === 'error').length, [before, text(s)]];""" % code)
+    assert sent == [["resume", 0], ["translate", 2]] and errors == 0
+    assert now == ["Wo", "Wer"]
+
+
+def test_defaults_of_the_session_outlive_it(lab):
+    sent = lab("""
+        const [client, first] = ready();
+        client.update({ source: 'en' });
+        client.update({ targets: ['de'] });
+        first.fall(1006);
+        advance(log.at(-1).retry_ms);
+        sockets[1].ready();
+        return [...first.sent, ...sockets[1].sent];""")
+    both = {"type": "session.update", "source": "en", "targets": ["de"]}
+    assert sent == [{"type": "session.update", "source": "en"}, both, both]
