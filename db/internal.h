@@ -2,6 +2,7 @@
  *
  * store.c    open and close, the folder's lock, audit
  * plugins.c  putting a plugin
+ * tokens.c   access tokens
  * migrate.c  from an empty or older file to the present schema
  * writer.c   the queue of batches, its thread, retention, batch ids
  * read.c     read-only connections and what is listed from them
@@ -53,6 +54,9 @@ hg_status hg_db_fail(const char *path, sqlite3 *db, int code, const char *doing,
 /* Opens path with this program's pragmas; flags are those of sqlite3_open_v2. */
 hg_status hg_db_connect(const char *path, int flags, sqlite3 **out, hg_error *error) HG_CHECKED;
 hg_status hg_db_exec(const char *path, sqlite3 *db, const char *sql, hg_error *error) HG_CHECKED;
+/* Prepares sql and binds the values named by types, one letter each: i int64_t, s text or NULL.
+ * Returns SQLite's code; the caller finalises *out either way. */
+int hg_db_bind(sqlite3 *db, const char *sql, sqlite3_stmt **out, const char *types, ...) HG_CHECKED;
 /* begin waits for the store's write lock; end commits or, with ok false, rolls back, and lets it
  * go. After a failed begin no end may follow. */
 hg_status hg_db_begin(hg_store *store, hg_durability durability, hg_error *error) HG_CHECKED;

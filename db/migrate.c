@@ -13,6 +13,11 @@
 
 static const char *const steps[] = {
 #include "db/schema.sql.inc"
+    ,
+    /* 2: when a token was made, and which one minted it; that one's end is its own. */
+    "ALTER TABLE token ADD COLUMN created_at INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE token ADD COLUMN parent TEXT REFERENCES token (hash) ON DELETE CASCADE;"
+    "CREATE INDEX token_parent ON token (parent);",
 };
 
 #define HG_SCHEMA_VERSION ((int)(sizeof steps / sizeof *steps))

@@ -6,7 +6,6 @@
  * default plugin gets this one.
  */
 #include <assert.h>
-#include <stdarg.h>
 #include <string.h>
 
 #include "core/base/clock.h"
@@ -20,23 +19,6 @@ typedef struct put {
     char newest_digest[HG_SHA256_HEX]; /* "" when the plugin is new */
     int64_t now_us, default_id;        /* default_id: the language's default plugin, 0: none */
 } put;
-
-/* Prepares sql and binds the values named by types, one letter each: i int64_t, s text or NULL. */
-static int bind_all(sqlite3 *db, const char *sql, sqlite3_stmt **out, const char *types, ...)
-{
-    va_list values;
-    int code = sqlite3_prepare_v2(db, sql, -1, out, NULL);
-    va_start(values, types);
-    for (int i = 1; !code && types[i - 1]; i++) {
-        assert(types[i - 1] == 'i' || types[i - 1] == 's');
-        if (types[i - 1] == 'i')
-            code = sqlite3_bind_int64(*out, i, va_arg(values, int64_t));
-        else
-            code = sqlite3_bind_text(*out, i, va_arg(values, const char *), -1, SQLITE_STATIC);
-    }
-    va_end(values);
-    return code;
-}
 
 /* Steps a statement that returns nothing, and finalises it. */
 static hg_status run(put *p, int code, sqlite3_stmt *statement)
@@ -61,7 +43,7 @@ static hg_status look_up(put *p)
     r->plugin_id = r->generation_key = 0;
     r->generation = 0;
     r->is_default = r->enabled = false;
-    int code = bind_all(p->store->db, sql, &s, "s", r->name);
+    int code = hg_db_bind(p->store->db, sql, &s, "s", r->name);
     if (!code) code = sqlite3_step(s);
     if (code == SQLITE_ROW) {
         r->plugin_id = sqlite3_column_int64(s, 0);
@@ -86,8 +68,8 @@ static hg_status find_default(put *p)
 {
     sqlite3_stmt *s = NULL;
     int code =
-        bind_all(p->store->db, "SELECT id FROM plugin WHERE language = ?1 AND is_default = 1", &s,
-                 "s", p->record->language);
+        hg_db_bind(p->store->db, "SELECT id FROM plugin WHERE language = ?1 AND is_default = 1", &s,
+                   "s", p->record->language);
     if (!code) code = sqlite3_step(s);
     if (code == SQLITE_ROW) p->default_id = sqlite3_column_int64(s, 0);
     hg_status status = HG_OK;
@@ -108,15 +90,15 @@ static hg_status put_name(put *p)
     sqlite3_stmt *s = NULL;
     int code;
     if (r->plugin_id) {
-        code = bind_all(p->store->db,
-                        "UPDATE plugin SET title = ?2, kind = ?3, language = ?4 WHERE id = ?1", &s,
-                        "isss", r->plugin_id, or_empty(r->title), r->kind, r->language);
+        code = hg_db_bind(p->store->db,
+                          "UPDATE plugin SET title = ?2, kind = ?3, language = ?4 WHERE id = ?1",
+                          &s, "isss", r->plugin_id, or_empty(r->title), r->kind, r->language);
         return run(p, code, s);
     }
-    code = bind_all(p->store->db,
-                    "INSERT INTO plugin (name, title, kind, language, created_at)"
-                    " VALUES (?1, ?2, ?3, ?4, ?5)",
-                    &s, "ssssi", r->name, or_empty(r->title), r->kind, r->language, p->now_us);
+    code = hg_db_bind(p->store->db,
+                      "INSERT INTO plugin (name, title, kind, language, created_at)"
+                      " VALUES (?1, ?2, ?3, ?4, ?5)",
+                      &s, "ssssi", r->name, or_empty(r->title), r->kind, r->language, p->now_us);
     hg_status status = run(p, code, s);
     if (!status) r->plugin_id = sqlite3_last_insert_rowid(p->store->db);
     return status;
@@ -132,9 +114,10 @@ static hg_status put_generation(put *p)
     sqlite3_stmt *s = NULL;
     r->generation++;
     const char *report = r->report && r->report[0] ? r->report : NULL;
-    int code = bind_all(p->store->db, sql, &s, "iisiisssssi", r->plugin_id, (int64_t)r->generation,
-                        r->digest, (int64_t)r->rank_max, (int64_t)r->bytes, r->sources,
-                        or_empty(r->licence), r->state, report, or_empty(r->folder), p->now_us);
+    int code =
+        hg_db_bind(p->store->db, sql, &s, "iisiisssssi", r->plugin_id, (int64_t)r->generation,
+                   r->digest, (int64_t)r->rank_max, (int64_t)r->bytes, r->sources,
+                   or_empty(r->licence), r->state, report, or_empty(r->folder), p->now_us);
     hg_status status = run(p, code, s);
     if (!status) r->generation_key = sqlite3_last_insert_rowid(p->store->db);
     return status;
@@ -147,27 +130,27 @@ static hg_status enable(put *p)
     sqlite3_stmt *s = NULL;
     r->enabled = strcmp(r->state, "enabled") == 0;
     if (!r->enabled) return HG_OK;
-    int code = bind_all(p->store->db,
-                        "UPDATE plugin_generation SET state = 'ready' WHERE plugin_id = ?1 AND"
-                        " state = 'enabled' AND generation <> ?2",
-                        &s, "ii", r->plugin_id, (int64_t)r->generation);
+    int code = hg_db_bind(p->store->db,
+                          "UPDATE plugin_generation SET state = 'ready' WHERE plugin_id = ?1 AND"
+                          " state = 'enabled' AND generation <> ?2",
+                          &s, "ii", r->plugin_id, (int64_t)r->generation);
     hg_status status = run(p, code, s);
     if (status) return status;
     if (r->language[0]) status = find_default(p);
     if (status) return status;
     if (r->language[0] && !p->default_id) p->default_id = r->plugin_id;
     r->is_default = p->default_id == r->plugin_id;
-    code = bind_all(p->store->db,
-                    "UPDATE plugin SET enabled_generation = ?2, is_default = ?3 WHERE id = ?1", &s,
-                    "iii", r->plugin_id, (int64_t)r->generation, (int64_t)r->is_default);
+    code = hg_db_bind(p->store->db,
+                      "UPDATE plugin SET enabled_generation = ?2, is_default = ?3 WHERE id = ?1",
+                      &s, "iii", r->plugin_id, (int64_t)r->generation, (int64_t)r->is_default);
     return run(p, code, s);
 }
 
 static hg_status move_folder(put *p)
 {
     sqlite3_stmt *s = NULL;
-    int code = bind_all(p->store->db, "UPDATE plugin_generation SET folder = ?2 WHERE id = ?1", &s,
-                        "is", p->record->generation_key, or_empty(p->record->folder));
+    int code = hg_db_bind(p->store->db, "UPDATE plugin_generation SET folder = ?2 WHERE id = ?1",
+                          &s, "is", p->record->generation_key, or_empty(p->record->folder));
     return run(p, code, s);
 }
 

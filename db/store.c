@@ -10,6 +10,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,6 +56,22 @@ hg_status hg_db_exec(const char *path, sqlite3 *db, const char *sql, hg_error *e
 {
     int code = sqlite3_exec(db, sql, NULL, NULL, NULL);
     return code ? hg_db_fail(path, db, code, "run a statement", error) : HG_OK;
+}
+
+int hg_db_bind(sqlite3 *db, const char *sql, sqlite3_stmt **out, const char *types, ...)
+{
+    va_list values;
+    int code = sqlite3_prepare_v2(db, sql, -1, out, NULL);
+    va_start(values, types);
+    for (int i = 1; !code && types[i - 1]; i++) {
+        assert(types[i - 1] == 'i' || types[i - 1] == 's');
+        if (types[i - 1] == 'i')
+            code = sqlite3_bind_int64(*out, i, va_arg(values, int64_t));
+        else
+            code = sqlite3_bind_text(*out, i, va_arg(values, const char *), -1, SQLITE_STATIC);
+    }
+    va_end(values);
+    return code;
 }
 
 hg_status hg_db_connect(const char *path, int flags, sqlite3 **out, hg_error *error)
@@ -175,6 +192,33 @@ hg_status hg_store_open(const char *folder, hg_store **out, hg_error *error)
     return HG_OK;
 }
 
+/* The database as it is, without the folder's lock. */
+static hg_status connect_beside(hg_store *store, int flags, sqlite3 **out, hg_error *error)
+{
+    if (!hg_file_exists(store->path))
+        return hg_fail(error, HG_ERROR_NOT_FOUND,
+                       "%s: there is no database here; start `hydraglot serve` once on this "
+                       "folder, or name another with --data",
+                       store->path);
+    hg_status status = hg_db_connect(store->path, flags, out, error);
+    return status ? status : hg_db_check_version(store->path, *out, error);
+}
+
+hg_status hg_store_open_beside(const char *folder, hg_store **out, hg_error *error)
+{
+    hg_store *store;
+    *out = NULL;
+    hg_status status = store_new(folder, &store, error);
+    if (status) return status;
+    assert(store);
+    status = connect_beside(store, SQLITE_OPEN_READWRITE, &store->db, error);
+    if (status)
+        hg_store_close(store);
+    else
+        *out = store;
+    return status;
+}
+
 hg_status hg_store_open_read(const char *folder, hg_store **out, hg_error *error)
 {
     hg_store *store;
@@ -183,14 +227,7 @@ hg_status hg_store_open_read(const char *folder, hg_store **out, hg_error *error
     hg_status status = store_new(folder, &store, error);
     if (status) return status;
     assert(store);
-    if (!hg_file_exists(store->path)) {
-        status = hg_fail(error, HG_ERROR_NOT_FOUND,
-                         "%s: there is no database here; start `hydraglot serve` once on this "
-                         "folder, or name another with --data",
-                         store->path);
-    }
-    if (!status) status = hg_db_connect(store->path, SQLITE_OPEN_READONLY, &db, error);
-    if (!status) status = hg_db_check_version(store->path, db, error);
+    status = connect_beside(store, SQLITE_OPEN_READONLY, &db, error);
     sqlite3_close(db);
     if (status)
         hg_store_close(store);

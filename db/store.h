@@ -23,6 +23,9 @@ typedef struct hg_store hg_store;
 hg_status hg_store_open(const char *folder, hg_store **out, hg_error *error) HG_CHECKED;
 /* Opens for reading only (the command line beside a running service). */
 hg_status hg_store_open_read(const char *folder, hg_store **out, hg_error *error) HG_CHECKED;
+/* Opens for writing tokens and audit rows beside a running service, whose folder it is: no lock, no
+ * migration, no batches. */
+hg_status hg_store_open_beside(const char *folder, hg_store **out, hg_error *error) HG_CHECKED;
 /* Commits what waits. NULL is allowed. */
 void hg_store_close(hg_store *store);
 

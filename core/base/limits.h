@@ -85,6 +85,8 @@
     X(HTTP_TEXT, 50000, "code points of all of them: minutes of work for the embedded model")      \
     X(HTTP_CALLS, 64, "translations over HTTP at once; a further one gets 503")                    \
     X(HTTP_MS, 300000, "ms that a translation over HTTP may take")                                 \
+    X(BASE_PATH, 128, "characters of --base-path")                                                 \
+    X(MINTED_S, 86400, "s that a minted token may live: a day in a browser")                       \
     X(ALTERNATIVES, 8, "further translations of a text that a request may ask for")                \
     X(JSON_DEPTH, 16, "brackets inside brackets of a message; the protocol needs 4")               \
     X(DEADLINE_MS, 600000, "ms a request may give itself")                                         \

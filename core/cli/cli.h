@@ -19,6 +19,9 @@ int hg_command_model_info(const hg_settings *settings);
 int hg_command_model_quantize(const hg_settings *settings);
 int hg_command_model_verify(const hg_settings *settings);
 int hg_command_model_merge(const hg_settings *settings);
+int hg_command_token_add(const hg_settings *settings);
+int hg_command_token_list(const hg_settings *settings);
+int hg_command_token_revoke(const hg_settings *settings);
 int hg_command_bench(const hg_settings *settings);
 
 /* Dispatches argument [count] (the program's name first) and returns the exit code. */

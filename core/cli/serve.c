@@ -29,11 +29,23 @@ static void catch_signals(void)
         hg_log(HG_LOG_WARN, "serve", "SIGINT and SIGTERM cannot be caught: they end at once");
 }
 
+/* What its holder needs to make further ones. */
+static void print_first_token(hg_service *service)
+{
+    char token[64];
+    hg_error error;
+    if (hg_service_first_token(service, token, &error))
+        hg_log(HG_LOG_ERROR, "serve", "%s", error.message);
+    else if (*token)
+        printf("the first start's admin token, shown this once: %s\n", token);
+}
+
 static void on_loaded(hg_service *service)
 {
     atomic_store(&running, service);
     catch_signals();
     printf("hydraglot is ready: open %s\n", hg_service_url(service));
+    print_first_token(service);
     fflush(stdout); /* somebody may wait for this line through a pipe */
 }
 
@@ -44,6 +56,9 @@ int hg_command_serve(const hg_settings *settings)
     hg_service_options options = {
         .listen = settings->listen,
         .web_path = settings->web,
+        .allow_origin = settings->allow_origin,
+        .base_path = settings->base_path,
+        .trust_proxy = settings->trust_proxy,
         .runtime = hg_cli_runtime_options(settings, true),
         .loaded = on_loaded,
     };

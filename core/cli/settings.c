@@ -40,17 +40,29 @@ typedef struct setting {
 #define QUANTIZE  HG_COMMAND_MODEL_QUANTIZE
 #define VERIFY    HG_COMMAND_MODEL_VERIFY
 #define MERGE     HG_COMMAND_MODEL_MERGE
+#define ADD       HG_COMMAND_TOKEN_ADD
+#define TOKENS    (ADD | HG_COMMAND_TOKEN_LIST | HG_COMMAND_TOKEN_REVOKE)
 #define CONVERT   (QUANTIZE | VERIFY | MERGE)
 #define RUNTIME   (SERVE | TRANSLATE | BENCH | DOCTOR)
-#define ALL       (RUNTIME | PLUGINS | BATCHES | MODEL | CONVERT)
+#define ALL       (RUNTIME | PLUGINS | BATCHES | MODEL | CONVERT | TOKENS)
 #define AT(name)  (unsigned)offsetof(hg_settings, name)
 
 /* clang-format off */
 static const setting table[] = {
     {"--listen", "HYDRAGLOT_LISTEN", TYPE_TEXT, AT(listen), "HOST:PORT", "127.0.0.1:8080", 0, 0,
-     NULL, SERVE | DOCTOR, "address to serve; loopback only, port 0 takes a free one"},
+     NULL, SERVE | DOCTOR,
+     "address to serve, port 0 takes a free one; beyond loopback everybody needs a token"},
+    {"--allow-origin", "HYDRAGLOT_ALLOW_ORIGIN", TYPE_TEXT, AT(allow_origin), "ORIGINS", NULL, 0,
+     0, NULL, SERVE,
+     "pages of others that may use this service, as https://chat.example.org, with commas "
+     "between; their hosts are names of ours too (default: none)"},
+    {"--base-path", "HYDRAGLOT_BASE_PATH", TYPE_TEXT, AT(base_path), "PATH", "/", 0, 0, NULL,
+     SERVE, "serve everything below PATH, as a proxy hands it on"},
+    {"--trust-proxy", "HYDRAGLOT_TRUST_PROXY", TYPE_SWITCH, AT(trust_proxy), NULL, NULL, 0, 0,
+     NULL, SERVE,
+     "believe X-Forwarded-Host: only where every request comes through a proxy that sets it"},
     {"--data", "HYDRAGLOT_DATA", TYPE_TEXT, AT(data), "DIR", NULL, 0, 0, NULL,
-     RUNTIME | PLUGINS | BATCHES,
+     RUNTIME | PLUGINS | BATCHES | TOKENS,
      "folder of the database; without it translate and bench store nothing (default: var/ of a "
      "source tree, else $XDG_DATA_HOME/hydraglot)"},
     {"--model", "HYDRAGLOT_MODEL", TYPE_TEXT, AT(model), "PATH", NULL, 0, 0, NULL,
@@ -95,6 +107,14 @@ static const setting table[] = {
      "read sentences from PATH, one a line"},
     {"--max-tokens", NULL, TYPE_NUMBER, AT(max_tokens), "N", "0", 0, HG_LIMIT_TOKENS, NULL,
      TRANSLATE, "most output tokens of one language; 0: the usual bound"},
+    {"--scope", NULL, TYPE_TEXT, AT(scope), "SCOPES", "translate", 0, 0, NULL, ADD,
+     "what the token is for: translate, metrics, admin (all of them), with commas between"},
+    {"--label", NULL, TYPE_TEXT, AT(label), "TEXT", NULL, 0, 0, NULL, ADD,
+     "whose the token is, for `token list` (default: nothing)"},
+    {"--expires", NULL, TYPE_NUMBER, AT(expires), "DAYS", "0", 0, 36500, NULL, ADD,
+     "days until the token ends; 0: never"},
+    {"--rate", NULL, TYPE_NUMBER, AT(rate), "N", "0", 0, INT32_MAX, NULL, ADD,
+     "lanes a minute that the token is good for; 0: no bound"},
     {"--count", NULL, TYPE_NUMBER, AT(count), "N", "20", 1, HG_LIMIT_DB_BATCH_ROWS, NULL, BATCHES,
      "how many of the newest batches to show"},
     {"--runs", NULL, TYPE_NUMBER, AT(runs), "N", "5", 1, 100, NULL, BENCH,

@@ -28,6 +28,9 @@ typedef enum hg_command_bit {
     HG_COMMAND_MODEL_QUANTIZE = 1 << 7,
     HG_COMMAND_MODEL_VERIFY = 1 << 8,
     HG_COMMAND_MODEL_MERGE = 1 << 9,
+    HG_COMMAND_TOKEN_ADD = 1 << 10,
+    HG_COMMAND_TOKEN_LIST = 1 << 11,
+    HG_COMMAND_TOKEN_REVOKE = 1 << 12,
 } hg_command_bit;
 
 typedef struct hg_settings {
@@ -36,6 +39,10 @@ typedef struct hg_settings {
     const char *drafts;   /* "auto", "always" or "never" */
     int64_t threads, device_memory_bytes, cache_bytes;
     bool log_text;
+    const char *allow_origin, *base_path;
+    bool trust_proxy;
+    const char *scope, *label;
+    int64_t expires, rate;
     const char *to, *from, *file;
     int64_t max_tokens, count, runs, sentences;
     const char *out, *method, *calibration, *against, *text, *plugin, *bits, *group;

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 
+#include "core/base/clock.h"
 #include "core/service/json_out.h"
 
 typedef enum kind {
@@ -193,6 +194,15 @@ hg_status hg_languages_changed_print(const char *languages, uint64_t seq, hg_buf
     return end_event(&json);
 }
 
+hg_status hg_token_expiring_print(int64_t expires_us, uint64_t seq, hg_buf *out)
+{
+    char date[HG_CLOCK_TEXT_MAX];
+    hg_clock_format(expires_us, date);
+    hg_json_out json = begin_event("token.expiring", seq, out);
+    hg_json_put_text(&json, "expires_at", date);
+    return end_event(&json);
+}
+
 hg_status hg_ready_print(const hg_ready *ready, uint64_t seq, hg_buf *out)
 {
     hg_json_out json = begin_event("session.ready", seq, out);
@@ -208,8 +218,8 @@ hg_status hg_ready_print(const hg_ready *ready, uint64_t seq, hg_buf *out)
     hg_json_put_integer(&json, "max_text", HG_LIMIT_TEXT);
     hg_json_put_integer(&json, "max_targets", HG_LIMIT_LANES);
     hg_json_put_integer(&json, "max_frame", HG_LIMIT_FRAME);
-    /* No rate, no replay: nothing limits the lanes of a minute yet and no session can resume. */
-    hg_json_put_integer(&json, "lanes_per_minute", 0);
+    hg_json_put_integer(&json, "lanes_per_minute", ready->lanes_per_minute);
+    /* No replay: no session can resume. */
     hg_json_put_integer(&json, "replay_bytes", 0);
     hg_json_put_integer(&json, "resume_grace_ms", 0);
     hg_json_end_object(&json);

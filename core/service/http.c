@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/clock.h"
 #include "core/base/log.h"
 
 size_t hg_http_user_bytes(void)
@@ -95,29 +96,31 @@ static void reset(hg_exchange *x)
 
 /* ---- who calls ---- */
 
-/* NULL when host and origin are ours, else why not. */
-static const char *refuse_caller(struct lws *wsi, const hg_service *service)
+/* A header that libwebsockets' own table does not have, into out [size]; "" when it is absent. */
+static bool read_other(struct lws *wsi, const char *name, char *out, int size)
 {
-    char host[HG_HOST_MAX + 8], origin[HG_HOST_MAX + 16];
-    if (lws_hdr_copy(wsi, host, sizeof host, WSI_TOKEN_HOST) <= 0 ||
-        !hg_host_allowed(host, service->address.port))
-        return "Host is not an address of this service";
-    if (lws_hdr_total_length(wsi, WSI_TOKEN_ORIGIN) == 0) return NULL;
-    if (lws_hdr_copy(wsi, origin, sizeof origin, WSI_TOKEN_ORIGIN) <= 0 ||
-        !hg_origin_allowed(origin, service->address.port))
-        return "Origin is not a page of this service";
-    return NULL;
+    *out = '\0';
+    int count = (int)strlen(name);
+    return lws_hdr_custom_length(wsi, name, count) > 0 &&
+           lws_hdr_custom_copy(wsi, out, size, name, count) > 0;
 }
 
-/* Is our subprotocol among those offered? libwebsockets itself drops a client that names none of
- * ours without any answer and takes one that names none at all, so it is decided here. */
-static bool offers_subprotocol(struct lws *wsi)
+/* NULL when host and origin are ours, else why not. origin [HG_HOST_MAX + 16] is the page's when
+ * that is an allowed one of another host, else "". */
+static const char *refuse_caller(struct lws *wsi, const hg_service *service, char *origin)
 {
-    char list[128], *rest = list, *name; /* as long as the list libwebsockets itself can read */
-    if (lws_hdr_copy(wsi, list, sizeof list - 1, WSI_TOKEN_PROTOCOL) <= 0) return false;
-    while ((name = strsep(&rest, ",")))
-        if (strcmp(name + strspn(name, " \t"), HG_SUBPROTOCOL) == 0) return true;
-    return false;
+    char host[HG_HOST_MAX] = "";
+    const int size = HG_HOST_MAX + 16;
+    *origin = '\0';
+    if (!service->trust_proxy || !read_other(wsi, "x-forwarded-host:", host, sizeof host))
+        if (lws_hdr_copy(wsi, host, sizeof host, WSI_TOKEN_HOST) <= 0) *host = '\0';
+    if (!*host || !hg_host_allowed(&service->address, service->allow_origin, host))
+        return "Host is not an address of this service; --allow-origin names further ones";
+    if (lws_hdr_total_length(wsi, WSI_TOKEN_ORIGIN) == 0) return NULL;
+    bool good = lws_hdr_copy(wsi, origin, size, WSI_TOKEN_ORIGIN) > 0 &&
+                hg_origin_allowed(&service->address, service->allow_origin, host, origin);
+    if (!good || !hg_origin_listed(service->allow_origin, origin)) *origin = '\0';
+    return good ? NULL : "Origin is not a page of this service; --allow-origin names further ones";
 }
 
 /* Did a proxy bring it? Then the loopback address says nothing about who asks. */
@@ -135,25 +138,107 @@ static bool came_by_proxy(struct lws *wsi)
     return false;
 }
 
+static bool is_open(struct lws *wsi, const hg_service *service)
+{
+    return service->address.loopback && !came_by_proxy(wsi);
+}
+
+/* The offered subprotocol that begins with prefix, into out [size]. libwebsockets itself drops a
+ * client that names none of ours without any answer and takes one that names none at all, so the
+ * list is read here. */
+static bool find_subprotocol(struct lws *wsi, const char *prefix, char *out, size_t size)
+{
+    char list[128], *rest = list, *name; /* as long as the list libwebsockets itself can read */
+    if (lws_hdr_copy(wsi, list, sizeof list - 1, WSI_TOKEN_PROTOCOL) <= 0) return false;
+    while ((name = strsep(&rest, ","))) {
+        name += strspn(name, " \t");
+        if (strncmp(name, prefix, strlen(prefix)) != 0) continue;
+        snprintf(out, size, "%s", name);
+        return true;
+    }
+    return false;
+}
+
+hg_caller hg_http_caller(struct lws *wsi)
+{
+    static const char bearer[] = "Bearer ";
+    char text[128];
+    hg_token_reader *tokens = hg_service_of(wsi)->shared.tokens;
+    const char *token = NULL;
+    if (lws_hdr_copy(wsi, text, sizeof text, WSI_TOKEN_HTTP_AUTHORIZATION) > 0 &&
+        strncasecmp(text, bearer, sizeof bearer - 1) == 0)
+        token = text + sizeof bearer - 1;
+    else if (find_subprotocol(wsi, HG_TOKEN_SUBPROTOCOL, text, sizeof text))
+        token = text + sizeof HG_TOKEN_SUBPROTOCOL - 1;
+    return token ? hg_caller_find(tokens, token, strlen(token)) : (hg_caller){0};
+}
+
+static bool may(const hg_caller *caller, bool open, unsigned scope)
+{
+    bool free_here = open && !(scope & HG_SCOPE_ADMIN);
+    return !scope || free_here || caller->scopes & (scope | HG_SCOPE_ADMIN);
+}
+
+bool hg_exchange_may(const hg_exchange *x, unsigned scope)
+{
+    return may(&x->caller, x->open, scope);
+}
+
+/* What a caller is told who may not. */
+static hg_http_refusal refuse_scope(const hg_service *service, const hg_caller *caller)
+{
+    if (!service->shared.tokens) return (hg_http_refusal){503, "the model is still being loaded"};
+    if (*caller->hash) return (hg_http_refusal){403, "this access token has another scope"};
+    return (hg_http_refusal){401, "an access token is needed: Authorization: Bearer TOKEN"};
+}
+
+bool hg_exchange_admit(hg_exchange *x, unsigned scope, const char *key)
+{
+    const hg_service *service = hg_exchange_service(x);
+    if (key && *key && !*x->caller.hash)
+        x->caller = hg_caller_find(service->shared.tokens, key, strlen(key));
+    if (hg_exchange_may(x, scope)) return true;
+    hg_http_refusal refusal = refuse_scope(service, &x->caller);
+    if (key && *key && refusal.status == 401) refusal = (hg_http_refusal){403, "Invalid API key"};
+    hg_answer_error(x, refusal.status, "%s", refusal.message);
+    return false;
+}
+
+bool hg_exchange_pay(hg_exchange *x, uint64_t lanes)
+{
+    hg_rates *rates = &hg_exchange_service(x)->shared.rates;
+    uint32_t wait_ms = hg_rate_take(rates, &x->caller, lanes, hg_clock_us());
+    if (!wait_ms) return true;
+    x->answer.retry_after_s = (wait_ms + 999) / 1000;
+    hg_answer_error(x, 429, "Slowdown: the token's %u lanes of this minute are used",
+                    x->caller.rate);
+    return false;
+}
+
 /* Fills *status and returns why an upgrade is refused; NULL: it may go on. */
 static const char *refuse_upgrade(struct lws *wsi, const char *protocol, unsigned *status)
 {
     hg_service *service = hg_service_of(wsi);
-    char path[sizeof HG_LIVE_PATH + 1];
+    char path[HG_LIMIT_BASE_PATH + sizeof HG_LIVE_PATH + 1], origin[HG_HOST_MAX + 16];
     *status = 403;
-    const char *refusal = refuse_caller(wsi, service);
+    const char *refusal = refuse_caller(wsi, service, origin);
     if (refusal) return refusal;
-    *status = 401;
-    if (came_by_proxy(wsi)) return "a proxy brought this request, and it carries no access token";
+    const hg_caller caller = hg_http_caller(wsi);
+    const hg_http_refusal scope = refuse_scope(service, &caller);
+    *status = scope.status;
+    if (!may(&caller, is_open(wsi, service), HG_SCOPE_TRANSLATE)) return scope.message;
     *status = 400;
     if (strcasecmp(protocol, "websocket") != 0) return "only an upgrade to websocket is served";
     if (lws_hdr_total_length(wsi, WSI_TOKEN_KEY) == 0) return "Sec-WebSocket-Key is missing";
     *status = 404;
     if (lws_hdr_copy(wsi, path, sizeof path, WSI_TOKEN_GET_URI) <= 0 ||
-        strcmp(path, HG_LIVE_PATH) != 0)
+        strncmp(path, service->base_path, strlen(service->base_path)) != 0 ||
+        strcmp(path + strlen(service->base_path), HG_LIVE_PATH) != 0)
         return "the websocket is at " HG_LIVE_PATH;
     *status = 400;
-    if (!offers_subprotocol(wsi)) return "the subprotocol " HG_SUBPROTOCOL " must be offered";
+    if (!find_subprotocol(wsi, HG_SUBPROTOCOL, path, sizeof path) ||
+        strcmp(path, HG_SUBPROTOCOL) != 0)
+        return "the subprotocol " HG_SUBPROTOCOL " must be offered";
     *status = 503;
     return service->stopping ? "shutting down" : NULL;
 }
@@ -196,15 +281,22 @@ static hg_http_refusal judge(hg_exchange *x)
 {
     hg_service *service = hg_exchange_service(x);
     hg_method method;
-    const char *allow = "GET, HEAD", *caller = refuse_caller(x->wsi, service);
+    const char *allow = "GET, HEAD", *caller = refuse_caller(x->wsi, service, x->origin);
+    x->open = is_open(x->wsi, service);
+    x->caller = hg_http_caller(x->wsi);
+    x->preflight = lws_hdr_total_length(x->wsi, WSI_TOKEN_OPTIONS_URI) > 0 && *x->origin;
     if (!read_length(x->wsi, &x->expected))
         return (hg_http_refusal){411, "a body needs its Content-Length and no Transfer-Encoding"};
     if (caller) return (hg_http_refusal){403, caller};
+    if (x->preflight) return (hg_http_refusal){0};
     if (!read_method(x->wsi, &method, &x->head))
         return (hg_http_refusal){405, "only GET, HEAD and POST are served", allow};
     x->route = hg_route_find(x->path, method, &allow);
-    if (!x->route && (allow || method == HG_POST))
+    if (x->path_known && !x->route && (allow || method == HG_POST))
         return (hg_http_refusal){405, "another method is served here", allow ? allow : "GET, HEAD"};
+    if (!x->path_known) return (hg_http_refusal){404, "everything here lies below --base-path"};
+    if (x->route && !x->route->key_in_body && !hg_exchange_may(x, x->route->scope))
+        return refuse_scope(service, &x->caller);
     if (x->expected > HG_LIMIT_HTTP_BODY) return (hg_http_refusal){413, "the body is too large"};
     if (service->bodies_bytes + x->expected > HG_LIMIT_HTTP_BODIES)
         return (hg_http_refusal){503, "too many bodies at once"};
@@ -216,7 +308,10 @@ static hg_http_refusal judge(hg_exchange *x)
 static int dispatch(hg_exchange *x)
 {
     const hg_http_refusal *refusal = &x->refusal;
-    if (refusal->status) {
+    if (x->preflight && !refusal->status) {
+        hg_buf nothing = hg_buf_new(0);
+        hg_answer(x, 204, "", &nothing);
+    } else if (refusal->status) {
         x->answer.close = true;
         x->answer.allow = refusal->allow;
         hg_answer_error(x, refusal->status, "%s", refusal->message);
@@ -229,13 +324,23 @@ static int dispatch(hg_exchange *x)
     return 0;
 }
 
+/* The path below the base path; NULL when it is not there. */
+static const char *below_base(const hg_service *service, const char *path)
+{
+    size_t length = strlen(service->base_path);
+    if (strncmp(path, service->base_path, length) != 0) return NULL;
+    return path[length] == '/' ? path + length : NULL;
+}
+
 static int begin(struct lws *wsi, hg_exchange *x, const char *path)
 {
     x->wsi = wsi;
     reset(x);
     x->state = HG_EXCHANGE_BODY;
     hg_exchange_service(x)->shared.metrics.http_requests++;
-    x->path = strdup(path);
+    const char *below = below_base(hg_exchange_service(x), path);
+    x->path_known = below != NULL;
+    x->path = strdup(below ? below : "/");
     x->in = hg_buf_new(HG_LIMIT_HTTP_BODY);
     *x->content_type = '\0';
     if (lws_hdr_copy(wsi, x->content_type, sizeof x->content_type, WSI_TOKEN_HTTP_CONTENT_TYPE) < 0)

@@ -5,74 +5,12 @@
  *   http_answer.c  status, headers and body, sent as the socket takes them
  *   routes.c       the table of paths; what is answered at once
  *   libre.c        LibreTranslate's API
- *
- * An exchange is one request and its answer. Its handler (hg_route.serve) answers at once or leaves
- * `work` behind and answers later; either way nothing is sent but by the socket's next turn.
+ *   mint.c         short-lived tokens
  */
 #ifndef HG_SERVICE_HTTP_H
 #define HG_SERVICE_HTTP_H
 
-#include "core/service/server.h"
-#include "core/translate/call.h"
-
-#define HG_HTTP_JSON "application/json"
-
-typedef struct hg_exchange hg_exchange;
-
-typedef enum hg_method { HG_GET, HG_POST } hg_method; /* HEAD counts as GET */
-
-typedef struct hg_route {
-    hg_method method;
-    const char *path;
-    void (*serve)(hg_exchange *x);
-} hg_route;
-
-/* What a handler left behind: a call that runs. */
-typedef struct hg_work {
-    hg_call *call;
-    void (*free)(struct hg_work *work); /* frees the work and its call */
-} hg_work;
-
-typedef enum hg_exchange_state {
-    HG_EXCHANGE_IDLE,    /* no request */
-    HG_EXCHANGE_BODY,    /* its body is coming in */
-    HG_EXCHANGE_WORKING, /* work runs, nothing to send */
-    HG_EXCHANGE_HEAD,    /* the answer's headers are to be sent */
-    HG_EXCHANGE_SENDING, /* its body is */
-} hg_exchange_state;
-
-typedef struct hg_answer_head {
-    unsigned status;
-    const char *content_type;
-    char etag[24];          /* "": none */
-    bool close;             /* no further request on this connection */
-    unsigned retry_after_s; /* 0: not said */
-    const char *allow;      /* of a 405, static */
-} hg_answer_head;
-
-/* Decided by a request's head, answered when its body has been read. */
-typedef struct hg_http_refusal {
-    unsigned status;             /* 0: none */
-    const char *message, *allow; /* static */
-} hg_http_refusal;
-
-struct hg_exchange {
-    TAILQ_ENTRY(hg_exchange) link; /* in service->exchanges while WORKING */
-    struct lws *wsi;
-    hg_exchange_state state;
-    const hg_route *route; /* NULL: a file of the page */
-    bool head;             /* the method is HEAD */
-    char *path;            /* owned, decoded, without the query */
-    hg_buf in;             /* body of the request */
-    size_t expected;       /* bytes of it, by Content-Length */
-    size_t reserved;       /* of service->bodies_bytes */
-    hg_http_refusal refusal;
-    char content_type[160];
-    hg_answer_head answer;
-    hg_buf out; /* body of the answer */
-    size_t sent;
-    hg_work *work; /* owned, or NULL */
-};
+#include "core/service/exchange.h"
 
 /* The service of an exchange. */
 hg_service *hg_exchange_service(const hg_exchange *x);
@@ -99,10 +37,22 @@ const hg_route *hg_route_find(const char *path, hg_method method, const char **a
 /* GET of anything else. */
 void hg_serve_file(hg_exchange *x);
 
+/* ---- mint.c ---- */
+void hg_mint_token(hg_exchange *x);
+
 /* ---- libre.c ---- */
 void hg_libre_translate(hg_exchange *x);
 void hg_libre_languages(hg_exchange *x);
 void hg_libre_settings(hg_exchange *x);
+
+/* ---- access ---- */
+
+/* Whether the caller may what scope stands for. */
+bool hg_exchange_may(const hg_exchange *x, unsigned scope);
+/* The same with the token of a body's api_key, which may be NULL. False: answered. */
+bool hg_exchange_admit(hg_exchange *x, unsigned scope, const char *key);
+/* Takes lanes from the rate of the caller's token. False: answered, 429. */
+bool hg_exchange_pay(hg_exchange *x, uint64_t lanes);
 
 /* ---- work ---- */
 

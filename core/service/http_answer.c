@@ -32,6 +32,7 @@ static const char *reason(unsigned status)
 {
     switch (status) {
     case 200: return "OK";
+    case 204: return "No Content";
     case 304: return "Not Modified";
     case 400: return "Bad Request";
     case 401: return "Unauthorized";
@@ -83,14 +84,27 @@ static void put_answer(headers *h, const hg_answer_head *a, size_t body_bytes)
     char number[16];
     if (*a->etag) put(h, "etag:", a->etag);
     if (a->allow) put(h, "allow:", a->allow);
+    if (a->status == 401) put(h, "www-authenticate:", "Bearer");
     if (a->close) put(h, "connection:", "close");
     if (a->retry_after_s) {
         snprintf(number, sizeof number, "%u", a->retry_after_s);
         put(h, "retry-after:", number);
     }
-    if (a->status == 304) return;
+    if (a->status == 304 || a->status == 204) return;
     put(h, "content-type:", a->content_type);
     h->failed |= lws_add_http_header_content_length(h->wsi, body_bytes, &h->at, h->end);
+}
+
+/* What a page of another origin may do with the answer. */
+static void put_cors(headers *h, const hg_exchange *x)
+{
+    if (!*x->origin) return;
+    put(h, "access-control-allow-origin:", x->origin);
+    put(h, "vary:", "Origin");
+    if (!x->preflight) return;
+    put(h, "access-control-allow-methods:", "GET, POST");
+    put(h, "access-control-allow-headers:", "Authorization, Content-Type");
+    put(h, "access-control-max-age:", "600");
 }
 
 /* 0: written. */
@@ -118,9 +132,11 @@ static int send_headers(hg_exchange *x)
 {
     headers h;
     start(&h, x->wsi, x->answer.status);
+    put_cors(&h, x);
     put_answer(&h, &x->answer, x->out.length);
     if (write_headers(&h)) return -1;
-    if (x->head || x->answer.status == 304 || !x->out.length) return complete(x);
+    if (x->head || x->answer.status == 304 || x->answer.status == 204 || !x->out.length)
+        return complete(x);
     x->state = HG_EXCHANGE_SENDING;
     x->sent = 0;
     lws_callback_on_writable(x->wsi);

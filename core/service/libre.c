@@ -332,7 +332,7 @@ static bool start(translation *t, hg_call_options *options)
     if (!status) status = hg_call_new(service->shared.runtime, options, &t->work.call, &error);
     if (!status) status = open_texts(t, q);
     if (status) hg_answer_code(t->x, HG_CODE_internal, "");
-    return !status;
+    return !status && hg_exchange_pay(t->x, hg_call_lanes(t->work.call));
 }
 
 /* The body's fields. False: answered. */
@@ -346,8 +346,14 @@ static bool read_body(hg_exchange *x, json_t **fields)
     }
     hg_status status =
         hg_fields_read(x->content_type, hg_buf_text(&x->in), x->in.length, fields, &error);
-    if (status) hg_answer_error(x, status == HG_ERROR_UNSUPPORTED ? 415 : 400, "%s", error.message);
-    return !status;
+    if (status) {
+        hg_answer_error(x, status == HG_ERROR_UNSUPPORTED ? 415 : 400, "%s", error.message);
+        return false;
+    }
+    const char *key = json_string_value(json_object_get(*fields, "api_key"));
+    if (hg_exchange_admit(x, HG_SCOPE_TRANSLATE, key)) return true;
+    json_decref(*fields);
+    return false;
 }
 
 void hg_libre_translate(hg_exchange *x)
@@ -393,8 +399,8 @@ void hg_libre_settings(hg_exchange *x)
     hg_json_begin_object(&json, NULL);
     hg_json_put_integer(&json, "charLimit", HG_LIMIT_HTTP_TEXT);
     hg_json_put_integer(&json, "frontendTimeout", 500); /* ms between two requests of a page */
-    hg_json_put_bool(&json, "apiKeys", false);
-    hg_json_put_bool(&json, "keyRequired", false);
+    hg_json_put_bool(&json, "apiKeys", true);
+    hg_json_put_bool(&json, "keyRequired", !hg_exchange_may(x, HG_SCOPE_TRANSLATE));
     hg_json_put_bool(&json, "suggestions", false);
     hg_json_put_bool(&json, "filesTranslation", false);
     hg_json_begin_array(&json, "supportedFilesFormat");

@@ -74,11 +74,14 @@ hg_status hg_languages_print(const hg_language_view *view, uint32_t count, hg_bu
 /* languages is that array, printed. */
 hg_status hg_languages_changed_print(const char *languages, uint64_t seq, hg_buf *out) HG_CHECKED;
 
+hg_status hg_token_expiring_print(int64_t expires_us, uint64_t seq, hg_buf *out) HG_CHECKED;
+
 typedef struct hg_ready {
     const char *session, *key;
     const char *model, *device;
-    const char *notice;    /* of the model's licence, or "" */
-    const char *languages; /* printed array */
+    const char *notice;        /* of the model's licence, or "" */
+    const char *languages;     /* printed array */
+    uint32_t lanes_per_minute; /* 0: no bound */
 } hg_ready;
 
 hg_status hg_ready_print(const hg_ready *ready, uint64_t seq, hg_buf *out) HG_CHECKED;

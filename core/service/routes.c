@@ -68,12 +68,13 @@ void hg_serve_file(hg_exchange *x)
 static const hg_route routes[] = {
     {HG_GET, "/healthz", serve_health},
     {HG_GET, "/readyz", serve_ready},
-    {HG_GET, "/metrics", serve_metrics},
+    {HG_GET, "/metrics", serve_metrics, HG_SCOPE_METRICS},
     {HG_GET, HG_LIVE_PATH, serve_live},
-    {HG_POST, "/translate", hg_libre_translate},
+    {HG_POST, "/translate", hg_libre_translate, HG_SCOPE_TRANSLATE, true},
     {HG_GET, "/languages", hg_libre_languages},
     {HG_GET, "/frontend/settings", hg_libre_settings},
     {HG_GET, "/health", serve_status},
+    {HG_POST, "/v1/tokens", hg_mint_token}, /* needs a token even where translation needs none */
 };
 
 const hg_route *hg_route_find(const char *path, hg_method method, const char **allow)

@@ -7,7 +7,9 @@
 #include "core/service/server.h"
 
 #include <assert.h>
+#include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -61,6 +63,40 @@ static void refresh_languages(hg_service *service)
     TAILQ_FOREACH(session, &service->sessions, link) hg_session_languages_changed(session);
 }
 
+/* Without a reader nobody's token is known, and who needs one is refused. */
+static void open_tokens(hg_service *service)
+{
+    hg_error error;
+    hg_store *store = hg_runtime_store(service->shared.runtime);
+    if (store && hg_token_reader_open(store, &service->shared.tokens, &error))
+        hg_log(HG_LOG_ERROR, "service", "%s", error.message);
+}
+
+hg_status hg_service_first_token(hg_service *service, char *text, hg_error *error)
+{
+    hg_store *store = hg_runtime_store(service->shared.runtime);
+    hg_token_record record = {.label = "the first start's"};
+    bool made = false;
+    *text = '\0';
+    if (!store) return HG_OK;
+    hg_scopes_print(HG_SCOPE_TRANSLATE | HG_SCOPE_ADMIN | HG_SCOPE_METRICS, record.scopes);
+    hg_status status = hg_token_new(text, &record, error);
+    if (!status) status = hg_store_first_token(store, &record, &made, error);
+    if (status || !made) *text = '\0';
+    return status;
+}
+
+/* Once a second: tokens that expired or were revoked end their sessions. */
+static void watch_tokens(hg_service *service)
+{
+    int64_t now_us = hg_clock_us();
+    if (!service->shared.tokens || now_us - service->watched_us < IDLE_TICK_US) return;
+    service->watched_us = now_us;
+    bool changed = hg_token_reader_changed(service->shared.tokens);
+    hg_session *session;
+    TAILQ_FOREACH(session, &service->sessions, link) hg_session_watch_token(session, changed);
+}
+
 /* Takes over what the opening thread made; run ends when there is nothing. */
 static void take_runtime(hg_service *service)
 {
@@ -78,6 +114,7 @@ static void take_runtime(hg_service *service)
     m->device = service->device.name;
     m->kernel = service->device.kernel;
     hg_log(HG_LOG_INFO, "service", "%s on %s (%s)", m->model, m->device, m->kernel);
+    open_tokens(service);
     refresh_languages(service);
     if (service->loaded) service->loaded(service);
 }
@@ -119,6 +156,7 @@ static void tick(lws_sorted_usec_list_t *sul)
 {
     hg_service *service = lws_container_of(sul, hg_service, tick);
     hg_service_poll(service);
+    watch_tokens(service);
     bool busy = !service->ready || service->stopping || something_runs(service);
     if (!busy) refresh_languages(service);
     lws_sul_schedule(service->context, 0, sul, tick, busy ? BUSY_TICK_US : IDLE_TICK_US);
@@ -183,13 +221,19 @@ static void fill_protocols(hg_service *service)
                                                    .per_session_data_size = hg_ws_user_bytes()};
 }
 
+/* All addresses of the machine: libwebsockets wants no name for that. */
+static bool is_any(const hg_address *address)
+{
+    return strcmp(address->host, "0.0.0.0") == 0 || strcmp(address->host, "::") == 0;
+}
+
 static hg_status open_socket(hg_service *service, hg_error *error)
 {
     static const lws_retry_bo_t keepalive = {.secs_since_valid_ping = HG_LIMIT_PING_S,
                                              .secs_since_valid_hangup = HG_LIMIT_HANGUP_S};
     struct lws_context_creation_info info = {
         .port = service->address.port,
-        .iface = service->address.host,
+        .iface = is_any(&service->address) ? NULL : service->address.host,
         .protocols = service->protocols,
         .options = LWS_SERVER_OPTION_EXPLICIT_VHOSTS | LWS_SERVER_OPTION_FAIL_UPON_UNABLE_TO_BIND,
         .retry_and_idle_policy = &keepalive,
@@ -212,6 +256,14 @@ static hg_status open_socket(hg_service *service, hg_error *error)
                        service->address.host, service->address.port);
     service->address.port = (uint16_t)lws_get_vhost_listen_port(service->vhost);
     hg_address_url(&service->address, service->url, sizeof service->url);
+    size_t used = strlen(service->url);
+    if (*service->base_path)
+        snprintf(service->url + used, sizeof service->url - used, "%s/", service->base_path + 1);
+    if (!service->address.loopback)
+        hg_log(HG_LOG_WARN, "service",
+               "%s is reached from other machines: tokens and text cross the network in clear "
+               "unless a proxy with TLS stands before it",
+               service->url);
     return HG_OK;
 }
 
@@ -248,6 +300,33 @@ static hg_status begin_opening(hg_service *service, const hg_runtime_options *op
     return HG_OK;
 }
 
+/* "/x", "/x/y" or nothing; a final "/" does not count. */
+static hg_status take_base_path(hg_service *service, const char *path, hg_error *error)
+{
+    size_t count = path ? strlen(path) : 0;
+    while (count && path[count - 1] == '/') count--;
+    bool good = !count || (path[0] == '/' && count <= HG_LIMIT_BASE_PATH);
+    for (size_t i = 0; good && i < count; i++)
+        good = strchr("/-._~", path[i]) || isalnum((unsigned char)path[i]);
+    if (!good)
+        return hg_fail(error, HG_ERROR_ARGUMENT,
+                       "--base-path: expected a path such as /translate of letters, digits and "
+                       "-._~, at most %d characters",
+                       HG_LIMIT_BASE_PATH);
+    memcpy(service->base_path, count ? path : "", count);
+    service->base_path[count] = '\0';
+    return HG_OK;
+}
+
+static hg_status take_access(hg_service *service, const hg_service_options *options,
+                             hg_error *error)
+{
+    service->allow_origin = options->allow_origin;
+    service->trust_proxy = options->trust_proxy;
+    hg_status status = hg_origins_check(options->allow_origin, error);
+    return status ? status : take_base_path(service, options->base_path, error);
+}
+
 hg_status hg_service_open(const hg_service_options *options, hg_service **out, hg_error *error)
 {
     hg_service *service = calloc(1, sizeof *service);
@@ -260,6 +339,8 @@ hg_status hg_service_open(const hg_service_options *options, hg_service **out, h
     service->shared.wake = hg_ws_wake;
     fill_protocols(service);
     hg_status status = hg_address_parse(options->listen, &service->address, error);
+    if (status) goto out;
+    status = take_access(service, options, error);
     if (status) goto out;
     status =
         hg_path_join(service->web_path, sizeof service->web_path, options->web_path, "", error);
@@ -341,6 +422,8 @@ void hg_service_close(hg_service *service)
     }
     hg_exchanges_stop(service);
     if (service->opening.joinable) pthread_join(service->opening.thread, NULL);
+    hg_token_reader_close(service->shared.tokens);
+    service->shared.tokens = NULL;
     hg_runtime_close(service->opening.runtime);
     if (service->context) {
         lws_sul_cancel(&service->tick);

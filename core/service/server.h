@@ -13,8 +13,9 @@
 #include "core/service/service.h"
 #include "core/service/session.h"
 
-#define HG_SUBPROTOCOL "hydraglot.v1"
-#define HG_LIVE_PATH   "/v1/live"
+#define HG_SUBPROTOCOL       "hydraglot.v1"
+#define HG_LIVE_PATH         "/v1/live"
+#define HG_TOKEN_SUBPROTOCOL "hydraglot.token." /* a token follows */
 
 /* The runtime while its thread opens it; that thread's until `done`. */
 typedef struct hg_opening {
@@ -29,7 +30,10 @@ typedef struct hg_opening {
 
 struct hg_service {
     hg_address address; /* with the real port */
-    char url[HG_HOST_MAX + 32];
+    char url[HG_HOST_MAX + HG_LIMIT_BASE_PATH + 32];
+    const char *allow_origin;               /* or NULL */
+    char base_path[HG_LIMIT_BASE_PATH + 1]; /* "", or "/x" */
+    bool trust_proxy;
     char web_path[HG_PATH_MAX];
     struct lws_context *context;
     struct lws_vhost *vhost;
@@ -45,6 +49,7 @@ struct hg_service {
     uint32_t unsent;                     /* HTTP answers that are not out yet */
     size_t bodies_bytes;                 /* of HTTP requests' bodies */
     atomic_bool stop;                    /* set by any thread or a signal handler */
+    int64_t watched_us;                  /* when tokens were last looked at */
     bool stopping;                       /* seen by the loop: no new sessions */
     bool ready;                          /* hg_runtime_ready was true */
     hg_device_info device;
@@ -63,6 +68,9 @@ void hg_ws_wake(hg_session *session);
 
 /* Delivers what the engine has and what changed in the catalog. */
 void hg_service_poll(hg_service *service);
+
+/* Who asks for an upgrade, by its headers. */
+hg_caller hg_http_caller(struct lws *wsi);
 
 /* The service that a connection belongs to. */
 hg_service *hg_service_of(struct lws *wsi);

@@ -7,10 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/service/message.h"
 
 #define STARTING_RETRY_MS 1000
+#define EXPIRY_WARNING_US INT64_C(60000000) /* before a token's end its client is told */
 
 /* bytes random bytes as hex into out [2 * bytes + 1]. */
 static bool random_hex(char *out, size_t bytes)
@@ -101,6 +103,7 @@ static void send_ready(hg_session *session)
         .device = session->shared->metrics.device,
         .notice = hg_runtime_model(session->shared->runtime)->notice,
         .languages = hg_buf_text(&session->shared->languages),
+        .lanes_per_minute = session->caller.rate,
     };
     uint64_t seq = begin_event(session);
     send_event(session, hg_ready_print(&ready, seq, &session->shared->event), NULL);
@@ -125,13 +128,31 @@ void hg_session_languages_changed(hg_session *session)
     send_event(session, status, NULL);
 }
 
-hg_status hg_session_new(hg_session_shared *shared, void *connection, hg_session **out,
-                         hg_error *error)
+void hg_session_watch_token(hg_session *session, bool changed)
+{
+    const hg_caller *caller = &session->caller;
+    if (session->close_code || !*caller->hash) return;
+    int64_t left_us = caller->expires_us - hg_clock_wall_us();
+    if ((caller->expires_us && left_us <= 0) ||
+        (changed && !hg_caller_stays(session->shared->tokens, caller))) {
+        hg_session_end(session, HG_CLOSE_TOKEN);
+        return;
+    }
+    if (!caller->expires_us || session->told_of_expiry || left_us > EXPIRY_WARNING_US) return;
+    session->told_of_expiry = true;
+    uint64_t seq = begin_event(session);
+    hg_status status = hg_token_expiring_print(caller->expires_us, seq, &session->shared->event);
+    send_event(session, status, NULL);
+}
+
+hg_status hg_session_new(hg_session_shared *shared, void *connection, const hg_caller *caller,
+                         hg_session **out, hg_error *error)
 {
     hg_session *session = calloc(1, sizeof *session);
     if (!session) return hg_fail(error, HG_ERROR_MEMORY, "no memory for a session");
     session->shared = shared;
     session->connection = connection;
+    session->caller = *caller;
     session->incoming = hg_buf_new(HG_LIMIT_FRAME);
     memcpy(session->source, "auto", sizeof "auto");
     hg_out_queue_init(&session->queue, HG_LIMIT_OUT_QUEUE);
@@ -200,6 +221,14 @@ static bool handle_translate(hg_session *session, const hg_message *message, int
         .seed = (uint64_t)message->seed,
         .received_us = received_us,
     };
+    uint32_t wait_ms =
+        hg_rate_take(&session->shared->rates, &session->caller, targets, received_us);
+    if (wait_ms) {
+        hg_message_refuse(refusal, HG_CODE_rate, "the token's %u lanes of this minute are used",
+                          session->caller.rate);
+        refusal->retry_after_ms = wait_ms;
+        return false;
+    }
     if (!hg_conversation_translate(session->conversation, &request, refusal)) return false;
     session->shared->metrics.requests++;
     return true;

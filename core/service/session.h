@@ -16,6 +16,7 @@
 
 #include "core/base/buf.h"
 #include "core/base/limits.h"
+#include "core/service/access.h"
 #include "core/service/metrics.h"
 #include "core/service/out_queue.h"
 #include "core/translate/translate.h"
@@ -26,6 +27,8 @@ typedef struct hg_session hg_session;
 typedef struct hg_session_shared {
     hg_runtime *runtime; /* NULL while the model is being loaded */
     hg_metrics metrics;
+    hg_token_reader *tokens; /* owned by the service; NULL while there is no store */
+    hg_rates rates;
     hg_buf languages;                  /* the array `languages`, printed */
     hg_buf event;                      /* the event being printed */
     bool ended;                        /* some session has an end but still its conversation */
@@ -37,6 +40,7 @@ enum {
     HG_CLOSE_GOING_AWAY = 1001,
     HG_CLOSE_BINARY = 1003,
     HG_CLOSE_NOT_UTF8 = 1007,
+    HG_CLOSE_TOKEN = 1008,
     HG_CLOSE_TOO_LARGE = 1009,
     HG_CLOSE_INTERNAL = 1011,
     HG_CLOSE_STARTING = 1013,
@@ -47,7 +51,9 @@ enum {
 struct hg_session {
     TAILQ_ENTRY(hg_session) link; /* in the service's list */
     hg_session_shared *shared;
-    void *connection;              /* of ws.c */
+    void *connection; /* of ws.c */
+    hg_caller caller;
+    bool told_of_expiry;           /* token.expiring is out */
     hg_conversation *conversation; /* owned; NULL once quiet */
     hg_out_queue queue;
     hg_buf incoming;     /* the message being received */
@@ -63,8 +69,8 @@ struct hg_session {
 
 /* A new session with `session.ready` in its queue; while the model is being loaded, one with the
  * error `starting` in it that ends then. */
-hg_status hg_session_new(hg_session_shared *shared, void *connection, hg_session **out,
-                         hg_error *error) HG_CHECKED;
+hg_status hg_session_new(hg_session_shared *shared, void *connection, const hg_caller *caller,
+                         hg_session **out, hg_error *error) HG_CHECKED;
 void hg_session_free(hg_session *session);
 
 /* One whole text frame, valid UTF-8. */
@@ -72,6 +78,10 @@ void hg_session_receive(hg_session *session, const char *bytes, size_t count, in
 
 /* Counts an event in the metrics of a hg_session_shared: the sink of what has no session. */
 void hg_session_count(const hg_event *event, void *shared);
+
+/* Tells of its token's end soon, and ends with its token: expired or, when the store has changed,
+ * revoked. */
+void hg_session_watch_token(hg_session *session, bool changed);
 
 void hg_session_languages_changed(hg_session *session);
 

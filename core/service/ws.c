@@ -14,6 +14,7 @@ static_assert(HG_OUT_HEADROOM >= LWS_PRE, "room for the frame's header");
 
 /* libwebsockets keeps one of these for each connection, zeroed. */
 typedef struct connection {
+    hg_caller caller;
     hg_session *session; /* NULL when there are too many */
     bool closed;         /* a close frame was asked for; what still comes in is ignored */
     size_t dropped;      /* bytes of an oversize message so far; 0: none is coming in */
@@ -53,7 +54,7 @@ static int established(struct lws *wsi, connection *c)
         lws_callback_on_writable(wsi);
         return 0;
     }
-    if (hg_session_new(&service->shared, wsi, &c->session, &error)) {
+    if (hg_session_new(&service->shared, wsi, &c->caller, &c->session, &error)) {
         hg_log(HG_LOG_ERROR, "service", "%s", error.message);
         return -1;
     }
@@ -157,6 +158,9 @@ int hg_ws_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user
 {
     connection *c = user;
     switch (reason) {
+    case LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION: /* the last time that headers are there */
+        c->caller = hg_http_caller(wsi);
+        return 0;
     case LWS_CALLBACK_ESTABLISHED: return established(wsi, c);
     case LWS_CALLBACK_RECEIVE: return receive(wsi, c, in, count);
     case LWS_CALLBACK_SERVER_WRITEABLE: return writeable(wsi, c);

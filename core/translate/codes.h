@@ -12,6 +12,7 @@
     X(stale_rev, 0, "rev is not above the last one of this id")                                    \
     X(id_final, 0, "this id ended with a final revision; an edit needs a new id")                  \
     X(resume_gone, 0, "nothing is kept of that session; begin anew")                               \
+    X(rate, 1, "the token's lanes of this minute are used; wait retry_after_ms")                   \
     X(busy, 1, "too much of this session, or of all sessions, is waiting; send again")             \
     X(starting, 1, "the model is still being loaded")                                              \
     X(unknown_language, 0, "no enabled plugin serves this language")                               \

@@ -71,7 +71,8 @@ def test_version_and_help(cli):
         (["translate", "--file", "no-such-file"], "--file: no-such-file: No such file"),
         (["translate", "--device", "tpu", "x"], '--device: "tpu" is not auto|cpu|cuda'),
         (["bench", "--runs", "0"], "--runs: \"0\" is not a number from 1"),
-        (["serve", "--listen", "0.0.0.0:8080"], "--listen"),
+        (["serve", "--listen", "example.org:8080"], "--listen"),
+        (["serve", "--allow-origin", "example.org"], "--allow-origin"),
         (["serve", "--listen", "127.0.0.1"], "--listen"),
     ],
 )

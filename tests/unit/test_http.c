@@ -35,18 +35,17 @@ static void refuses(const char *text, const char *why)
     if (!strstr(error.message, why)) fail_msg("%s: %s", text, error.message);
 }
 
-static void test_listens_on_loopback_only(void **state)
+static void test_listens(void **state)
 {
     (void)state;
     listens("127.0.0.1:8080", "http://127.0.0.1:8080/");
     listens("127.8.0.9:0", "http://127.8.0.9:0/");
     listens("localhost:65535", "http://127.0.0.1:65535/");
     listens("[::1]:80", "http://[::1]:80/");
-    refuses("0.0.0.0:8080", "loopback");
-    refuses("192.168.1.2:8080", "loopback");
-    refuses("[::]:8080", "loopback");
-    refuses("example.com:8080", "loopback");
-    refuses("127.1:8080", "loopback");
+    listens("0.0.0.0:8080", "http://0.0.0.0:8080/");
+    listens("[::]:8080", "http://[::]:8080/");
+    refuses("example.com:8080", "not an address");
+    refuses("127.1:8080", "not an address");
     refuses("127.0.0.1", "HOST:PORT");
     refuses("127.0.0.1:", "HOST:PORT");
     refuses(":8080", "HOST:PORT");
@@ -56,35 +55,81 @@ static void test_listens_on_loopback_only(void **state)
     refuses("", "HOST:PORT");
 }
 
+static hg_address address_of(const char *text)
+{
+    hg_address address;
+    hg_error error;
+    if (hg_address_parse(text, &address, &error)) fail_msg("%s", error.message);
+    return address;
+}
+
 static void test_host(void **state)
 {
     (void)state;
-    assert_true(hg_host_allowed("127.0.0.1:8080", 8080));
-    assert_true(hg_host_allowed("LocalHost:8080", 8080));
-    assert_true(hg_host_allowed("[::1]:8080", 8080));
-    assert_true(hg_host_allowed("localhost", 80));
-    assert_false(hg_host_allowed("localhost", 8080));
-    assert_false(hg_host_allowed("localhost:8081", 8080));
-    assert_false(hg_host_allowed("localhost.evil.com:8080", 8080));
-    assert_false(hg_host_allowed("evil.com:8080", 8080));
-    assert_false(hg_host_allowed("127.0.0.1.evil.com:8080", 8080));
-    assert_false(hg_host_allowed("10.0.0.1:8080", 8080));
-    assert_false(hg_host_allowed("localhost:8080:8080", 8080));
-    assert_false(hg_host_allowed("localhost:", 80));
-    assert_false(hg_host_allowed("", 8080));
+    const hg_address own = address_of("127.0.0.1:8080"), plain = address_of("127.0.0.1:80");
+    assert_true(hg_host_allowed(&own, NULL, "127.0.0.1:8080"));
+    assert_true(hg_host_allowed(&own, NULL, "LocalHost:8080"));
+    assert_true(hg_host_allowed(&own, NULL, "[::1]:8080"));
+    assert_true(hg_host_allowed(&plain, NULL, "localhost"));
+    assert_false(hg_host_allowed(&own, NULL, "localhost"));
+    assert_false(hg_host_allowed(&own, NULL, "localhost:8081"));
+    assert_false(hg_host_allowed(&own, NULL, "localhost.evil.com:8080"));
+    assert_false(hg_host_allowed(&own, NULL, "evil.com:8080"));
+    assert_false(hg_host_allowed(&own, NULL, "127.0.0.1.evil.com:8080"));
+    assert_false(hg_host_allowed(&own, NULL, "10.0.0.1:8080"));
+    assert_false(hg_host_allowed(&own, NULL, "localhost:8080:8080"));
+    assert_false(hg_host_allowed(&plain, NULL, "localhost:"));
+    assert_false(hg_host_allowed(&own, NULL, ""));
+}
+
+static void test_host_beyond_loopback(void **state)
+{
+    (void)state;
+    const hg_address own = address_of("0.0.0.0:8080");
+    static const char allowed[] = "https://tr.example.org, http://chat.example:3000";
+    assert_true(hg_host_allowed(&own, NULL, "10.0.0.1:8080"));
+    assert_true(hg_host_allowed(&own, NULL, "[fe80::1]:8080"));
+    assert_false(hg_host_allowed(&own, NULL, "10.0.0.1"));
+    assert_false(hg_host_allowed(&own, NULL, "tr.example.org"));
+    assert_true(hg_host_allowed(&own, allowed, "TR.example.org"));
+    assert_true(hg_host_allowed(&own, allowed, "chat.example:3000"));
+    assert_false(hg_host_allowed(&own, allowed, "chat.example"));
+    assert_false(hg_host_allowed(&own, allowed, "example.org"));
 }
 
 static void test_origin(void **state)
 {
     (void)state;
-    assert_true(hg_origin_allowed("http://localhost:8080", 8080));
-    assert_true(hg_origin_allowed("http://127.0.0.1:8080", 8080));
-    assert_false(hg_origin_allowed("http://localhost:3000", 8080));
-    assert_false(hg_origin_allowed("https://evil.com", 8080));
-    assert_false(hg_origin_allowed("http://evil.com:8080", 8080));
-    assert_false(hg_origin_allowed("null", 8080));
-    assert_false(hg_origin_allowed("file://", 8080));
-    assert_false(hg_origin_allowed("http://localhost:8080@evil.com", 8080));
+    const hg_address own = address_of("127.0.0.1:8080"), wide = address_of("0.0.0.0:8080");
+    static const char host[] = "127.0.0.1:8080", allowed[] = "https://chat.example.org";
+    assert_true(hg_origin_allowed(&own, NULL, host, "http://localhost:8080"));
+    assert_true(hg_origin_allowed(&own, NULL, host, "http://127.0.0.1:8080"));
+    assert_false(hg_origin_allowed(&own, NULL, host, "http://localhost:3000"));
+    assert_false(hg_origin_allowed(&own, NULL, host, "https://evil.com"));
+    assert_false(hg_origin_allowed(&own, NULL, host, "http://evil.com:8080"));
+    assert_false(hg_origin_allowed(&own, NULL, host, "null"));
+    assert_false(hg_origin_allowed(&own, NULL, host, "file://"));
+    assert_false(hg_origin_allowed(&own, NULL, host, "http://localhost:8080@evil.com"));
+    assert_true(hg_origin_allowed(&own, allowed, host, "https://chat.example.org"));
+    assert_false(hg_origin_allowed(&own, allowed, host, "http://chat.example.org"));
+    assert_true(hg_origin_allowed(&wide, NULL, "10.0.0.1:8080", "http://10.0.0.1:8080"));
+    assert_false(hg_origin_allowed(&wide, NULL, "10.0.0.1:8080", "http://10.0.0.2:8080"));
+    assert_false(hg_origin_allowed(&wide, NULL, "10.0.0.1:8080", "http://localhost:8080"));
+}
+
+static void test_list_of_origins(void **state)
+{
+    (void)state;
+    hg_error error;
+    assert_int_equal(hg_origins_check(NULL, &error), HG_OK);
+    assert_int_equal(hg_origins_check("https://a.example,http://b:3000", &error), HG_OK);
+    static const char *const bad[] = {"a.example",   "https://",         "https://a/",
+                                      "*",           "ftp://a",          "https://a,b",
+                                      "https://a:x", "https://*.example"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        assert_int_equal(hg_origins_check(bad[i], &error), HG_ERROR_ARGUMENT);
+        assert_non_null(strstr(error.message, "--allow-origin"));
+    }
 }
 
 /* A folder with a page, a hidden file, and links that stay inside and that lead out. */
@@ -194,8 +239,10 @@ static void test_etag_follows_content(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_listens_on_loopback_only),
+        cmocka_unit_test(test_listens),
         cmocka_unit_test(test_host),
+        cmocka_unit_test(test_host_beyond_loopback),
+        cmocka_unit_test(test_list_of_origins),
         cmocka_unit_test(test_origin),
         cmocka_unit_test(test_files),
         cmocka_unit_test(test_no_way_out),

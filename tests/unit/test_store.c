@@ -165,7 +165,7 @@ static void a_new_database_has_every_table(void **state)
 {
     fixture *f = *state;
     open_store(f);
-    assert_int_equal(raw(f, "PRAGMA user_version"), 1);
+    assert_int_equal(raw(f, "PRAGMA user_version"), 2);
     assert_int_equal(raw(f, "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name IN"
                             "('plugin','plugin_generation','batch','lane','token','audit',"
                             "'setting')"),
@@ -425,7 +425,7 @@ static void files_that_are_not_ours_are_refused(void **state)
     assert_non_null(strstr(f->error.message, "version 7"));
     assert_non_null(strstr(f->error.message, f->file));
 
-    raw(f, "PRAGMA user_version = 1");
+    raw(f, "PRAGMA user_version = 2");
     raw(f, "PRAGMA application_id = 5");
     assert_int_equal(hg_store_open(f->folder, &f->store, &f->error), HG_ERROR_DATABASE);
     assert_non_null(strstr(f->error.message, "another program"));

@@ -20,7 +20,7 @@
 
 #include "core/base/file.h"
 #include "core/base/log.h"
-#include "db/store.h"
+#include "db/tokens.h"
 
 /* ---- the failing VFS ---- */
 
@@ -269,8 +269,11 @@ static bool migrate_once(int n, bool stays, int code)
     hg_store_close(store);
     if (hg_file_exists(f.file)) {
         int64_t version = query(&f, "PRAGMA user_version");
-        assert_true(version == 0 || version == 1);
-        assert_int_equal(query(&f, "SELECT count(*) > 0 FROM sqlite_master"), version);
+        assert_in_range(version, 0, 2);
+        assert_int_equal(query(&f, "SELECT count(*) > 0 FROM sqlite_master"), version > 0);
+        assert_int_equal(query(&f, "SELECT count(*) FROM pragma_table_info('token')"
+                                   " WHERE name = 'parent'"),
+                         version > 1);
         check_sound(&f);
     }
     store = open_good(&f);
@@ -337,6 +340,59 @@ static void a_plugin_is_put_or_is_not(void **state)
     }
 }
 
+static hg_token_record token(char digit)
+{
+    hg_token_record t = {.scopes = "translate", .label = "a", .created_us = 1};
+    memset(t.hash, digit, sizeof t.hash - 1);
+    return t;
+}
+
+static void add_good(hg_store *store, char digit)
+{
+    hg_error error;
+    const hg_token_record t = token(digit);
+    if (hg_store_add_token(store, &t, "test", &error)) fail_msg("%s", error.message);
+}
+
+/* A token is added, another revoked: each is there with its audit row, or neither is. */
+static bool token_once(int n, bool stays, int code)
+{
+    fixture f = make_folder();
+    hg_store *store = open_good(&f);
+    hg_error error = {0};
+    const hg_token_record b = token('b');
+    add_good(store, 'a');
+    arm(n, stays, code);
+    hg_status added = hg_store_add_token(store, &b, "test", &error);
+    hg_status revoked = hg_store_revoke_token(store, "aaaa", "test", &error);
+    bool hit = fault.hits > 0;
+    arm(0, false, 0);
+    assert_true(hit || (!added && !revoked));
+    hg_store_close(store);
+    check_sound(&f);
+    int64_t has_b = query(&f, "SELECT count(*) FROM token WHERE hash LIKE 'b%'");
+    int64_t has_a = query(&f, "SELECT count(*) FROM token WHERE hash LIKE 'a%'");
+    assert_true(added || has_b);
+    assert_true(revoked || !has_a);
+    assert_int_equal(query(&f, "SELECT count(*) FROM audit WHERE action = 'token.add'"), 1 + has_b);
+    assert_int_equal(query(&f, "SELECT count(*) FROM audit WHERE action = 'token.revoke'"),
+                     1 - has_a);
+    remove_folder(&f);
+    return hit;
+}
+
+static void tokens_change_with_their_audit_or_not_at_all(void **state)
+{
+    (void)state;
+    for (int stays = 0; stays < 2; stays++) {
+        for (int c = 0; c < 2; c++) {
+            int n = 1;
+            while (token_once(n, stays, codes[c])) n++;
+            assert_true(n > 3);
+        }
+    }
+}
+
 /* ---- the writer ---- */
 
 static void log_batches(hg_store *store, int count)
@@ -391,6 +447,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_migration_happens_or_does_not),
         cmocka_unit_test(a_plugin_is_put_or_is_not),
+        cmocka_unit_test(tokens_change_with_their_audit_or_not_at_all),
         cmocka_unit_test(a_full_disk_delays_batches_and_loses_none),
         cmocka_unit_test(a_disk_that_stays_full_ends_no_service),
     };
