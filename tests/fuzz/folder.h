@@ -4,6 +4,7 @@
 #ifndef HG_TESTS_FUZZ_FOLDER_H
 #define HG_TESTS_FUZZ_FOLDER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -38,7 +39,10 @@ static inline void fuzz_split(const uint8_t *data, size_t size, const char *json
                               const char *weights)
 {
     if (!*fuzz_folder) {
-        strcpy(fuzz_folder, "/tmp/hydraglot-fuzz-XXXXXX");
+        /* In memory where there is such a folder: a disk's file system flushes each short file. */
+        const bool memory = access("/dev/shm", W_OK) == 0;
+        snprintf(fuzz_folder, sizeof fuzz_folder, "%s/hydraglot-fuzz-XXXXXX",
+                 memory ? "/dev/shm" : "/tmp");
         if (!mkdtemp(fuzz_folder)) abort();
         atexit(fuzz_folder_remove);
     }

@@ -8,6 +8,8 @@
 #include "core/model/gguf.h"
 #include "core/model/gguf_adapter.h"
 #include "core/model/gguf_model.h"
+#include "tests/fuzz/matrix.h"
+#include "tests/support/small_bases.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -26,33 +28,15 @@ static unsigned read_model(hg_model *model)
     return sum;
 }
 
-static unsigned sum_of(const hg_matrix *matrix)
-{
-    unsigned sum = 0;
-    const uint8_t *bytes = matrix->data;
-    const size_t count = (size_t)matrix->rows * matrix->columns * (matrix->type == HG_F32 ? 4 : 2);
-    for (size_t i = 0; i < count; i++) sum += bytes[i];
-    return sum;
-}
-
-/* As an adapter for the model of make_gguf_files.py. */
 static unsigned read_adapter(hg_gguf *file)
 {
-    static const hg_shape base = {.vocabulary = 262,
-                                  .hidden = 32,
-                                  .intermediate = 64,
-                                  .layers = 1,
-                                  .heads = 2,
-                                  .kv_heads = 1,
-                                  .head_dim = 16,
-                                  .positions = 128};
     unsigned sum = 0;
     hg_lora_layer layer = {0};
     hg_adapter adapter = {0};
     hg_error error;
-    if (hg_gguf_adapter_take(file, &base, &layer, &adapter, &error)) return 0;
+    if (hg_gguf_adapter_take(file, &gguf_base, &layer, &adapter, &error)) return 0;
     for (int p = 0; p < HG_PROJECTIONS; p++)
-        if (layer.pair[p].rank) sum += sum_of(&layer.pair[p].a) + sum_of(&layer.pair[p].b);
+        if (layer.pair[p].rank) sum += fuzz_sum(&layer.pair[p].a) + fuzz_sum(&layer.pair[p].b);
     return sum;
 }
 

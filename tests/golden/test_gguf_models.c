@@ -109,16 +109,13 @@ static void judge(const char *kernel, const hg_model *model, const json_t *entry
 
 static void run_model(const char *kernel, const json_t *entry, uint64_t row)
 {
-    char path[256], message[HG_ERROR_MESSAGE_MAX] = "";
+    char message[HG_ERROR_MESSAGE_MAX] = "";
     const bool reference = strcmp(kernel, "reference") == 0;
     const small_options options = {
         .kernel = kernel,
         .dense_bits = !reference && json_is_true(json_object_get(entry, "dense")) ? 8 : 0};
-    hg_model *model;
-    hg_error error;
     static outcome out;
-    snprintf(path, sizeof path, "%s/%s", golden.folder, small_text(entry, "file"));
-    if (hg_model_open(path, &model, &error)) fail_msg("%s", error.message);
+    hg_model *model = small_model(&golden, entry, "file");
     hg_device *device = small_device_with(&options, &model->weights, message, sizeof message);
     if (!device) fail_msg("%s", message);
     run_prompt(device, entry, &out);

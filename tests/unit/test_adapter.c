@@ -9,6 +9,7 @@
 #include "core/model/adapter.h"
 #include "core/model/lora_config.h"
 #include "core/model/projections.h"
+#include "tests/support/small_bases.h"
 
 static const hg_shape hydra_tiny = {.vocabulary = 24576,
                                     .hidden = 384,
@@ -107,15 +108,6 @@ static void test_bundled_adapters(void **state)
 }
 
 /* A hand-made adapter of rank 2 on q_proj of a base with two layers, 8 wide. */
-static const hg_shape small = {.vocabulary = 16,
-                               .hidden = 8,
-                               .intermediate = 12,
-                               .layers = 2,
-                               .heads = 2,
-                               .kv_heads = 1,
-                               .head_dim = 4,
-                               .positions = 32};
-
 typedef struct broken {
     char folder[64];
     json_t *config;
@@ -146,7 +138,7 @@ static hg_status broken_open(broken *b, hg_adapter **adapter, hg_error *error)
     write_text(b->folder, "adapter_config.json", text);
     free(text);
     pieces_save(&b->list, b->folder, "adapter_model.safetensors", 1);
-    return hg_adapter_open(b->folder, &small, adapter, error);
+    return hg_adapter_open(b->folder, &small_base, adapter, error);
 }
 
 static void broken_end(broken *b)
@@ -489,7 +481,8 @@ static void test_cut_at_every_tensor(void **state)
     for (int i = b.list.count; i >= 0; i--) { /* from the end of the file to the first tensor */
         for (size_t cut = border - 1; cut <= border + 1 && cut < size; cut++) {
             write_bytes(b.folder, "adapter_model.safetensors", bytes, cut);
-            assert_int_equal(hg_adapter_open(b.folder, &small, &adapter, &error), HG_ERROR_FORMAT);
+            assert_int_equal(hg_adapter_open(b.folder, &small_base, &adapter, &error),
+                             HG_ERROR_FORMAT);
             assert_null(adapter);
             EXPECT_MESSAGE(&error, b.folder, "adapter_model.safetensors", "cut short");
         }

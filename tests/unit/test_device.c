@@ -14,16 +14,7 @@
 #include <string.h>
 
 #include "tests/support/device_harness.h"
-
-static const hg_shape shape = {.vocabulary = 203,
-                               .hidden = 96,
-                               .intermediate = 160,
-                               .layers = 2,
-                               .heads = 6,
-                               .kv_heads = 2,
-                               .head_dim = 32,
-                               .positions = 128,
-                               .rms_epsilon = 1e-5f};
+#include "tests/unit/device_shape.h"
 
 static random_model *new_model(void)
 {

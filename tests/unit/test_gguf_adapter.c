@@ -17,18 +17,9 @@
 #include "core/model/gguf_adapter.h"
 #include "core/model/plugin.h"
 #include "tests/support/gguf_image.h"
+#include "tests/support/small_bases.h"
 
 #define ADAPTER "tests/fuzz/corpus/gguf/adapter.gguf"
-
-/* The base of make_gguf_files.py. */
-static const hg_shape base = {.vocabulary = 262,
-                              .hidden = 32,
-                              .intermediate = 64,
-                              .layers = 1,
-                              .heads = 2,
-                              .kv_heads = 1,
-                              .head_dim = 16,
-                              .positions = 128};
 
 static hg_status take(image in, const hg_shape *shape, hg_adapter *adapter, hg_error *error)
 {
@@ -56,10 +47,10 @@ static void check_rows(const hg_gguf *file, const hg_lora *q)
 {
     const uint8_t *mine = q->b.data;
     const uint8_t *theirs = hg_gguf_find_tensor(file, "blk.0.attn_q.weight.lora_b")->data;
-    const size_t row = 4 * sizeof(uint16_t), half = base.head_dim / 2;
-    for (size_t head = 0; head < base.heads; head++)
+    const size_t row = 4 * sizeof(uint16_t), half = gguf_base.head_dim / 2;
+    for (size_t head = 0; head < gguf_base.heads; head++)
         for (size_t i = 0; i < half; i++) {
-            const size_t at = head * base.head_dim;
+            const size_t at = head * gguf_base.head_dim;
             assert_memory_equal(mine + (at + i) * row, theirs + (at + 2 * i) * row, row);
             assert_memory_equal(mine + (at + half + i) * row, theirs + (at + 2 * i + 1) * row, row);
         }
@@ -73,7 +64,8 @@ static void test_contents(void **state)
     hg_lora_layer layer = {0};
     hg_adapter adapter = {0};
     if (hg_gguf_open(ADAPTER, &file, &error)) fail_msg("%s", error.message);
-    if (hg_gguf_adapter_take(&file, &base, &layer, &adapter, &error)) fail_msg("%s", error.message);
+    if (hg_gguf_adapter_take(&file, &gguf_base, &layer, &adapter, &error))
+        fail_msg("%s", error.message);
     assert_int_equal(adapter.invocations, 2);
     assert_int_equal(adapter.invocation[0], 3);
     assert_int_equal(adapter.invocation[1], 4);
@@ -102,7 +94,7 @@ static void test_cuts(void **state)
     hg_error error;
     const size_t end = image_end(in);
     for (in.size = 0; in.size < end; in.size++)
-        if (take(in, &base, &adapter, &error) != HG_ERROR_FORMAT)
+        if (take(in, &gguf_base, &adapter, &error) != HG_ERROR_FORMAT)
             fail_msg("cut at %zu: %s", in.size, error.message);
     free(in.bytes);
 }
@@ -142,7 +134,7 @@ static void test_refused(void **state)
         image in = image_read(ADAPTER);
         memcpy(image_find(in, cases[i].text) + strlen(cases[i].text) + cases[i].skip,
                cases[i].instead, cases[i].count);
-        expect(in, &base, cases[i].status, cases[i].part);
+        expect(in, &gguf_base, cases[i].status, cases[i].part);
         free(in.bytes);
     }
 }
@@ -165,7 +157,7 @@ static void test_refused_pairs(void **state)
         image in = image_read(ADAPTER);
         for (int half = 0; half < 2; half++)
             memcpy(image_find(in, "blk.0.attn_k.weight.lora_"), cases[i].name, 25);
-        expect(in, &base, cases[i].status, cases[i].part);
+        expect(in, &gguf_base, cases[i].status, cases[i].part);
         free(in.bytes);
     }
     image in = image_read(ADAPTER);
@@ -176,7 +168,7 @@ static void test_refused_pairs(void **state)
         (size_t)(hg_gguf_find_tensor(&file, "blk.0.ffn_down.weight.lora_b")->data - in.bytes);
     hg_gguf_close(&file);
     memcpy(in.bytes + at, "\0\0\x80\x7F", 4);
-    expect(in, &base, HG_ERROR_FORMAT, "ffn_down.weight.lora_b: holds NaN or infinity");
+    expect(in, &gguf_base, HG_ERROR_FORMAT, "ffn_down.weight.lora_b: holds NaN or infinity");
     free(in.bytes);
 }
 
@@ -185,14 +177,14 @@ static void test_other_bases(void **state)
 {
     (void)state;
     image in = image_read(ADAPTER);
-    hg_shape other = base;
+    hg_shape other = gguf_base;
     hg_adapter adapter;
     hg_error error;
     other.layers = 2;
     assert_int_equal(take(in, &other, &adapter, &error), HG_OK);
     other.hidden = 48;
     expect(in, &other, HG_ERROR_FORMAT, "attn_q.weight.lora_a: found 2 dimensions, [32, 4]");
-    other = base;
+    other = gguf_base;
     other.kv_heads = 2;
     expect(in, &other, HG_ERROR_FORMAT, "attn_k.weight.lora_b: found 2 dimensions, [1, 16]");
     free(in.bytes);
@@ -233,17 +225,17 @@ static void test_folders(void **state)
     assert_int_equal(hg_plugin_open(folder, &plugin, &error), HG_ERROR_NOT_FOUND);
     assert_non_null(strstr(error.message, "adapter.gguf"));
     write_file(folder, "adapter.gguf", in.bytes, in.size);
-    if (hg_adapter_open(folder, &base, &adapter, &error)) fail_msg("%s", error.message);
+    if (hg_adapter_open(folder, &gguf_base, &adapter, &error)) fail_msg("%s", error.message);
     assert_int_equal(adapter->lora.layer[0].pair[HG_Q].rank, 4);
     hg_adapter_close(adapter);
     if (hg_plugin_open(folder, &plugin, &error)) fail_msg("%s", error.message);
     assert_int_equal(plugin->bytes, in.size);
     hg_plugin_close(plugin);
     write_file(folder, "adapter.gguf", "PK", 2);
-    assert_int_equal(hg_adapter_open(folder, &base, &adapter, &error), HG_ERROR_FORMAT);
+    assert_int_equal(hg_adapter_open(folder, &gguf_base, &adapter, &error), HG_ERROR_FORMAT);
     assert_non_null(strstr(error.message, "adapter.gguf"));
     write_file(folder, "adapter_config.json", "{}", 2);
-    assert_int_equal(hg_adapter_open(folder, &base, &adapter, &error), HG_ERROR_FORMAT);
+    assert_int_equal(hg_adapter_open(folder, &gguf_base, &adapter, &error), HG_ERROR_FORMAT);
     assert_non_null(strstr(error.message, "adapter_config.json: stands beside adapter.gguf"));
     assert_int_equal(hg_plugin_open(folder, &plugin, &error), HG_ERROR_FORMAT);
     remove_file(folder, "adapter_config.json");

@@ -6,16 +6,7 @@
 
 #include "core/model/adapter.h"
 #include "core/model/scales.h"
-
-/* Two layers, eight wide; v has four rows. */
-static const hg_shape small = {.vocabulary = 16,
-                               .hidden = 8,
-                               .intermediate = 12,
-                               .layers = 2,
-                               .heads = 2,
-                               .kv_heads = 1,
-                               .head_dim = 4,
-                               .positions = 32};
+#include "tests/support/small_bases.h"
 
 #define Q_INPUT  "model.layers.0.self_attn.q_proj.input_scale"
 #define Q_OUTPUT "model.layers.0.self_attn.q_proj.output_scale"
@@ -44,7 +35,7 @@ static void test_what_is_there_is_read(void **state)
         add_list(&list, Q_INPUT, 8, 0.5f);
         add_list(&list, V_OUTPUT, 4, 3);
         pieces_save(&list, folder, HG_SCALES_FILE, pad);
-        if (hg_scales_open(folder, &small, &scales, &error)) fail_msg("%s", error.message);
+        if (hg_scales_open(folder, &small_base, &scales, &error)) fail_msg("%s", error.message);
         for (int i = 0; i < 8; i++)
             assert_true(scales->layer[0].input[HG_Q][i] == 0.5f * (float)(i + 1));
         for (int i = 0; i < 4; i++)
@@ -68,7 +59,7 @@ static void test_no_file_is_no_scales(void **state)
     hg_error error = {0};
     hg_scales *scales = (hg_scales *)folder;
     folder_new(folder);
-    assert_int_equal(hg_scales_open(folder, &small, &scales, &error), HG_OK);
+    assert_int_equal(hg_scales_open(folder, &small_base, &scales, &error), HG_OK);
     assert_null(scales);
     hg_scales_close(scales);
     folder_remove(folder);
@@ -98,7 +89,8 @@ static void refuse(const broken *b)
     if (strcmp(b->type, "F16") == 0) p->size = count * 2;
     memcpy(p->data + 5 * sizeof b->value, &b->value, sizeof b->value);
     pieces_save(&list, folder, HG_SCALES_FILE, 0);
-    if (!hg_scales_open(folder, &small, &scales, &error)) fail_msg("%s is read", b->message[0]);
+    if (!hg_scales_open(folder, &small_base, &scales, &error))
+        fail_msg("%s is read", b->message[0]);
     assert_null(scales);
     EXPECT_MESSAGE(&error, "input_scales.safetensors", b->name, b->message[0], b->message[1],
                    b->message[2]);
@@ -137,7 +129,7 @@ static void test_a_cut_file_is_refused(void **state)
     hg_error error = {0};
     folder_new(folder);
     write_text(folder, HG_SCALES_FILE, "cut");
-    assert_int_not_equal(hg_scales_open(folder, &small, &scales, &error), HG_OK);
+    assert_int_not_equal(hg_scales_open(folder, &small_base, &scales, &error), HG_OK);
     assert_null(scales);
     EXPECT_MESSAGE(&error, folder, HG_SCALES_FILE);
     folder_remove(folder);
@@ -166,7 +158,7 @@ static void write_adapter(const char *folder)
 /* The first layer's q pair of an adapter in folder, opened on a base in the same folder. */
 static hg_status open_on(const char *folder, hg_adapter **adapter, hg_error *error)
 {
-    hg_model model = {.weights.shape = small};
+    hg_model model = {.weights.shape = small_base};
     snprintf(model.path, sizeof model.path, "%s", folder);
     return hg_adapter_open_on(folder, &model, adapter, error);
 }
