@@ -15,7 +15,8 @@ typedef enum kind {
     KIND_REV,  /* int64_t */
     KIND_COUNT,
     KIND_NUMBER,
-    KIND_CODE, /* left out when there is none */
+    KIND_PERCENT, /* int32_t, left out when it is negative */
+    KIND_CODE,    /* left out when there is none */
 } kind;
 
 typedef struct member {
@@ -44,6 +45,7 @@ static const member done_members[] = {
     {"plugin", KIND_WORD, AT(plugin)},
     {"generation", KIND_COUNT, AT(generation)},
     {"source", KIND_WORD, AT(source)},
+    {"confidence", KIND_PERCENT, AT(confidence)},
     {"tokens", KIND_COUNT, AT(tokens)},
     {"stop", KIND_WORD, AT(stop)},
     {"first_ms", KIND_NUMBER, AT(first_ms)},
@@ -99,6 +101,9 @@ static void print_member(hg_json_out *json, const member *m, const void *base)
     case KIND_REV: hg_json_put_integer(json, m->name, *(const int64_t *)at); return;
     case KIND_COUNT: hg_json_put_integer(json, m->name, *(const uint32_t *)at); return;
     case KIND_NUMBER: hg_json_put_number(json, m->name, *(const double *)at); return;
+    case KIND_PERCENT:
+        if (*(const int32_t *)at >= 0) hg_json_put_integer(json, m->name, *(const int32_t *)at);
+        return;
     case KIND_CODE:
         if (*(const hg_code *)at)
             hg_json_put_text(json, m->name, hg_code_name(*(const hg_code *)at));

@@ -20,13 +20,15 @@ typedef struct hg_route {
     hg_method method;
     const char *path;
     void (*serve)(hg_exchange *x);
-    unsigned scope;   /* what a token must have; 0: none is needed */
-    bool key_in_body; /* the token may be the body's api_key: the handler looks */
+    unsigned scope;    /* what a token must have; 0: none is needed */
+    bool key_in_body;  /* the token may be the body's api_key: the handler looks */
+    bool error_object; /* errors are {"error":{"message":...}}, as OpenAI's clients know them */
 } hg_route;
 
 /* What a handler left behind: a call that runs. */
 typedef struct hg_work {
     hg_call *call;
+    void (*grow)(struct hg_work *work); /* NULL, or: the call moved on, a stream may have more */
     void (*free)(struct hg_work *work); /* frees the work and its call */
 } hg_work;
 
@@ -71,7 +73,9 @@ struct hg_exchange {
     hg_http_refusal refusal;
     char content_type[160];
     hg_answer_head answer;
-    hg_buf out; /* body of the answer */
+    bool stream;     /* the body grows while it is sent; the connection's end is its own */
+    bool stream_end; /* nothing more is added */
+    hg_buf out;      /* body of the answer */
     size_t sent;
     hg_work *work; /* owned, or NULL */
 };

@@ -16,6 +16,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/log.h"
+#include "core/service/fields.h"
 
 size_t hg_http_user_bytes(void)
 {
@@ -43,14 +44,16 @@ static void drop_work(hg_exchange *x)
 static void pump(hg_exchange *x)
 {
     hg_call_pump(x->work->call);
-    if (x->state != HG_EXCHANGE_WORKING) drop_work(x);
+    if (x->work->grow && !x->stream_end) x->work->grow(x->work);
+    bool answered = x->stream ? x->stream_end : x->state != HG_EXCHANGE_WORKING;
+    if (answered) drop_work(x);
 }
 
 void hg_exchange_work(hg_exchange *x, hg_work *work)
 {
     hg_service *service = hg_exchange_service(x);
-    assert(x->state == HG_EXCHANGE_BODY && !x->work);
-    x->state = HG_EXCHANGE_WORKING;
+    assert(x->state == (x->stream ? HG_EXCHANGE_HEAD : HG_EXCHANGE_BODY) && !x->work);
+    if (!x->stream) x->state = HG_EXCHANGE_WORKING;
     x->work = work;
     TAILQ_INSERT_TAIL(&service->exchanges, x, link);
     service->calls++;
@@ -70,7 +73,10 @@ void hg_exchanges_stop(hg_service *service)
     hg_exchange *x;
     while ((x = TAILQ_FIRST(&service->exchanges))) {
         x->answer.close = true;
-        hg_answer_code(x, HG_CODE_shutting_down, "");
+        if (x->stream)
+            hg_answer_end(x);
+        else
+            hg_answer_code(x, HG_CODE_shutting_down, "");
         drop_work(x);
     }
 }
@@ -91,6 +97,7 @@ static void reset(hg_exchange *x)
     x->path = NULL;
     x->answer = (hg_answer_head){0};
     x->refusal = (hg_http_refusal){0};
+    x->stream = x->stream_end = false;
     x->state = HG_EXCHANGE_IDLE;
 }
 
@@ -201,6 +208,26 @@ bool hg_exchange_admit(hg_exchange *x, unsigned scope, const char *key)
     hg_http_refusal refusal = refuse_scope(service, &x->caller);
     if (key && *key && refusal.status == 401) refusal = (hg_http_refusal){403, "Invalid API key"};
     hg_answer_error(x, refusal.status, "%s", refusal.message);
+    return false;
+}
+
+bool hg_exchange_read(hg_exchange *x, json_t **fields)
+{
+    hg_error error;
+    const hg_service *service = hg_exchange_service(x);
+    if (!service->ready || service->calls >= HG_LIMIT_HTTP_CALLS) {
+        hg_answer_code(x, service->ready ? HG_CODE_busy : HG_CODE_starting, "");
+        return false;
+    }
+    hg_status status =
+        hg_fields_read(x->content_type, hg_buf_text(&x->in), x->in.length, fields, &error);
+    if (status) {
+        hg_answer_error(x, status == HG_ERROR_UNSUPPORTED ? 415 : 400, "%s", error.message);
+        return false;
+    }
+    const char *key = json_string_value(json_object_get(*fields, "api_key"));
+    if (hg_exchange_admit(x, HG_SCOPE_TRANSLATE, key)) return true;
+    json_decref(*fields);
     return false;
 }
 

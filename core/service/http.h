@@ -5,12 +5,16 @@
  *   http_answer.c  status, headers and body, sent as the socket takes them
  *   routes.c       the table of paths; what is answered at once
  *   libre.c        LibreTranslate's API
+ *   chat.c         the front for OpenAI's clients
  *   mint.c         short-lived tokens
  */
 #ifndef HG_SERVICE_HTTP_H
 #define HG_SERVICE_HTTP_H
 
+#include <jansson.h>
+
 #include "core/service/exchange.h"
+#include "core/service/json_out.h"
 
 /* The service of an exchange. */
 hg_service *hg_exchange_service(const hg_exchange *x);
@@ -20,6 +24,13 @@ hg_service *hg_exchange_service(const hg_exchange *x);
 /* Takes over body. */
 void hg_answer(hg_exchange *x, unsigned status, const char *content_type, hg_buf *body);
 void hg_answer_json(hg_exchange *x, unsigned status, const char *json);
+/* What was printed into its buffer, which is taken over; a failure of printing is told instead. */
+void hg_answer_printed(hg_exchange *x, hg_json_out *json);
+/* Begins an answer whose body is what is appended to x->out, from now on and later: hg_answer_more
+ * says that there is more, hg_answer_end that there will be no more. */
+void hg_answer_stream(hg_exchange *x, const char *content_type);
+void hg_answer_more(hg_exchange *x);
+void hg_answer_end(hg_exchange *x);
 /* {"error":"..."}, the shape that LibreTranslate's clients know. */
 void hg_answer_error(hg_exchange *x, unsigned status, const char *format, ...) HG_PRINTF(3, 4);
 /* The same for what a call or a conversation refused or failed with; message may be "". */
@@ -42,8 +53,13 @@ void hg_mint_token(hg_exchange *x);
 
 /* ---- libre.c ---- */
 void hg_libre_translate(hg_exchange *x);
+void hg_libre_detect(hg_exchange *x);
 void hg_libre_languages(hg_exchange *x);
 void hg_libre_settings(hg_exchange *x);
+
+/* ---- chat.c ---- */
+void hg_chat_complete(hg_exchange *x);
+void hg_chat_models(hg_exchange *x);
 
 /* ---- access ---- */
 
@@ -51,6 +67,8 @@ void hg_libre_settings(hg_exchange *x);
 bool hg_exchange_may(const hg_exchange *x, unsigned scope);
 /* The same with the token of a body's api_key, which may be NULL. False: answered. */
 bool hg_exchange_admit(hg_exchange *x, unsigned scope, const char *key);
+/* The fields of a body, for whoever may translate; the caller frees them. False: answered. */
+bool hg_exchange_read(hg_exchange *x, json_t **fields);
 /* Takes lanes from the rate of the caller's token. False: answered, 429. */
 bool hg_exchange_pay(hg_exchange *x, uint64_t lanes);
 

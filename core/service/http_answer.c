@@ -7,11 +7,11 @@
 
 #include <assert.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "core/base/log.h"
-#include "core/service/json_out.h"
 #include "core/text/utf8.h"
 
 #define HEADERS_MAX 2048 /* bytes of an answer's headers */
@@ -92,6 +92,7 @@ static void put_answer(headers *h, const hg_answer_head *a, size_t body_bytes)
     }
     if (a->status == 304 || a->status == 204) return;
     put(h, "content-type:", a->content_type);
+    if (body_bytes == SIZE_MAX) return; /* until the connection ends */
     h->failed |= lws_add_http_header_content_length(h->wsi, body_bytes, &h->at, h->end);
 }
 
@@ -133,8 +134,14 @@ static int send_headers(hg_exchange *x)
     headers h;
     start(&h, x->wsi, x->answer.status);
     put_cors(&h, x);
-    put_answer(&h, &x->answer, x->out.length);
+    put_answer(&h, &x->answer, x->stream ? SIZE_MAX : x->out.length);
     if (write_headers(&h)) return -1;
+    if (x->stream) {
+        x->state = HG_EXCHANGE_SENDING;
+        x->sent = 0;
+        lws_callback_on_writable(x->wsi);
+        return 0;
+    }
     if (x->head || x->answer.status == 304 || x->answer.status == 204 || !x->out.length)
         return complete(x);
     x->state = HG_EXCHANGE_SENDING;
@@ -147,8 +154,9 @@ static int send_piece(hg_exchange *x)
 {
     unsigned char room[LWS_PRE + PIECE_BYTES];
     size_t count = x->out.length - x->sent;
-    bool last = count <= PIECE_BYTES;
-    if (!last) count = PIECE_BYTES;
+    if (x->stream && !count) return x->stream_end ? complete(x) : 0;
+    bool last = count <= PIECE_BYTES && !x->stream;
+    if (count > PIECE_BYTES) count = PIECE_BYTES;
     memcpy(room + LWS_PRE, x->out.data + x->sent, count);
     enum lws_write_protocol how = last ? LWS_WRITE_HTTP_FINAL : LWS_WRITE_HTTP;
     if (lws_write(x->wsi, room + LWS_PRE, count, how) != (int)count) return -1;
@@ -180,6 +188,25 @@ void hg_answer(hg_exchange *x, unsigned status, const char *content_type, hg_buf
     lws_callback_on_writable(x->wsi);
 }
 
+void hg_answer_stream(hg_exchange *x, const char *content_type)
+{
+    hg_buf nothing = hg_buf_new(HG_LIMIT_HTTP_ANSWER);
+    x->stream = x->answer.close = true;
+    hg_answer(x, 200, content_type, &nothing);
+    x->out = hg_buf_new(HG_LIMIT_HTTP_ANSWER);
+}
+
+void hg_answer_more(hg_exchange *x)
+{
+    if (x->state == HG_EXCHANGE_SENDING) lws_callback_on_writable(x->wsi);
+}
+
+void hg_answer_end(hg_exchange *x)
+{
+    x->stream_end = true;
+    hg_answer_more(x);
+}
+
 void hg_answer_json(hg_exchange *x, unsigned status, const char *json)
 {
     hg_buf body = hg_buf_new(HG_LIMIT_HTTP_ANSWER);
@@ -190,11 +217,30 @@ void hg_answer_json(hg_exchange *x, unsigned status, const char *json)
     hg_answer(x, status, HG_HTTP_JSON, &body);
 }
 
-static void print_error(const char *message, hg_buf *out)
+void hg_answer_printed(hg_exchange *x, hg_json_out *json)
+{
+    if (!json->status) {
+        hg_answer(x, 200, HG_HTTP_JSON, json->out);
+        return;
+    }
+    hg_buf_free(json->out);
+    hg_answer_code(x, json->status == HG_ERROR_LIMIT ? HG_CODE_text_too_long : HG_CODE_internal,
+                   "");
+}
+
+/* As LibreTranslate does, or, with object, as OpenAI does. */
+static void print_error(const char *message, bool object, hg_buf *out)
 {
     hg_json_out json = hg_json_out_new(out);
     hg_json_begin_object(&json, NULL);
-    hg_json_put_text(&json, "error", message);
+    if (object) {
+        hg_json_begin_object(&json, "error");
+        hg_json_put_text(&json, "message", message);
+        hg_json_put_text(&json, "type", "invalid_request_error");
+        hg_json_end_object(&json);
+    } else {
+        hg_json_put_text(&json, "error", message);
+    }
     hg_json_end_object(&json);
     if (json.status) hg_buf_clear(out); /* the status says it all */
 }
@@ -208,7 +254,7 @@ void hg_answer_error(hg_exchange *x, unsigned status, const char *format, ...)
     va_end(args);
     message[hg_utf8_valid(message, strlen(message))] = '\0';
     hg_buf body = hg_buf_new(HG_LIMIT_HTTP_ANSWER);
-    print_error(message, &body);
+    print_error(message, x->route && x->route->error_object, &body);
     hg_answer(x, status, HG_HTTP_JSON, &body);
 }
 
@@ -229,7 +275,7 @@ int hg_answer_refusal(struct lws *wsi, unsigned status, const char *message)
     const hg_answer_head a = {.status = status, .content_type = HG_HTTP_JSON, .close = true};
     hg_buf body = hg_buf_new(HG_LIMIT_HTTP_ANSWER);
     unsigned char room[LWS_PRE + HG_ERROR_MESSAGE_MAX];
-    print_error(message, &body);
+    print_error(message, false, &body);
     assert(body.length <= sizeof room - LWS_PRE);
     start(&h, wsi, status);
     put_answer(&h, &a, body.length);

@@ -2,6 +2,7 @@
 #include "core/service/languages.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,7 +10,7 @@
 
 hg_language_set hg_language_set_new(void)
 {
-    return (hg_language_set){.common = {.text = "und"}, .listed = hg_buf_new(HG_LIMIT_EVENT)};
+    return (hg_language_set){.listed = hg_buf_new(HG_LIMIT_EVENT)};
 }
 
 static void forget(hg_language_set *set)
@@ -58,6 +59,18 @@ bool hg_language_pair(const hg_language_set *set, const hg_tag *source, const hg
     for (uint32_t i = 0; i < set->count; i++)
         if (is_same(target, &set->served[i].tag) && takes(&set->served[i], source)) return true;
     return false;
+}
+
+const hg_served *hg_language_plugin(const hg_language_set *set, const char *plugin)
+{
+    for (uint32_t i = 0; i < set->count; i++)
+        if (strcmp(set->served[i].plugin, plugin) == 0) return &set->served[i];
+    return NULL;
+}
+
+bool hg_served_takes(const hg_served *served, const hg_tag *source)
+{
+    return is_same(&served->tag, source) || takes(served, source);
 }
 
 /* ---- the list ---- */
@@ -123,6 +136,7 @@ static hg_status copy(const hg_language_view *view, hg_served *out)
     hg_error error;
     *out = (hg_served){.tag = view->tag, .source = calloc(view->sources + 1, sizeof *out->source)};
     if (!out->source) return HG_ERROR_MEMORY;
+    snprintf(out->plugin, sizeof out->plugin, "%s", view->plugin);
     for (uint32_t i = 0; i < view->sources; i++)
         if (!hg_tag_parse(view->source[i], &out->source[out->sources], &error)) out->sources++;
     return HG_OK;
@@ -138,7 +152,6 @@ hg_status hg_language_set_read(hg_language_set *set, hg_runtime *runtime)
         if (copy(&view[i], &set->served[i])) return HG_ERROR_MEMORY;
         set->count++;
     }
-    if (runtime) set->common = *hg_runtime_common_source(runtime);
     hg_buf_clear(&set->listed);
     return print(set, &set->listed);
 }

@@ -13,6 +13,7 @@
 
 /* What one plugin serves. */
 typedef struct hg_served {
+    char plugin[HG_LIMIT_PLUGIN_NAME * 4 + 1];
     hg_tag tag;
     hg_tag *source; /* [sources] owned */
     uint32_t sources;
@@ -21,7 +22,6 @@ typedef struct hg_served {
 typedef struct hg_language_set {
     hg_served served[HG_LIMIT_ADAPTER_SLOTS]; /* [count] by English name */
     uint32_t count;
-    hg_tag common; /* the source that most of them take; "und" without any */
     hg_buf listed; /* [{"code","name","targets"}], printed */
 } hg_language_set;
 
@@ -36,5 +36,10 @@ hg_status hg_language_set_read(hg_language_set *set, hg_runtime *runtime) HG_CHE
 bool hg_language_target(const hg_language_set *set, const hg_tag *tag);
 bool hg_language_source(const hg_language_set *set, const hg_tag *tag);
 bool hg_language_pair(const hg_language_set *set, const hg_tag *source, const hg_tag *target);
+
+/* What the plugin of that name serves, or NULL; whether it takes sentences in source (which, where
+ * it is the plugin's own language, come back as they are). */
+const hg_served *hg_language_plugin(const hg_language_set *set, const char *plugin);
+bool hg_served_takes(const hg_served *served, const hg_tag *source);
 
 #endif

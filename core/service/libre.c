@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/service/fields.h"
 #include "core/service/http.h"
 #include "core/service/json_out.h"
 #include "core/service/languages.h"
@@ -25,10 +24,12 @@ typedef struct translation {
     hg_work work; /* first: what the exchange keeps */
     hg_exchange *x;
     json_t *fields; /* owned; the strings below are its own */
-    const char *source;
+    hg_tag source;
+    int confidence;                     /* in it, 0 to 100, when it was detected; -1: it was said */
     const char *target[HG_LIMIT_LANES]; /* [targets] as asked */
     uint32_t lane[HG_LIMIT_LANES];      /* of the call: equal languages share one */
     uint32_t targets, alternatives, texts;
+    hg_format format;
     bool batch, list; /* q was an array; target was one */
     text *text;       /* [texts] owned */
     hg_buf scratch;
@@ -109,7 +110,11 @@ static bool read_format(translation *t)
     const json_t *value = json_object_get(t->fields, "format");
     if (is_missing(value)) return true;
     const char *name = json_is_string(value) ? json_string_value(value) : "this";
-    return strcmp(name, "text") == 0 ? true : refuse(t, "%s format is not supported", name);
+    if (strcmp(name, "html") == 0)
+        t->format = HG_FORMAT_HTML;
+    else if (strcmp(name, "text") != 0)
+        return refuse(t, "%s format is not supported", name);
+    return true;
 }
 
 /* ---- languages ---- */
@@ -126,9 +131,10 @@ static uint32_t lane_of(hg_call_options *options, const hg_tag *tag, const char 
     return options->targets++;
 }
 
-static bool read_target(translation *t, const hg_language_set *set, const hg_tag *source,
-                        const char *asked, hg_call_options *options)
+static bool read_target(translation *t, const hg_language_set *set, const char *asked,
+                        hg_call_options *options)
 {
+    const hg_tag *source = &t->source;
     hg_tag tag;
     hg_error error;
     if (hg_tag_parse(asked, &tag, &error) || !hg_language_target(set, &tag))
@@ -146,27 +152,47 @@ static bool read_target(translation *t, const hg_language_set *set, const hg_tag
     return true;
 }
 
-static bool read_languages(translation *t, const hg_language_set *set, hg_call_options *options)
+/* All texts together: one of them alone may be a word. */
+static unsigned detect(const hg_runtime *runtime, const json_t *q, uint32_t texts, hg_tag *out)
 {
-    json_t *source, *target;
-    hg_tag tag;
+    hg_detector detector = {0};
+    for (uint32_t i = 0; i < texts; i++) {
+        const char *one = string_at(q, i);
+        hg_detector_read(&detector, one, strlen(one));
+    }
+    return hg_runtime_detected(runtime, &detector, out);
+}
+
+static bool read_source(translation *t, const hg_language_set *set, const json_t *q)
+{
+    json_t *source;
     hg_error error;
-    uint32_t count;
-    if (!need(t, "source", &source) || !need_strings(t, "target", &target, &count, &t->list))
-        return false;
+    if (!need(t, "source", &source)) return false;
     if (!json_is_string(source)) return refuse(t, "Invalid request: %s must be a string", "source");
-    t->source = json_string_value(source);
+    const char *asked = json_string_value(source);
+    t->confidence = -1;
+    if (strcmp(asked, "auto") == 0) {
+        const hg_runtime *runtime = hg_exchange_service(t->x)->shared.runtime;
+        t->confidence = (int)detect(runtime, q, t->texts, &t->source);
+        return true;
+    }
+    if (hg_tag_parse(asked, &t->source, &error) || !hg_language_source(set, &t->source))
+        return refuse(t, "%s is not supported", asked);
+    return true;
+}
+
+static bool read_targets(translation *t, const hg_language_set *set, hg_call_options *options)
+{
+    json_t *target;
+    uint32_t count;
+    if (!need_strings(t, "target", &target, &count, &t->list)) return false;
     if (count > HG_LIMIT_LANES) {
         hg_answer_error(t->x, 400, "Invalid request: more than %d targets", HG_LIMIT_LANES);
         return false;
     }
-    if (strcmp(t->source, "auto") == 0)
-        tag = set->common;
-    else if (hg_tag_parse(t->source, &tag, &error) || !hg_language_source(set, &tag))
-        return refuse(t, "%s is not supported", t->source);
-    options->source = t->source;
+    options->source = t->source.text;
     for (uint32_t i = 0; i < count; i++)
-        if (!read_target(t, set, &tag, string_at(target, i), options)) return false;
+        if (!read_target(t, set, string_at(target, i), options)) return false;
     return true;
 }
 
@@ -207,7 +233,8 @@ static hg_status open_texts(translation *t, const json_t *q)
     hg_status status = HG_OK;
     for (uint32_t i = 0; i < t->texts && !status; i++) {
         const char *one = string_at(q, i);
-        status = hg_document_open(one, strlen(one), t->source, &t->text[i].document, &error);
+        status = hg_document_open(one, strlen(one), t->format, t->source.text, &t->text[i].document,
+                                  &error);
         if (!status) status = add_pieces(t->work.call, &t->text[i], &pieces);
     }
     return status;
@@ -275,17 +302,20 @@ static void print_shaped(translation *t, hg_json_out *json, const char *name, pr
     if (t->list) hg_json_end_object(json);
 }
 
-/* What "auto" was taken for. Nothing detects languages yet, so nobody is sure of it. */
-static void print_detected(translation *t, hg_json_out *json, const hg_tag *tag)
+static void print_guess(hg_json_out *json, const hg_tag *tag, unsigned confidence)
+{
+    hg_json_begin_object(json, NULL);
+    hg_json_put_integer(json, "confidence", confidence);
+    hg_json_put_text(json, "language", tag->text);
+    hg_json_end_object(json);
+}
+
+/* What "auto" was taken for. */
+static void print_detected(translation *t, hg_json_out *json)
 {
     hg_json_put_name(json, "detectedLanguage");
     if (t->batch) hg_json_begin_array(json, NULL);
-    for (uint32_t i = 0; i < t->texts; i++) {
-        hg_json_begin_object(json, NULL);
-        hg_json_put_integer(json, "confidence", 0);
-        hg_json_put_text(json, "language", tag->text);
-        hg_json_end_object(json);
-    }
+    for (uint32_t i = 0; i < t->texts; i++) print_guess(json, &t->source, (unsigned)t->confidence);
     if (t->batch) hg_json_end_array(json);
 }
 
@@ -301,18 +331,11 @@ static void answer(hg_call *call, void *context)
     hg_buf body = hg_buf_new(HG_LIMIT_HTTP_ANSWER);
     hg_json_out json = hg_json_out_new(&body);
     hg_json_begin_object(&json, NULL);
-    if (strcmp(t->source, "auto") == 0)
-        print_detected(t, &json, &hg_exchange_service(t->x)->languages.common);
+    if (t->confidence >= 0) print_detected(t, &json);
     print_shaped(t, &json, "translatedText", print_first);
     if (t->alternatives) print_shaped(t, &json, "alternatives", print_alternatives);
     hg_json_end_object(&json);
-    if (!json.status) {
-        hg_answer(t->x, 200, HG_HTTP_JSON, &body);
-        return;
-    }
-    hg_buf_free(&body);
-    hg_answer_code(t->x, json.status == HG_ERROR_LIMIT ? HG_CODE_text_too_long : HG_CODE_internal,
-                   "");
+    hg_answer_printed(t->x, &json);
 }
 
 /* ---- the request ---- */
@@ -323,8 +346,8 @@ static bool start(translation *t, hg_call_options *options)
     json_t *q;
     hg_error error;
     if (!need_strings(t, "q", &q, &t->texts, &t->batch) || !check_size(t, q) ||
-        !read_languages(t, &service->languages, options) || !read_alternatives(t) ||
-        !read_format(t))
+        !read_source(t, &service->languages, q) || !read_targets(t, &service->languages, options) ||
+        !read_alternatives(t) || !read_format(t))
         return false;
     options->variants = 1 + t->alternatives;
     t->text = calloc(t->texts, sizeof *t->text);
@@ -335,31 +358,10 @@ static bool start(translation *t, hg_call_options *options)
     return !status && hg_exchange_pay(t->x, hg_call_lanes(t->work.call));
 }
 
-/* The body's fields. False: answered. */
-static bool read_body(hg_exchange *x, json_t **fields)
-{
-    hg_error error;
-    const hg_service *service = hg_exchange_service(x);
-    if (!service->ready || service->calls >= HG_LIMIT_HTTP_CALLS) {
-        hg_answer_code(x, service->ready ? HG_CODE_busy : HG_CODE_starting, "");
-        return false;
-    }
-    hg_status status =
-        hg_fields_read(x->content_type, hg_buf_text(&x->in), x->in.length, fields, &error);
-    if (status) {
-        hg_answer_error(x, status == HG_ERROR_UNSUPPORTED ? 415 : 400, "%s", error.message);
-        return false;
-    }
-    const char *key = json_string_value(json_object_get(*fields, "api_key"));
-    if (hg_exchange_admit(x, HG_SCOPE_TRANSLATE, key)) return true;
-    json_decref(*fields);
-    return false;
-}
-
 void hg_libre_translate(hg_exchange *x)
 {
     json_t *fields;
-    if (!read_body(x, &fields)) return;
+    if (!hg_exchange_read(x, &fields)) return;
     translation *t = calloc(1, sizeof *t);
     if (!t) {
         json_decref(fields);
@@ -383,6 +385,24 @@ void hg_libre_translate(hg_exchange *x)
         free_translation(&t->work);
 }
 
+void hg_libre_detect(hg_exchange *x)
+{
+    json_t *fields, *q;
+    if (!hg_exchange_read(x, &fields)) return;
+    translation t = {.x = x, .fields = fields};
+    if (need_strings(&t, "q", &q, &t.texts, &t.batch) && check_size(&t, q)) {
+        hg_buf body = hg_buf_new(HG_LIMIT_HTTP_ANSWER);
+        hg_json_out json = hg_json_out_new(&body);
+        hg_tag tag;
+        unsigned confidence = detect(hg_exchange_service(x)->shared.runtime, q, t.texts, &tag);
+        hg_json_begin_array(&json, NULL);
+        print_guess(&json, &tag, confidence);
+        hg_json_end_array(&json);
+        hg_answer_printed(x, &json);
+    }
+    json_decref(fields);
+}
+
 void hg_libre_languages(hg_exchange *x)
 {
     hg_answer_json(x, 200, hg_buf_text(&hg_exchange_service(x)->languages.listed));
@@ -394,7 +414,7 @@ void hg_libre_settings(hg_exchange *x)
     hg_buf body = hg_buf_new(HG_LIMIT_HTTP_ANSWER);
     hg_json_out json = hg_json_out_new(&body);
     char name[64];
-    const hg_tag *target = set->count ? &set->served[0].tag : &set->common;
+    const hg_tag none = {.text = "und"}, *target = set->count ? &set->served[0].tag : &none;
     hg_tag_english_name(target, name, sizeof name);
     hg_json_begin_object(&json, NULL);
     hg_json_put_integer(&json, "charLimit", HG_LIMIT_HTTP_TEXT);
@@ -416,10 +436,5 @@ void hg_libre_settings(hg_exchange *x)
     hg_json_end_object(&json);
     hg_json_end_object(&json);
     hg_json_end_object(&json);
-    if (!json.status) {
-        hg_answer(x, 200, HG_HTTP_JSON, &body);
-        return;
-    }
-    hg_buf_free(&body);
-    hg_answer_code(x, HG_CODE_internal, "");
+    hg_answer_printed(x, &json);
 }

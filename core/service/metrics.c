@@ -3,7 +3,9 @@
 
 #include <assert.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 typedef enum kind {
@@ -13,7 +15,8 @@ typedef enum kind {
     KIND_BY_CODE,     /* uint64_t [HG_METRIC_CODES] */
     KIND_BY_LANE_END, /* uint64_t [HG_LANE_ENDS] */
     KIND_HISTOGRAM,
-    KIND_INFO, /* always 1; the labels are the information */
+    KIND_BY_LANGUAGE, /* a histogram of each hg_language_times */
+    KIND_INFO,        /* always 1; the labels are the information */
 } kind;
 
 typedef struct metric {
@@ -23,7 +26,8 @@ typedef struct metric {
     const char *help;
 } metric;
 
-#define AT(member) offsetof(hg_metrics, member)
+#define AT(member)       offsetof(hg_metrics, member)
+#define AT_TIMES(member) offsetof(hg_language_times, member)
 static const metric metrics_table[] = {
     {"build_info", KIND_INFO, 0, "what is running"},
     {"ready", KIND_GAUGE, AT(ready), "1 when every enabled plugin is usable or has failed"},
@@ -46,6 +50,12 @@ static const metric metrics_table[] = {
     {"lane_tokens_total", KIND_COUNTER, AT(tokens), "output tokens of ended lanes"},
     {"first_text_seconds", KIND_HISTOGRAM, AT(first), "frame received to first text of a batch"},
     {"batch_seconds", KIND_HISTOGRAM, AT(total), "frame received to the end of a batch"},
+    {"lane_queue_seconds", KIND_BY_LANGUAGE, AT_TIMES(queue),
+     "a lane's wait for the engine, by language"},
+    {"lane_first_text_seconds", KIND_BY_LANGUAGE, AT_TIMES(first),
+     "frame received to first text of a lane, by language"},
+    {"lane_seconds", KIND_BY_LANGUAGE, AT_TIMES(total),
+     "frame received to the end of a lane, by language"},
     {"engine_steps_total", KIND_COUNTER, AT(steps), "forward passes"},
     {"engine_step_seconds_total", KIND_SECONDS, AT(step_seconds), "time spent in forward passes"},
     {"engine_rows_total", KIND_COUNTER, AT(step_rows), "rows computed"},
@@ -67,6 +77,7 @@ static const metric metrics_table[] = {
      "batch rows that the full log queue dropped"},
 };
 #undef AT
+#undef AT_TIMES
 
 static const char *const code_labels[HG_METRIC_CODES] = {"",
 #define LABEL(name, retry, meaning) #name,
@@ -103,6 +114,28 @@ static void count_done(hg_metrics *metrics, const hg_event *event)
     metrics->tokens += event->tokens;
 }
 
+/* The times of a language; NULL: there are more languages than plugins can be. */
+static hg_language_times *times_of(hg_metrics *metrics, const char *language)
+{
+    for (uint32_t i = 0; i < metrics->language_count; i++)
+        if (strcmp(metrics->language[i].language, language) == 0) return &metrics->language[i];
+    if (metrics->language_count == HG_LIMIT_ADAPTER_SLOTS) return NULL;
+    hg_language_times *times = &metrics->language[metrics->language_count++];
+    memcpy(times->language, language, strlen(language) + 1);
+    return times;
+}
+
+/* A lane that a plugin ran; the others took no time. */
+static void count_lane(hg_metrics *metrics, const hg_lane_record *lane, double queue_ms)
+{
+    if (strcmp(lane->status, "ok") != 0 || strcmp(lane->stop, "unchanged") == 0) return;
+    hg_language_times *times = times_of(metrics, lane->language);
+    if (!times) return;
+    hg_histogram_add(&times->queue, queue_ms / 1e3);
+    if (lane->first_ms > 0) hg_histogram_add(&times->first, lane->first_ms / 1e3);
+    hg_histogram_add(&times->total, lane->total_ms / 1e3);
+}
+
 void hg_metrics_count(hg_metrics *metrics, const hg_event *event)
 {
     if (event->type == HG_EVENT_DONE) count_done(metrics, event);
@@ -111,6 +144,8 @@ void hg_metrics_count(hg_metrics *metrics, const hg_event *event)
     /* A batch without text (all lanes failed or were replaced at once) has no first_ms. */
     if (event->batch->first_ms > 0) hg_histogram_add(&metrics->first, event->batch->first_ms / 1e3);
     hg_histogram_add(&metrics->total, event->batch->total_ms / 1e3);
+    for (uint32_t i = 0; i < event->batch->lanes; i++)
+        count_lane(metrics, &event->batch->lane[i], event->batch->queue_ms);
 }
 
 static hg_status print_labelled(const metric *m, const uint64_t *value, const char *label,
@@ -125,22 +160,39 @@ static hg_status print_labelled(const metric *m, const uint64_t *value, const ch
     return status;
 }
 
-static hg_status print_histogram(const metric *m, const hg_histogram *histogram, hg_buf *out)
+/* label: `language="de",`, or "". */
+static hg_status print_histogram(const metric *m, const hg_histogram *histogram, const char *label,
+                                 hg_buf *out)
 {
     uint64_t below = 0;
     hg_status status = HG_OK;
     for (int i = 0; i < HG_METRIC_BUCKETS - 1 && !status; i++) {
         below += histogram->bucket[i];
-        status = hg_buf_printf(out, "hydraglot_%s_bucket{le=\"%g\"} %" PRIu64 "\n", m->name,
-                               bounds[i], below);
+        status = hg_buf_printf(out, "hydraglot_%s_bucket{%sle=\"%g\"} %" PRIu64 "\n", m->name,
+                               label, bounds[i], below);
     }
     below += histogram->bucket[HG_METRIC_BUCKETS - 1];
     if (status) return status;
+    char own[HG_LIMIT_TAG + 32] = ""; /* the same label alone */
+    if (*label) snprintf(own, sizeof own, "{%.*s}", (int)strlen(label) - 1, label);
     return hg_buf_printf(out,
-                         "hydraglot_%s_bucket{le=\"+Inf\"} %" PRIu64 "\n"
-                         "hydraglot_%s_sum %.6f\n"
-                         "hydraglot_%s_count %" PRIu64 "\n",
-                         m->name, below, m->name, histogram->sum, m->name, below);
+                         "hydraglot_%s_bucket{%sle=\"+Inf\"} %" PRIu64 "\n"
+                         "hydraglot_%s_sum%s %.6f\n"
+                         "hydraglot_%s_count%s %" PRIu64 "\n",
+                         m->name, label, below, m->name, own, histogram->sum, m->name, own, below);
+}
+
+static hg_status print_by_language(const metric *m, const hg_metrics *metrics, hg_buf *out)
+{
+    hg_status status = HG_OK;
+    for (uint32_t i = 0; i < metrics->language_count && !status; i++) {
+        const hg_language_times *times = &metrics->language[i];
+        char label[HG_LIMIT_TAG + 16];
+        snprintf(label, sizeof label, "language=\"%s\",", times->language);
+        const void *at = (const char *)times + m->offset;
+        status = print_histogram(m, at, label, out);
+    }
+    return status;
 }
 
 /* A label's value: backslash and quote escaped, as the format demands. */
@@ -166,7 +218,8 @@ static hg_status print_info(const metric *m, const hg_metrics *metrics, hg_buf *
 
 static hg_status print_value(const metric *m, const hg_metrics *metrics, hg_buf *out)
 {
-    const void *at = (const char *)metrics + m->offset;
+    /* A histogram by language has its place inside of each language's times. */
+    const void *at = (const char *)metrics + (m->kind == KIND_BY_LANGUAGE ? 0 : m->offset);
     switch (m->kind) {
     case KIND_COUNTER:
     case KIND_GAUGE:
@@ -175,7 +228,8 @@ static hg_status print_value(const metric *m, const hg_metrics *metrics, hg_buf 
         return hg_buf_printf(out, "hydraglot_%s %.6f\n", m->name, *(const double *)at);
     case KIND_BY_CODE: return print_labelled(m, at, "code", code_labels, HG_METRIC_CODES, out);
     case KIND_BY_LANE_END: return print_labelled(m, at, "status", end_labels, HG_LANE_ENDS, out);
-    case KIND_HISTOGRAM: return print_histogram(m, at, out);
+    case KIND_HISTOGRAM: return print_histogram(m, at, "", out);
+    case KIND_BY_LANGUAGE: return print_by_language(m, metrics, out);
     case KIND_INFO: return print_info(m, metrics, out);
     }
     assert(!"a kind without printer");
@@ -187,7 +241,8 @@ hg_status hg_metrics_print(const hg_metrics *metrics, hg_buf *out)
     hg_status status = HG_OK;
     for (size_t i = 0; i < sizeof metrics_table / sizeof *metrics_table && !status; i++) {
         const metric *m = &metrics_table[i];
-        const char *type = m->kind == KIND_HISTOGRAM                       ? "histogram"
+        bool histogram = m->kind == KIND_HISTOGRAM || m->kind == KIND_BY_LANGUAGE;
+        const char *type = histogram                                       ? "histogram"
                            : m->kind == KIND_GAUGE || m->kind == KIND_INFO ? "gauge"
                                                                            : "counter";
         status = hg_buf_printf(out, "# HELP hydraglot_%s %s\n# TYPE hydraglot_%s %s\n", m->name,
@@ -206,6 +261,7 @@ hg_status hg_metrics_describe(hg_buf *out)
         [KIND_BY_CODE] = "counter by `code`",
         [KIND_BY_LANE_END] = "counter by `status`",
         [KIND_HISTOGRAM] = "histogram",
+        [KIND_BY_LANGUAGE] = "histogram by `language`",
         [KIND_INFO] = "1, labels tell",
     };
     hg_status status =

@@ -18,6 +18,12 @@ typedef struct hg_histogram {
     double sum;                         /* seconds */
 } hg_histogram;
 
+/* Of one language's lanes that ended well. */
+typedef struct hg_language_times {
+    char language[HG_LIMIT_TAG]; /* of its plugin */
+    hg_histogram queue, first, total;
+} hg_language_times;
+
 enum {
     HG_METRIC_CODE_NONE,
 #define HG_METRIC_CODE(name, retry, meaning) HG_METRIC_CODE_##name,
@@ -42,6 +48,8 @@ typedef struct hg_metrics {
     uint64_t errors[HG_METRIC_CODES]; /* by code, error events and failed lanes */
     uint64_t lanes[HG_LANE_ENDS];
     hg_histogram first, total;
+    hg_language_times language[HG_LIMIT_ADAPTER_SLOTS]; /* [language_count] as they come */
+    uint32_t language_count;
     /* read when /metrics is asked for */
     uint64_t sessions, ready, languages;
     uint64_t steps, step_rows, prefill_tokens, shared_tokens, decode_tokens;

@@ -79,12 +79,7 @@ static void answer(hg_exchange *x, const char *token, const hg_token_record *rec
     hg_json_put_text(&json, "expires_at", date);
     hg_json_put_integer(&json, "rate", record->rate);
     hg_json_end_object(&json);
-    if (!json.status) {
-        hg_answer(x, 200, HG_HTTP_JSON, &body);
-        return;
-    }
-    hg_buf_free(&body);
-    hg_answer_code(x, HG_CODE_internal, "");
+    hg_answer_printed(x, &json);
 }
 
 static void mint(hg_exchange *x, const wish *w)

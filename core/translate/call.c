@@ -31,7 +31,7 @@ struct hg_call {
     result *result; /* [pieces * variants * targets] owned */
     uint32_t pieces, capacity;
     uint32_t next; /* of pieces * variants: the first that was not submitted */
-    uint32_t running;
+    uint32_t running, prompt_tokens;
     int64_t deadline_us;
     char refusal[HG_ERROR_MESSAGE_MAX]; /* of the first request that was refused */
     bool ended;
@@ -80,6 +80,7 @@ static void take_event(const hg_event *event, void *context)
     if (event->type == HG_EVENT_BATCH) {
         assert(call->running > 0);
         call->running--;
+        call->prompt_tokens += event->batch->prefill_tokens + event->batch->shared_tokens;
         return;
     }
     if (event->type == HG_EVENT_TENTATIVE) return;
@@ -221,6 +222,11 @@ void hg_call_pump(hg_call *call)
 uint64_t hg_call_lanes(const hg_call *call)
 {
     return (uint64_t)call->pieces * call->options.variants * call->options.targets;
+}
+
+uint32_t hg_call_prompt_tokens(const hg_call *call)
+{
+    return call->prompt_tokens;
 }
 
 const hg_call_result *hg_call_read(const hg_call *call, uint32_t piece, uint32_t target,

@@ -54,6 +54,9 @@ void hg_call_pump(hg_call *call);
 /* Lanes that all pieces take. */
 uint64_t hg_call_lanes(const hg_call *call);
 
+/* Prompt tokens of all ended pieces, shared ones counted. */
+uint32_t hg_call_prompt_tokens(const hg_call *call);
+
 const hg_call_result *hg_call_read(const hg_call *call, uint32_t piece, uint32_t target,
                                    uint32_t variant);
 

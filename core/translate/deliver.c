@@ -66,6 +66,7 @@ static void send_done(hg_request *request, hg_request_lane *lane, const char *st
         .code = code,
         .plugin = lane->entry ? lane->entry->plugin->name : "",
         .source = request->source.text,
+        .confidence = request->confidence,
         .generation = lane->entry ? lane->entry->generation : 0,
         .tokens = lane->tokens,
         .first_ms = lane->first_us ? ms_between(request->received_us, lane->first_us) : 0,

@@ -85,8 +85,12 @@ static bool check_rev(const hg_translate_request *asked, const hg_sentence *sent
 static bool set_source(hg_request *request, const char *source, hg_refusal *refusal)
 {
     hg_error error = {0};
+    request->confidence = -1;
     if (!source || !*source || strcmp(source, "auto") == 0) {
-        request->source = *hg_catalog_common_source(&request->runtime->catalog);
+        hg_detector detector = {0};
+        hg_detector_read(&detector, hg_buf_text(&request->text), request->text.length);
+        request->confidence =
+            (int32_t)hg_runtime_detected(request->runtime, &detector, &request->source);
         return true;
     }
     if (!hg_tag_parse(source, &request->source, &error)) return true;

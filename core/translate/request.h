@@ -53,9 +53,10 @@ typedef struct hg_request {
     int64_t rev;
     bool final, stream;
     hg_tag source;
-    hg_buf text;       /* as it came */
-    size_t lead, body; /* bytes of leading white space, of what is to be translated */
-    size_t settled;    /* bytes after lead that commits made now rest on */
+    int32_t confidence; /* in it, 0 to 100, when it was detected; -1: it was said */
+    hg_buf text;        /* as it came */
+    size_t lead, body;  /* bytes of leading white space, of what is to be translated */
+    size_t settled;     /* bytes after lead that commits made now rest on */
     int64_t received_us, started_wall_us;
     int64_t deadline_us; /* 0: none */
     uint32_t max_tokens; /* 0: the default bound */

@@ -173,9 +173,23 @@ uint32_t hg_runtime_languages(hg_runtime *runtime, hg_language_view *view, uint3
     return count;
 }
 
-const hg_tag *hg_runtime_common_source(const hg_runtime *runtime)
+unsigned hg_runtime_detected(const hg_runtime *runtime, const hg_detector *detector, hg_tag *out)
 {
-    return hg_catalog_common_source(&runtime->catalog);
+    unsigned confidence;
+    hg_tag guess;
+    hg_error error;
+    const hg_catalog *catalog = &runtime->catalog;
+    *out = *hg_catalog_common_source(catalog);
+    const char *name = hg_detector_guess(detector, &confidence);
+    if (!confidence || hg_tag_parse(name, &guess, &error)) return 0;
+    bool common = hg_tag_compare(&guess, out) != HG_TAG_DIFFERENT;
+    if (common || confidence < HG_DETECTOR_SURE) return common ? confidence : 0;
+    for (uint32_t i = 0; i < catalog->entries; i++) {
+        if (!hg_catalog_takes_source(catalog->entry[i], &guess)) continue;
+        *out = guess;
+        return confidence;
+    }
+    return 0;
 }
 
 const hg_model *hg_runtime_model(const hg_runtime *runtime)

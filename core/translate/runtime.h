@@ -15,6 +15,7 @@
 #include "core/base/error.h"
 #include "core/engine/engine.h"
 #include "core/model/model.h"
+#include "core/text/detector.h"
 #include "core/text/language.h"
 #include "core/text/tokenizer.h"
 #include "db/store.h"
@@ -62,9 +63,10 @@ typedef struct hg_language_view {
 /* Fills view [room] with the usable languages, by English name; returns how many there are. */
 uint32_t hg_runtime_languages(hg_runtime *runtime, hg_language_view *view, uint32_t room);
 
-/* What "auto" stands for where nothing is detected: the source that most plugins take; "und" while
- * there is none. Owner's thread; lives until the next poll. */
-const hg_tag *hg_runtime_common_source(const hg_runtime *runtime);
+/* What "auto" stands for: the language that the detector is sure of and that a plugin takes; else
+ * the source that most plugins take, which is what people here write; "und" while there is none.
+ * Returns the confidence, 0 to 100; 0: nothing was recognised. Owner's thread. */
+unsigned hg_runtime_detected(const hg_runtime *runtime, const hg_detector *detector, hg_tag *out);
 
 const hg_model *hg_runtime_model(const hg_runtime *runtime);
 const hg_tokenizer *hg_runtime_tokenizer(const hg_runtime *runtime);

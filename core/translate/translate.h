@@ -30,8 +30,7 @@ typedef struct hg_translate_request {
     const char *text;          /* valid UTF-8, NUL-terminated: the whole sentence so far */
     const char *const *target; /* [targets] BCP-47 tags or "plugin:NAME", as asked */
     uint32_t targets;
-    const char *source; /* tag, or "auto" (NULL, ""): the source that most plugins take, until
-                         * something detects languages */
+    const char *source; /* tag, or "auto" (NULL, ""): see hg_runtime_detected */
     bool final;
     bool stream;          /* false: ends only */
     uint32_t deadline_ms; /* 0: none */
@@ -69,6 +68,7 @@ typedef struct hg_event {
     const char *stop;            /* "eos", "length", "repetition", "unchanged"; "" when not ok */
     hg_code code;                /* when failed */
     const char *plugin, *source; /* plugin: "" when none serves it */
+    int32_t confidence;          /* in source, 0 to 100; -1: the request named it */
     uint32_t generation;
     uint32_t
         tokens; /* output of this revision: what was forced by earlier commits is not counted */

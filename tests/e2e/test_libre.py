@@ -6,6 +6,7 @@ import urllib.error
 import urllib.parse
 
 import pytest
+from client import connect, run
 from conftest import ROOT
 
 NINE = {"de", "es", "fr", "ja", "nl", "ru", "sv", "tr", "zh-Hans"}
@@ -216,3 +217,66 @@ def test_methods_and_sizes(service):
     assert service.get("/translate", "POST", json_type, b" " * ((1 << 20) + 1))[0] == 413
     chunked = {"Transfer-Encoding": "chunked"}
     assert service.get("/translate", "POST", chunked, b"2\r\n{}\r\n0\r\n\r\n")[0] == 411
+
+
+# ---- detection, HTML ----
+
+
+MENTION = ('<span class="h-card" translate="no"><a href="https://example.org/@bob" class="u-url '
+           'mention">@<span>bob</span></a></span>')
+
+
+def test_mastodon(service):
+    """A post's texts as HTML; api_key may be null; each text's language comes back by its index."""
+    status, _, body = service.get("/languages", headers={"Content-Type": "application/json"})
+    pairs = {e["code"]: [t for t in e["targets"] if t != e["code"]] for e in json.loads(body)}
+    assert status == 200 and pairs["de"] == ["en"]
+    post_ = ('<p>Good morning, ' + MENTION + '!<br />Where is the <b>station</b>?</p>')
+    emoji = 'I like you <span translate="no">:blobcat:</span>'
+    body = {"q": [post_, emoji, ""], "source": "auto", "target": "de", "format": "html",
+            "api_key": None}
+    status, answer = post(service, body)
+    assert status == 200 and len(answer["translatedText"]) == 3
+    assert [d["language"] for d in answer["detectedLanguage"]] == ["en"] * 3
+    first, second, third = answer["translatedText"]
+    assert first.startswith("<p>") and first.endswith("</p>") and third == ""
+    for tag in (MENTION, "<br />", "Wo ist der <b>Bahnhof</b>?"):
+        assert tag in first, first
+    assert '<span translate="no">:blobcat:</span>' in second
+
+
+def test_html_keeps_what_must_stay(service):
+    kept = '<i class="notranslate">a  &amp; <b>B</b></i>'
+    found = translated(service, f"<p>I like {kept} &amp; you.</p>", format="html")["translatedText"]
+    assert kept in found and found.startswith("<p>") and found.endswith("</p>")
+    both = translated(service, "<b>I like you.</b>", ["de", "ja"], format="html")["translatedText"]
+    assert both["de"].startswith("<b>") and both["ja"].endswith("</b>")
+
+
+def test_detect(client, service):
+    for text, language in (("Entschuldigung, wo ist hier die Apotheke?", "de"),
+                           ("Où se trouve la gare ?", "fr"), ("請問，車站在哪裡？", "zh"),
+                           ("Where is the station?", "en")):
+        [guess] = client.detect(text)
+        assert guess["language"] == language
+        assert isinstance(guess["confidence"], int) and 80 <= guess["confidence"] <= 100
+    assert client.detect("123 !") == [{"confidence": 0, "language": "en"}]
+    status, answer = post(service, {"q": "Ich mag dich.", "source": "auto", "target": "en"})
+    assert status == 200 and answer["detectedLanguage"]["language"] == "de"
+    assert "like" in answer["translatedText"]
+    status, answer = post(service, {"q": "Ich mag dich sehr.", "source": "auto", "target": "fr"})
+    assert status == 400 and "not available as a target language from German" in answer["error"]
+    assert post(service, {"q": ""}, "/detect")[0] == 400
+
+
+@run
+async def test_auto_over_the_websocket(service):
+    async with connect(service) as client:
+        for text, source, target in (("Wo ist der Bahnhof?", "de", "en"),
+                                     ("Where is the station?", "en", "de")):
+            events = await client.translate(text[:9], 1, text, [target], source="auto")
+            [done] = [e for e in events if e["type"] == "translation.done"]
+            assert (done["source"], done["status"]) == (source, "ok")
+            assert 80 <= done["confidence"] <= 100
+        events = await client.translate("said", 1, "Where?", ["de"], source="en")
+        assert not any("confidence" in e for e in events)

@@ -165,8 +165,14 @@ static void test_sources(void **state)
     request.source = "auto";
     say(&t, &request);
     talk_drain(&t);
-    assert_string_equal(ledger_find(t.book, "m2", 1, "de")->source, "en");
-    assert_string_equal(ledger_find(t.book, "m2", 1, "en")->stop, "unchanged");
+    assert_string_equal(ledger_find(t.book, "m2", 1, "de")->source, "de");
+    assert_string_equal(ledger_find(t.book, "m2", 1, "de")->stop, "unchanged");
+    assert_string_equal(ledger_find(t.book, "m2", 1, "en")->stop, "eos");
+    request.id = "m2b";
+    request.text = "Tom"; /* could be any language's: then it is the one that most plugins take */
+    say(&t, &request);
+    talk_drain(&t);
+    assert_string_equal(ledger_find(t.book, "m2b", 1, "de")->source, "en");
     request.id = "m3";
     request.source = "tlh";
     say(&t, &request);

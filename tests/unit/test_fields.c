@@ -1,4 +1,4 @@
-/* test_fields.c: bodies of HTTP requests, and texts cut into sentences. */
+/* test_fields.c: bodies of HTTP requests. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,7 +10,6 @@
 
 #include "core/base/limits.h"
 #include "core/service/fields.h"
-#include "core/translate/document.h"
 
 #define FORM "application/x-www-form-urlencoded"
 
@@ -100,80 +99,13 @@ static void test_json(void **state)
     refuses("application/jsonx", "{}", 2, HG_ERROR_UNSUPPORTED, "Content-Type");
 }
 
-/* ---- documents ---- */
-
-typedef struct expectation {
-    const char *const *piece; /* NULL-terminated */
-} expectation;
-
-static const char *bracketed(uint32_t piece, void *context)
-{
-    static char room[64];
-    snprintf(room, sizeof room, "<%s>", ((const expectation *)context)->piece[piece]);
-    return room;
-}
-
-/* text has these pieces, and prints as expected when each is put into angle brackets. */
-static void cuts(const char *text, const char *language, const char *const *piece,
-                 const char *printed)
-{
-    hg_document *document;
-    hg_error error;
-    hg_buf out = hg_buf_new(1 << 20);
-    expectation context = {piece};
-    assert_int_equal(hg_document_open(text, strlen(text), language, &document, &error), HG_OK);
-    uint32_t count = hg_document_pieces(document);
-    for (uint32_t i = 0; i < count; i++) {
-        size_t bytes;
-        const char *found = hg_document_piece(document, i, &bytes);
-        if (!piece[i] || strlen(piece[i]) != bytes || memcmp(found, piece[i], bytes) != 0)
-            fail_msg("piece %u: %.*s", i, (int)bytes, found);
-    }
-    assert_null(piece[count]);
-    assert_int_equal(hg_document_print(document, bracketed, &context, &out), HG_OK);
-    assert_string_equal(hg_buf_text(&out), printed);
-    hg_buf_free(&out);
-    hg_document_close(document);
-}
-
-#define PIECES(...) ((const char *const[]){__VA_ARGS__, NULL})
-
-static void test_sentences(void **state)
-{
-    (void)state;
-    cuts("One. Two!  Three?", "en", PIECES("One.", "Two!", "Three?"), "<One.> <Two!>  <Three?>");
-    cuts("Mr. Smith came.", "en", PIECES("Mr. Smith came."), "<Mr. Smith came.>");
-    cuts("\n a\r\nb \n\n", "en", PIECES("a", "b"), "\n <a>\r\n<b> \n\n");
-    cuts("你好。再见。", "zh", PIECES("你好。", "再见。"), "<你好。><再见。>");
-    cuts("It costs 3.5 kg", "en", PIECES("It costs 3.5 kg"), "<It costs 3.5 kg>");
-    cuts("--- !? 🙂", "en", (const char *const[]){NULL}, "--- !? 🙂");
-    cuts("", "en", (const char *const[]){NULL}, "");
-    cuts("So?", "not a tag", PIECES("So?"), "<So?>");
-}
-
-static void test_long_sentence_is_cut(void **state)
-{
-    (void)state;
-    hg_document *document;
-    hg_error error;
-    static char text[5 * HG_LIMIT_TEXT + 1];
-    for (size_t i = 0; i < sizeof text - 1; i++) text[i] = i % 5 == 4 ? ' ' : 'a';
-    assert_int_equal(hg_document_open(text, sizeof text - 1, "en", &document, &error), HG_OK);
-    assert_int_equal(hg_document_pieces(document), 5);
-    for (uint32_t i = 0; i < 5; i++) {
-        size_t bytes;
-        const char *piece = hg_document_piece(document, i, &bytes);
-        assert_true(bytes < HG_LIMIT_TEXT && piece[0] == 'a' && piece[bytes - 1] == 'a');
-    }
-    hg_document_close(document);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_forms),     cmocka_unit_test(test_too_many_fields),
-        cmocka_unit_test(test_multipart), cmocka_unit_test(test_json),
-        cmocka_unit_test(test_sentences), cmocka_unit_test(test_long_sentence_is_cut),
+        cmocka_unit_test(test_forms),
+        cmocka_unit_test(test_too_many_fields),
+        cmocka_unit_test(test_multipart),
+        cmocka_unit_test(test_json),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -243,6 +243,7 @@ static void test_print_done(void **state)
                       .stop = "eos",
                       .plugin = "de",
                       .source = "en",
+                      .confidence = 97,
                       .generation = 1,
                       .tokens = 6,
                       .first_ms = 1.4,
@@ -250,7 +251,7 @@ static void test_print_done(void **state)
     assert_int_equal(hg_event_print(&event, 15, &buf), HG_OK);
     assert_non_null(strstr(buf.data, "\"first_ms\":1.4,\"total_ms\":3.9"));
     json_t *root = read_back(&buf, "type seq id rev language epoch status text plugin generation "
-                                   "source tokens stop first_ms total_ms ");
+                                   "source confidence tokens stop first_ms total_ms ");
     assert_string_equal(json_string_value(json_object_get(root, "id")), event.id);
     assert_string_equal(json_string_value(json_object_get(root, "text")), event.text);
     assert_int_equal(json_integer_value(json_object_get(root, "seq")), 15);
@@ -258,6 +259,7 @@ static void test_print_done(void **state)
     event.status = "failed";
     event.code = HG_CODE_unknown_language;
     event.plugin = event.stop = NULL;
+    event.confidence = -1; /* the request named the source */
     assert_int_equal(hg_event_print(&event, 16, &buf), HG_OK);
     root = read_back(&buf, "type seq id rev language epoch status text generation source tokens "
                            "first_ms total_ms code ");

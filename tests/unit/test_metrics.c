@@ -36,7 +36,11 @@ static void test_counts_ends(void **state)
     done.code = HG_CODE_unknown_language;
     done.tokens = 0;
     hg_metrics_count(&m, &done);
-    hg_batch_record batch = {.first_ms = 4, .total_ms = 30};
+    hg_batch_record batch = {.first_ms = 4, .total_ms = 30, .queue_ms = 2, .lanes = 3};
+    batch.lane[0] = (hg_lane_record){
+        .language = "de", .status = "ok", .stop = "eos", .first_ms = 4, .total_ms = 30};
+    batch.lane[1] = (hg_lane_record){.language = "xx", .status = "failed", .total_ms = 1};
+    batch.lane[2] = (hg_lane_record){.language = "en", .status = "ok", .stop = "unchanged"};
     hg_event end = {.type = HG_EVENT_BATCH, .batch = &batch};
     hg_metrics_count(&m, &end);
     hg_event piece = {.type = HG_EVENT_TENTATIVE};
@@ -51,6 +55,10 @@ static void test_counts_ends(void **state)
     has(&m, "hydraglot_first_text_seconds_bucket{le=\"0.005\"} 1\n");
     has(&m, "hydraglot_first_text_seconds_count 1\n");
     has(&m, "hydraglot_batch_seconds_sum 0.030000\n");
+    has(&m, "hydraglot_lane_queue_seconds_bucket{language=\"de\",le=\"0.002\"} 1\n");
+    has(&m, "hydraglot_lane_first_text_seconds_count{language=\"de\"} 1\n");
+    has(&m, "hydraglot_lane_seconds_sum{language=\"de\"} 0.030000\n");
+    assert_int_equal(m.language_count, 1); /* what failed or was unchanged took no lane's time */
     has(&m, "hydraglot_build_info{version=\"1\",model=\"m\",device=\"a \\\"b\\\" \\\\c\",kernel="
             "\"k\"} 1\n");
 }
