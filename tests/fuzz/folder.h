@@ -24,8 +24,12 @@ static inline void fuzz_write(const char *name, const void *bytes, size_t count)
 
 static inline void fuzz_folder_remove(void)
 {
-    static const char *const names[] = {"config.json", "tokenizer.json", "model.safetensors",
-                                        "adapter_config.json", "adapter_model.safetensors"};
+    static const char *const names[] = {"config.json",
+                                        "tokenizer.json",
+                                        "model.safetensors",
+                                        "adapter_config.json",
+                                        "adapter_model.safetensors",
+                                        "input_scales.safetensors"};
     char path[128];
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         snprintf(path, sizeof path, "%s/%s", fuzz_folder, names[i]);
@@ -34,18 +38,23 @@ static inline void fuzz_folder_remove(void)
     rmdir(fuzz_folder);
 }
 
+/* Once. */
+static inline void fuzz_make_folder(void)
+{
+    if (*fuzz_folder) return;
+    /* In memory where there is such a folder: a disk's file system flushes each short file. */
+    const bool memory = access("/dev/shm", W_OK) == 0;
+    snprintf(fuzz_folder, sizeof fuzz_folder, "%s/hydraglot-fuzz-XXXXXX",
+             memory ? "/dev/shm" : "/tmp");
+    if (!mkdtemp(fuzz_folder)) abort();
+    atexit(fuzz_folder_remove);
+}
+
 /* Writes what stands before the first byte 0 as json and what stands behind it as weights. */
 static inline void fuzz_split(const uint8_t *data, size_t size, const char *json,
                               const char *weights)
 {
-    if (!*fuzz_folder) {
-        /* In memory where there is such a folder: a disk's file system flushes each short file. */
-        const bool memory = access("/dev/shm", W_OK) == 0;
-        snprintf(fuzz_folder, sizeof fuzz_folder, "%s/hydraglot-fuzz-XXXXXX",
-                 memory ? "/dev/shm" : "/tmp");
-        if (!mkdtemp(fuzz_folder)) abort();
-        atexit(fuzz_folder_remove);
-    }
+    fuzz_make_folder();
     const uint8_t *end = size ? memchr(data, 0, size) : NULL;
     size_t text = end ? (size_t)(end - data) : size;
     fuzz_write(json, data, text);
