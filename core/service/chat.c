@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "core/base/clock.h"
+#include "core/base/log.h"
 #include "core/service/fields.h"
 #include "core/service/http.h"
 #include "core/service/message.h"
@@ -245,7 +246,8 @@ static void end_stream(chat *c, const hg_call_result *failure)
         status = hg_buf_printf(&c->x->out, "data: {\"error\":{\"message\":\"%s\"}}\n\n",
                                hg_code_meaning(failure->code));
     }
-    if (!status) status = hg_buf_append_text(&c->x->out, "data: [DONE]\n\n");
+    if (status || hg_buf_append_text(&c->x->out, "data: [DONE]\n\n"))
+        hg_log(HG_LOG_ERROR, "service", "no memory for the end of a stream");
     hg_answer_end(c->x);
 }
 

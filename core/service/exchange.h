@@ -17,12 +17,14 @@ typedef struct hg_exchange hg_exchange;
 typedef enum hg_method { HG_GET, HG_POST } hg_method; /* HEAD counts as GET */
 
 typedef struct hg_route {
-    hg_method method;
     const char *path;
+    hg_method method;
     void (*serve)(hg_exchange *x);
     unsigned scope;    /* what a token must have; 0: none is needed */
     bool key_in_body;  /* the token may be the body's api_key: the handler looks */
     bool error_object; /* errors are {"error":{"message":...}}, as OpenAI's clients know them */
+    /* for /openapi.json; schemas are JSON, NULL: no body, plain text */
+    const char *summary, *body_schema, *answer, *answer_schema;
 } hg_route;
 
 /* What a handler left behind: a call that runs. */

@@ -7,6 +7,7 @@
  *   libre.c        LibreTranslate's API
  *   chat.c         the front for OpenAI's clients
  *   mint.c         short-lived tokens
+ *   openapi.c      the table of paths for others to read
  */
 #ifndef HG_SERVICE_HTTP_H
 #define HG_SERVICE_HTTP_H
@@ -45,6 +46,10 @@ int hg_answer_refusal(struct lws *wsi, unsigned status, const char *message);
 /* NULL: no route has this path. *allow names the methods of the path where only the method is
  * another, else it is NULL. */
 const hg_route *hg_route_find(const char *path, hg_method method, const char **allow);
+/* The routes in order; NULL behind the last. */
+const hg_route *hg_route_at(size_t index);
+/* openapi.c */
+void hg_serve_openapi(hg_exchange *x);
 /* GET of anything else. */
 void hg_serve_file(hg_exchange *x);
 

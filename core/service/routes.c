@@ -65,25 +65,102 @@ void hg_serve_file(hg_exchange *x)
     hg_answer(x, same ? 304 : 200, file.content_type, &file.content);
 }
 
+/* ---- the table; schemas are JSON, for /openapi.json ---- */
+
+#define OBJECT(properties) "{\"type\":\"object\",\"properties\":{" properties "}}"
+#define NEEDS(names, properties)                                                                   \
+    "{\"type\":\"object\",\"required\":[" names "],\"properties\":{" properties "}}"
+#define ARRAY(of)            "{\"type\":\"array\",\"items\":" of "}"
+#define MEMBER(name, schema) "\"" name "\":" schema
+#define STRING               "{\"type\":\"string\"}"
+#define INTEGER              "{\"type\":\"integer\"}"
+#define NUMBER               "{\"type\":\"number\"}"
+#define BOOLEAN              "{\"type\":\"boolean\"}"
+#define ANY                  "{}"
+#define STRINGS              "{\"oneOf\":[" STRING "," ARRAY(STRING) "]}"
+#define GUESS                OBJECT(MEMBER("language", STRING) "," MEMBER("confidence", INTEGER))
+#define API_KEY              MEMBER("api_key", "{\"type\":\"string\",\"nullable\":true}")
+
+/* clang-format off */
+static const char translate_body[] =
+    NEEDS("\"q\",\"source\",\"target\"",
+          MEMBER("q", STRINGS) "," MEMBER("source", STRING) "," MEMBER("target", STRINGS) ","
+          MEMBER("format", "{\"type\":\"string\",\"enum\":[\"text\",\"html\"]}") ","
+          MEMBER("alternatives", INTEGER) "," API_KEY);
+static const char translate_answer[] =
+    NEEDS("\"translatedText\"", MEMBER("translatedText", ANY) "," MEMBER("alternatives", ANY) ","
+          MEMBER("detectedLanguage", "{\"oneOf\":[" GUESS "," ARRAY(GUESS) "]}"));
+static const char chat_body[] =
+    NEEDS("\"model\",\"messages\"",
+          MEMBER("model", STRING) ","
+          MEMBER("messages", ARRAY(OBJECT(MEMBER("role", STRING) "," MEMBER("content", ANY)))) ","
+          MEMBER("stream", BOOLEAN) "," MEMBER("temperature", NUMBER) ","
+          MEMBER("top_p", NUMBER) "," MEMBER("max_tokens", INTEGER) "," MEMBER("seed", INTEGER));
+static const char chat_answer[] =
+    NEEDS("\"choices\"", MEMBER("id", STRING) "," MEMBER("model", STRING) ","
+          MEMBER("choices", ARRAY(ANY)) "," MEMBER("usage", ANY));
+static const char mint_body[] =
+    OBJECT(MEMBER("scopes", STRING) "," MEMBER("expires_s", INTEGER) "," MEMBER("rate", INTEGER) ","
+           MEMBER("label", STRING));
+static const char mint_answer[] =
+    OBJECT(MEMBER("token", STRING) "," MEMBER("scopes", STRING) "," MEMBER("expires_at", STRING) ","
+           MEMBER("rate", INTEGER));
+static const char languages_answer[] =
+    ARRAY(NEEDS("\"code\",\"name\",\"targets\"", MEMBER("code", STRING) ","
+                MEMBER("name", STRING) "," MEMBER("targets", ARRAY(STRING))));
+
 static const hg_route routes[] = {
-    {HG_GET, "/healthz", serve_health},
-    {HG_GET, "/readyz", serve_ready},
-    {HG_GET, "/metrics", serve_metrics, HG_SCOPE_METRICS},
-    {HG_GET, HG_LIVE_PATH, serve_live},
-    {HG_POST, "/translate", hg_libre_translate, HG_SCOPE_TRANSLATE, true},
-    {HG_POST, "/detect", hg_libre_detect, HG_SCOPE_TRANSLATE, true},
-    {HG_POST, "/v1/chat/completions", hg_chat_complete, HG_SCOPE_TRANSLATE, true, true},
-    {HG_GET, "/v1/models", hg_chat_models},
-    {HG_GET, "/languages", hg_libre_languages},
-    {HG_GET, "/frontend/settings", hg_libre_settings},
-    {HG_GET, "/health", serve_status},
-    {HG_POST, "/v1/tokens", hg_mint_token}, /* needs a token even where translation needs none */
+    {.path = "/translate", .method = HG_POST, .serve = hg_libre_translate,
+     .scope = HG_SCOPE_TRANSLATE, .key_in_body = true,
+     .summary = "translate a text, or several, into a language, or several",
+     .body_schema = translate_body, .answer = "translatedText has the shape of q and target",
+     .answer_schema = translate_answer},
+    {.path = "/detect", .method = HG_POST, .serve = hg_libre_detect, .scope = HG_SCOPE_TRANSLATE,
+     .key_in_body = true, .summary = "which language a text is in",
+     .body_schema = NEEDS("\"q\"", MEMBER("q", STRINGS) "," API_KEY),
+     .answer = "the likeliest one", .answer_schema = ARRAY(GUESS)},
+    {.path = "/languages", .serve = hg_libre_languages, .summary = "what is translated into what",
+     .answer = "sources with their targets", .answer_schema = languages_answer},
+    {.path = "/frontend/settings", .serve = hg_libre_settings,
+     .summary = "what LibreTranslate's pages ask at first", .answer = "bounds and defaults",
+     .answer_schema = OBJECT(MEMBER("charLimit", INTEGER) "," MEMBER("keyRequired", BOOLEAN))},
+    {.path = "/v1/chat/completions", .method = HG_POST, .serve = hg_chat_complete,
+     .scope = HG_SCOPE_TRANSLATE, .key_in_body = true, .error_object = true,
+     .summary = "translate the last user message; model is a plugin's name",
+     .body_schema = chat_body, .answer = "one choice; server-sent events with stream",
+     .answer_schema = chat_answer},
+    {.path = "/v1/models", .serve = hg_chat_models, .summary = "the plugins, as models",
+     .answer = "a list", .answer_schema = OBJECT(MEMBER("data", ARRAY(ANY)))},
+    /* Needs a token even where translation needs none. */
+    {.path = "/v1/tokens", .method = HG_POST, .serve = hg_mint_token,
+     .summary = "mint a short-lived, narrower token", .body_schema = mint_body,
+     .answer = "the token, shown this once", .answer_schema = mint_answer},
+    {.path = HG_LIVE_PATH, .serve = serve_live,
+     .summary = "the websocket of hydraglot.v1: see docs/PROTOCOL.md", .answer = "never"},
+    {.path = "/healthz", .serve = serve_health, .summary = "whether the service answers",
+     .answer = "it does", .answer_schema = OBJECT(MEMBER("ok", BOOLEAN))},
+    {.path = "/health", .serve = serve_status, .summary = "the same, as LibreTranslate says it",
+     .answer = "it does", .answer_schema = OBJECT(MEMBER("status", STRING))},
+    {.path = "/readyz", .serve = serve_ready, .summary = "whether every plugin can be used",
+     .answer = "they can", .answer_schema = OBJECT(MEMBER("ready", BOOLEAN))},
+    {.path = "/metrics", .serve = serve_metrics, .scope = HG_SCOPE_METRICS,
+     .summary = "counters and times for Prometheus", .answer = "its text format, 0.0.4"},
+    {.path = "/openapi.json", .serve = hg_serve_openapi, .summary = "this",
+     .answer = "OpenAPI 3.0", .answer_schema = OBJECT(MEMBER("paths", ANY))},
 };
+/* clang-format on */
+
+#define ROUTES (sizeof routes / sizeof *routes)
+
+const hg_route *hg_route_at(size_t index)
+{
+    return index < ROUTES ? &routes[index] : NULL;
+}
 
 const hg_route *hg_route_find(const char *path, hg_method method, const char **allow)
 {
     *allow = NULL;
-    for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
+    for (size_t i = 0; i < ROUTES; i++) {
         if (strcmp(path, routes[i].path) != 0) continue;
         if (routes[i].method == method) return &routes[i];
         *allow = routes[i].method == HG_GET ? "GET, HEAD" : "POST";
