@@ -7,10 +7,12 @@ import re
 import socket
 
 REQUESTS = 10_000 if os.environ.get("HYDRAGLOT_LONG") else 600
+PATIENCE_S = 0.05
 BODY = b'{"q":"Hi","source":"en","target":"de"}'
 HEAD = b"Host: 127.0.0.1:%d\r\n"
 PATHS = [b"/", b"/translate", b"/languages", b"/detect", b"/v1/live", b"/metrics", b"/healthz",
          b"/frontend/settings", b"/v1/tokens", b"/../x", b"/%00", b"/" + b"a" * 3000, b"*", b"x"]
+METHODS = [b"GET"] * 6 + [b"POST"] * 12 + [b"HEAD", b"PUT", b"OPTIONS", b"get", b"BREW", b"", b"\x00"]
 LINES = [b"Content-Length: -1", b"Content-Length: 99999999999999999999", b"Content-Length: 5, 6",
          b"Content-Length: 5", b"Transfer-Encoding: chunked", b"Authorization: Bearer",
          b"Authorization: Basic \xff\xff", b"Content-Type: multipart/form-data; boundary=",
@@ -22,7 +24,7 @@ LINES = [b"Content-Length: -1", b"Content-Length: 99999999999999999999", b"Conte
 
 
 def request(noise, port):
-    method = noise.choice([b"GET", b"POST", b"HEAD", b"PUT", b"OPTIONS", b"get", b"BREW", b"", b"\x00"])
+    method = noise.choice(METHODS)
     version = noise.choice([b"HTTP/1.1"] * 6 + [b"HTTP/1.0", b"HTTP/9", b"", b"\xff"])
     lines = [HEAD % port] if noise.random() < 0.9 else []
     lines += [line + b"\r\n" for line in noise.sample(LINES, noise.randrange(4))]
@@ -40,17 +42,20 @@ def request(noise, port):
 
 
 def answer_to(port, raw):
-    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+    """All that comes back. A request that is not whole waits for more; then we say that there is none."""
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) as connection:
         got = b""
         try:
             connection.sendall(raw)
-            connection.shutdown(socket.SHUT_WR)
+            got = connection.recv(65536)
         except OSError:
-            pass  # hung up while we spoke: what it said before is still there
+            pass  # it waits for more, or hung up: what it said before is still there
         try:
+            connection.settimeout(30)
+            connection.shutdown(socket.SHUT_WR)
             while piece := connection.recv(65536):
                 got += piece
-        except ConnectionResetError:
+        except OSError:
             pass
         return got
 
