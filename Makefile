@@ -64,6 +64,7 @@ check-long: check ## what takes longer: whole counts, ten minutes of fuzzing for
 	$(BUILD)/tests/golden/test_quality reference
 	HYDRAGLOT_LONG=1 $(PYTHON) -m pytest -q tests/e2e
 	HYDRAGLOT_LONG=1 $(BUILD)/tests/golden/test_smollm2
+	HYDRAGLOT_LONG=1 $(BUILD)/tests/unit/test_cuda_kernels
 
 deps: ## install what building needs, and only that
 	@.ci/deps build
@@ -132,6 +133,7 @@ fuzz-run-%:
 
 lint: ## warnings as errors in gcc and clang, clang-tidy, format, sizes
 	@$(PYTHON) tests/lint/lint.py --jobs $(JOBS)
+	@if [ -n "$(NVCC)" ]; then $(MAKE) --no-print-directory cuda-resources; fi
 
 bench: $(BIN) $(BENCH) ## tokens per second, latency, steps against the machine's roofline
 	$(BIN) bench
@@ -142,50 +144,7 @@ bench-peers: ## the same work on llama.cpp, built here, in turns with ours
 	@.ci/peers build/peers
 	$(PYTHON) tests/bench/bench_peers.py
 
-# ---- CUDA: built where nvcc is; the program runs without it ---------------------------------------
-# Its library needs nvcc and a C compiler, none of the packages.
-CUDA_LIB := $(BUILD)/libhydraglot_cuda.so
-CUDA_HOME := $(patsubst %/bin/,%,$(dir $(realpath $(NVCC))))
-CUDA_HOST := $(wildcard kernels/*.c kernels/cuda/*.c) core/base/error.c
-CUDA_KERNELS := $(wildcard kernels/cuda/*.cu)
-CUDA_ARCH := $(foreach a,80 89 90 120,-gencode arch=compute_$(a),code=sm_$(a)) \
-             $(foreach a,90 120,-gencode arch=compute_$(a),code=compute_$(a))
-NVCCFLAGS = -std=c++17 -O3 -I. -Werror all-warnings -Xcompiler -Wall,-Wextra,-fPIC,-fvisibility=hidden $(CUDA_ARCH)
-cuda: ## build libhydraglot_cuda.so
-	@if [ -z "$(NVCC)" ]; then echo "make cuda: nvcc was not found; install the CUDA toolkit"; exit 1; fi
-	@$(MAKE) --no-print-directory $(CUDA_LIB)
-$(BUILD)/cuda/%.o: %.cu
-	@mkdir -p $(@D)
-	$(call say,NVCC,$@)
-	$(Q)$(NVCC) $(NVCCFLAGS) -MMD -MP -MF $(@:.o=.d) -c $< -o $@
-$(BUILD)/cuda/%.o: %.c
-	@mkdir -p $(@D)
-	$(call say,CC,$@)
-	$(Q)$(CC) -std=c11 -D_GNU_SOURCE -I. -isystem $(CUDA_HOME)/include $(WARN) $(OPT) -fPIC \
-	    -fvisibility=hidden -MMD -MP -c $< -o $@
-$(CUDA_LIB): $(CUDA_HOST:%.c=$(BUILD)/cuda/%.o) $(CUDA_KERNELS:%.cu=$(BUILD)/cuda/%.o)
-	$(call say,LINK,$@)
-	$(Q)$(NVCC) -shared -cudart static -Xcompiler -static-libstdc++,-static-libgcc -Xlinker --as-needed,--exclude-libs,ALL,--no-undefined $^ -o $@
-
-# The same sources for the emulator, which runs them on the CPU in tests.
-EMULATED := $(patsubst %.c,$(BUILD)/emulated/%.o,$(wildcard kernels/cuda/*.c)) \
-            $(patsubst %.cu,$(BUILD)/emulated/%.o,$(CUDA_KERNELS) $(wildcard tests/cuda_emulator/*.cu)) \
-            $(patsubst %.cpp,$(BUILD)/emulated/%.o,$(wildcard tests/cuda_emulator/*.cpp))
-EMULATED_CXX = $(CXX) -std=c++17 -I. -Itests/cuda_emulator -Wall -Wextra -Wshadow -Werror $(OPT) $(SANITIZE)
-$(BUILD)/emulated/%.o: %.c
-	@mkdir -p $(@D)
-	$(call say,CC,$@)
-	$(Q)$(CC) $(CFLAGS) -Itests/cuda_emulator -MMD -MP -c $< -o $@
-$(BUILD)/emulated/%.o: %.cu
-	@mkdir -p $(@D)
-	$(call say,CXX,$@)
-	$(Q)$(EMULATED_CXX) -MMD -MP -x c++ -c $< -o $@
-$(BUILD)/emulated/%.o: %.cpp
-	@mkdir -p $(@D)
-	$(call say,CXX,$@)
-	$(Q)$(EMULATED_CXX) -MMD -MP -c $< -o $@
-$(BUILD)/tests/unit/test_cuda_kernels: $(EMULATED)
-$(BUILD)/tests/unit/test_cuda_kernels: LDLIBS += -lstdc++
+include kernels/cuda/cuda.mk
 
 clean: ## remove what was built
 	rm -rf build

@@ -2,7 +2,7 @@
  *
  * The library is linked with its own copy of CUDA's runtime, so it loads on any machine; whether a
  * driver and a card are there is found out by open. The first card is taken (CUDA_VISIBLE_DEVICES
- * chooses another). Arithmetic and KV are F32, weights stay in device form.
+ * chooses another). Products take F16 and add in F32, KV is F16, weights keep their codes.
  */
 #include <assert.h>
 #include <stdio.h>
@@ -12,7 +12,8 @@
 #include "kernels/cuda/cuda.h"
 #include "kernels/cuda/state.h"
 
-#define LEAST_MAJOR 8 /* compute capability of the oldest cubin: sm_80 */
+#define LEAST_MAJOR   8 /* compute capability of the oldest cubin: sm_80 */
+#define OVERLAP_MAJOR 9 /* from here on a launch may begin before the one ahead has ended */
 
 hg_status hg_cuda_fail(hg_device *d, cudaError_t failed, const char *call, hg_error *error)
 {
@@ -46,49 +47,6 @@ hg_status hg_cuda_alive(const hg_device *d, hg_error *error)
     if (!d->lost.status) return HG_OK;
     if (error) *error = d->lost;
     return d->lost.status;
-}
-
-hg_status hg_cuda_take(hg_device *d, hg_cuda_pool *pool, size_t bytes, void **out, hg_error *error)
-{
-    size_t lines = (bytes + HG_CUDA_LINE - 1) / HG_CUDA_LINE * HG_CUDA_LINE;
-    *out = NULL;
-    if (!pool->counting) {
-        if (pool->blocks == pool->capacity) {
-            size_t capacity = pool->capacity ? pool->capacity * 2 : 64;
-            void **grown = realloc(pool->block, capacity * sizeof *grown);
-            if (!grown) return hg_fail(error, HG_ERROR_MEMORY, "no memory to list the card's");
-            pool->block = grown;
-            pool->capacity = capacity;
-        }
-        hg_status status = HG_CUDA_TRY(d, cudaMalloc(out, bytes ? bytes : 1), error);
-        if (status) return status;
-        pool->block[pool->blocks++] = *out;
-    }
-    pool->bytes += lines;
-    return HG_OK;
-}
-
-void hg_cuda_pool_free(hg_device *d, hg_cuda_pool *pool)
-{
-    while (pool->blocks) hg_cuda_note(d, cudaFree(pool->block[--pool->blocks]), "cudaFree");
-    free(pool->block);
-    *pool = (hg_cuda_pool){0};
-}
-
-static void cuda_memory(const hg_device *d, hg_device_memory *out)
-{
-    *out = (hg_device_memory){.weights_bytes = d->weights.bytes,
-                              .pages_bytes = d->pages.bytes,
-                              .workspace_bytes = d->workspace.bytes};
-    for (uint32_t i = 0; d->slot && i < d->plan.adapter_slots; i++)
-        out->adapters_bytes += d->slot[i].bytes;
-}
-
-size_t hg_cuda_held(const hg_device *d)
-{
-    hg_device_memory m;
-    cuda_memory(d, &m);
-    return m.weights_bytes + m.pages_bytes + m.adapters_bytes + m.workspace_bytes;
 }
 
 static void cuda_close(hg_device *d)
@@ -129,6 +87,8 @@ static hg_status find_card(hg_device *d, hg_error *error)
     status = HG_CUDA_TRY(d, cudaGetDeviceProperties(&card, d->card), error);
     if (status) return status;
     snprintf(d->name, sizeof d->name, "cuda: %.57s", card.name);
+    d->processors = (uint32_t)card.multiProcessorCount;
+    d->overlap = card.major >= OVERLAP_MAJOR;
     if (card.major < LEAST_MAJOR)
         return hg_fail(error, HG_ERROR_UNSUPPORTED,
                        "%s has compute capability %d.%d, %d.0 is needed: use --device cpu", d->name,
@@ -157,8 +117,8 @@ static hg_status make_streams(hg_device *d, hg_error *error)
 static hg_status cuda_open(const hg_device_options *options, hg_device **out, hg_error *error)
 {
     *out = NULL;
-    if (options->kernel && strcmp(options->kernel, "f32") != 0)
-        return hg_fail(error, HG_ERROR_ARGUMENT, "--kernel %s: the CUDA device has: f32",
+    if (options->kernel && strcmp(options->kernel, "f16") != 0)
+        return hg_fail(error, HG_ERROR_ARGUMENT, "--kernel %s: the CUDA device has: f16",
                        options->kernel);
     hg_device *d = calloc(1, sizeof *d);
     if (!d) return hg_fail(error, HG_ERROR_MEMORY, "no memory for the CUDA device");
@@ -178,11 +138,11 @@ static void cuda_describe(const hg_device *d, hg_device_info *out)
 {
     memset(out, 0, sizeof *out);
     snprintf(out->name, sizeof out->name, "%s", d->name);
-    snprintf(out->kernel, sizeof out->kernel, "f32");
+    snprintf(out->kernel, sizeof out->kernel, "f16");
     const hg_shape *s = &d->shape;
     if (d->loaded)
         out->page_bytes = (size_t)s->layers * 2 * HG_LIMIT_PAGE_TOKENS * s->kv_heads * s->head_dim *
-                          sizeof(float);
+                          sizeof *d->kv;
 }
 
 __attribute__((visibility("default"))) const hg_device_api *hg_cuda_device(void)
@@ -193,7 +153,7 @@ __attribute__((visibility("default"))) const hg_device_api *hg_cuda_device(void)
         .open = cuda_open,
         .close = cuda_close,
         .describe = cuda_describe,
-        .memory = cuda_memory,
+        .memory = hg_cuda_memory,
         .load_model = hg_cuda_load_model,
         .put_adapter_begin = hg_cuda_put_begin,
         .put_adapter_step = hg_cuda_put_step,

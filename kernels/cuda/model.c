@@ -2,6 +2,7 @@
  *
  * One function names every array; it runs twice, first on counting pools, then on real ones, so the
  * plan that is checked and printed is the one that is allocated. Each array is a block of its own.
+ * Layers are put in fragment order tile by tile on their way.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@ typedef struct layout {
     hg_device *device;
     hg_error *error;
     hg_status status;
+    uint32_t unit_bytes; /* the largest */
 } layout;
 
 /* A block, filled from source unless that is NULL; NULL while counting. */
@@ -34,35 +36,84 @@ static size_t matrix_bytes(const hg_matrix *m)
     return (size_t)m->rows * m->columns * (m->type == HG_F32 ? 4 : 2);
 }
 
-static void lay_linear(layout *l, const hg_linear *from, hg_linear *to)
+static uint32_t most(uint32_t a, uint32_t b)
 {
-    hg_cuda_pool *pool = &l->device->weights;
-    size_t values = (size_t)from->rows * from->columns;
-    *to = *from;
-    if (!from->bits) {
-        hg_matrix dense = hg_linear_matrix(from);
-        to->dense = take(l, pool, from->dense, matrix_bytes(&dense));
-        return;
-    }
-    to->codes = take(l, pool, from->codes, values * from->bits / 8);
-    to->scales = take(l, pool, from->scales, values / from->group * sizeof *from->scales);
-    if (from->offsets)
-        to->offsets = take(l, pool, from->offsets, values / from->group * sizeof *from->offsets);
-    if (from->zeros) to->zeros = take(l, pool, from->zeros, values / from->group);
+    return a > b ? a : b;
 }
 
-/* The embedding or the head; of a quantised one the card has the hg_linear too. */
-static void lay_table(layout *l, const hg_matrix *from, hg_matrix *to)
+/* Packs and uploads the tiles of a layer whose block is taken. */
+static void send_tiles(layout *l, const hg_cuda_source *from, const hg_cuda_linear *to)
+{
+    size_t bytes = hg_cuda_tile_bytes(to);
+    uint8_t *tile = malloc(bytes);
+    if (!tile) l->status = hg_fail(l->error, HG_ERROR_MEMORY, "no memory to pack a layer");
+    for (uint32_t t = 0; t < to->tiles && !l->status; t++) {
+        uint8_t *place = (uint8_t *)(uintptr_t)to->unit + t * bytes; /* our own block */
+        hg_cuda_pack_tile(from, to, t, tile);
+        l->status = HG_CUDA_TRY(l->device, cudaMemcpy(place, tile, bytes, cudaMemcpyHostToDevice),
+                                l->error);
+    }
+    free(tile);
+}
+
+static void lay_packed(layout *l, const hg_cuda_source *from, hg_cuda_linear *to)
+{
+    *to = hg_cuda_pack_shape(from);
+    l->unit_bytes = most(l->unit_bytes, to->unit_bytes);
+    to->unit = take(l, &l->device->weights, NULL, to->tiles * hg_cuda_tile_bytes(to));
+    if (to->unit && !l->status) send_tiles(l, from, to);
+}
+
+static bool same_form(const hg_linear *a, const hg_linear *b)
+{
+    return a->bits == b->bits && a->group == b->group && !a->offsets == !b->offsets &&
+           !a->zeros == !b->zeros;
+}
+
+static void lay_layer(layout *l, const hg_layer *from, hg_cuda_layer *to)
+{
+    const hg_linear *w = from->linear;
+    uint32_t dim = l->device->shape.head_dim;
+    hg_cuda_source q = {.w = &w[HG_Q], .head_dim = dim, .order = HG_CUDA_TURNED}, k = q;
+    k.w = &w[HG_K];
+    lay_packed(l, &q, &to->qkv[0]);
+    lay_packed(l, &k, &to->qkv[1]);
+    lay_packed(l, &(hg_cuda_source){.w = &w[HG_V]}, &to->qkv[2]);
+    lay_packed(l, &(hg_cuda_source){.w = &w[HG_O]}, &to->o);
+    hg_cuda_source gate = {.w = &w[HG_GATE],
+                           .pair = &w[HG_UP],
+                           .dense = !same_form(&w[HG_GATE], &w[HG_UP]),
+                           .order = HG_CUDA_PAIRED};
+    lay_packed(l, &gate, &to->gate_up);
+    lay_packed(l, &(hg_cuda_source){.w = &w[HG_DOWN]}, &to->down);
+}
+
+/* The embedding in the file's form; of a quantised one the card has the hg_linear too. */
+static void lay_embedding(layout *l, const hg_matrix *from, hg_matrix *to)
 {
     hg_cuda_pool *pool = &l->device->weights;
-    hg_linear linear;
     *to = *from;
-    if (from->type == HG_QUANTISED) {
-        lay_linear(l, from->data, &linear);
-        to->data = take(l, pool, &linear, sizeof linear);
-    } else {
+    if (from->type != HG_QUANTISED) {
         to->data = take(l, pool, from->data, matrix_bytes(from));
+        return;
     }
+    hg_linear w = *(const hg_linear *)from->data;
+    size_t values = (size_t)w.rows * w.columns, groups = values / w.group;
+    w.codes = take(l, pool, w.codes, values * w.bits / 8);
+    w.scales = take(l, pool, w.scales, groups * sizeof *w.scales);
+    if (w.offsets) w.offsets = take(l, pool, w.offsets, groups * sizeof *w.offsets);
+    if (w.zeros) w.zeros = take(l, pool, w.zeros, groups);
+    to->data = take(l, pool, &w, sizeof w);
+}
+
+static void lay_head(layout *l, const hg_matrix *from)
+{
+    hg_linear dense = {.rows = from->rows,
+                       .columns = from->columns,
+                       .dense = from->data,
+                       .dense_type = from->type};
+    const hg_linear *w = from->type == HG_QUANTISED ? from->data : &dense;
+    lay_packed(l, &(hg_cuda_source){.w = w, .to_int8 = true}, &l->device->head);
 }
 
 static void lay_weights(layout *l, const hg_weights *w)
@@ -70,27 +121,66 @@ static void lay_weights(layout *l, const hg_weights *w)
     hg_device *d = l->device;
     hg_cuda_pool *pool = &d->weights;
     size_t hidden = w->shape.hidden * sizeof(float);
-    lay_table(l, &w->embedding, &d->embedding);
-    d->head = d->embedding;
-    if (w->head.data != w->embedding.data) lay_table(l, &w->head, &d->head);
+    lay_head(l, &w->head);
+    lay_embedding(l, &w->embedding, &d->embedding);
     d->final_norm = take(l, pool, w->final_norm, hidden);
     d->frequency = take(l, pool, w->rope_frequency, w->shape.head_dim / 2 * sizeof(float));
     for (uint32_t i = 0; i < w->shape.layers; i++) {
         const hg_layer *from = &w->layer[i];
-        hg_layer *to = &d->layer[i];
+        hg_cuda_layer *to = &d->layer[i];
         to->attention_norm = take(l, pool, from->attention_norm, hidden);
         to->mlp_norm = take(l, pool, from->mlp_norm, hidden);
         if (!pool->counting && !l->status) l->status = hg_hold_layer(w, i, l->error);
         if (l->status) return;
-        for (uint32_t p = 0; p < HG_PROJECTIONS; p++)
-            lay_linear(l, &from->linear[p], &to->linear[p]);
+        lay_layer(l, from, to);
         if (!pool->counting) hg_release_layer(w, i);
     }
 }
 
-static float *take_rows(layout *l, size_t rows, size_t columns)
+static void *take_rows(layout *l, size_t columns, size_t value_bytes)
 {
-    return take(l, &l->device->workspace, NULL, rows * columns * sizeof(float));
+    return take(l, &l->device->workspace, NULL, HG_CUDA_ROWS * columns * value_bytes);
+}
+
+static uint32_t tiles_of(uint32_t outs)
+{
+    return (outs + HG_CUDA_TILE - 1) / HG_CUDA_TILE;
+}
+
+/* What blocks leave for each other, as large as the largest launch needs. */
+static void lay_exchange(layout *l)
+{
+    hg_device *d = l->device;
+    const hg_shape *s = &d->shape;
+    hg_cuda_workspace *w = &d->work;
+    hg_cuda_pool *pool = &d->workspace;
+    uint32_t q = s->heads * s->head_dim, kv = s->kv_heads * s->head_dim;
+    const uint32_t product[][2] = {/* tiles and columns of a launch */
+                                   {tiles_of(q) + 2 * tiles_of(kv), s->hidden},
+                                   {tiles_of(s->hidden), q},
+                                   {tiles_of(2 * s->intermediate), s->hidden},
+                                   {tiles_of(s->hidden), s->intermediate},
+                                   {tiles_of(s->vocabulary), s->hidden}};
+    uint32_t tiles = 0;
+    size_t items = 0;
+    for (size_t i = 0; i < sizeof product / sizeof product[0]; i++) {
+        size_t chunks = (product[i][1] + HG_CUDA_CHUNK - 1) / HG_CUDA_CHUNK;
+        tiles = most(tiles, product[i][0]);
+        if (product[i][0] * chunks > items) items = product[i][0] * chunks;
+    }
+    size_t splits = (d->plan.lane_pages * HG_LIMIT_PAGE_TOKENS + HG_CUDA_SPLIT - 1) / HG_CUDA_SPLIT;
+    w->partial = take_rows(l, items * HG_CUDA_TILE, sizeof(float));
+    w->attend_partial = take_rows(l, s->heads * splits * (s->head_dim + 2), sizeof(float));
+    w->h = take_rows(l, (size_t)HG_CUDA_PARTS * HG_LIMIT_ADAPTER_RANK, sizeof(float));
+    w->counter = take(l, pool, NULL, (tiles + 1) * sizeof(uint32_t));
+    w->attend_counter = take_rows(l, s->kv_heads, sizeof(uint32_t));
+    if (pool->counting || l->status) return;
+    size_t attend = HG_CUDA_ROWS * s->kv_heads * sizeof(uint32_t);
+    l->status = HG_CUDA_TRY(
+        d, cudaMemsetAsync(w->counter, 0, (tiles + 1) * sizeof(uint32_t), d->compute), l->error);
+    if (!l->status)
+        l->status =
+            HG_CUDA_TRY(d, cudaMemsetAsync(w->attend_counter, 0, attend, d->compute), l->error);
 }
 
 static void lay_workspace(layout *l)
@@ -99,25 +189,22 @@ static void lay_workspace(layout *l)
     const hg_shape *s = &d->shape;
     const hg_device_plan *plan = &d->plan;
     hg_cuda_workspace *w = &d->work;
-    size_t rows = plan->step_rows, q = (size_t)s->heads * s->head_dim;
-    size_t kv = (size_t)s->kv_heads * s->head_dim;
-    w->x = take_rows(l, rows, s->hidden);
-    w->normed = take_rows(l, rows, s->hidden);
-    w->q = take_rows(l, rows, q);
-    w->attention = take_rows(l, rows, q);
-    w->k = take_rows(l, rows, kv);
-    w->v = take_rows(l, rows, kv);
-    w->gate = take_rows(l, rows, s->intermediate);
-    w->up = take_rows(l, rows, s->intermediate);
-    w->h = take_rows(l, rows, HG_LIMIT_ADAPTER_RANK);
-    w->logits = take_rows(l, HG_CUDA_HEAD_ROWS, s->vocabulary);
     hg_cuda_pool *pool = &d->workspace;
-    w->token = take(l, pool, NULL, HG_CUDA_HEAD_ROWS * sizeof *w->token);
-    w->wanted = take(l, pool, NULL, rows * sizeof *w->wanted);
-    w->row = take(l, pool, NULL, rows * sizeof *w->row);
+    w->residual.hidden = s->hidden;
+    w->residual.x = take_rows(l, s->hidden, sizeof(float));
+    w->residual.square = take_rows(l, tiles_of(s->hidden), sizeof(float));
+    w->q = take_rows(l, (size_t)s->heads * s->head_dim, sizeof(float));
+    w->attention = take_rows(l, (size_t)s->heads * s->head_dim, sizeof(uint16_t));
+    w->mlp = take_rows(l, s->intermediate, sizeof(uint16_t));
+    w->logits = take_rows(l, s->vocabulary, sizeof(float));
+    w->best = take_rows(l, tiles_of(s->vocabulary), sizeof(float));
+    w->best_id = take_rows(l, tiles_of(s->vocabulary), sizeof(int32_t));
+    w->token = take_rows(l, 1, sizeof(int32_t));
+    w->pass = take(l, pool, NULL, sizeof *w->pass);
     w->page = take(l, pool, NULL, (size_t)plan->step_lanes * plan->lane_pages * sizeof *w->page);
     w->lora = take(l, pool, NULL,
                    (size_t)plan->adapter_slots * s->layers * HG_PROJECTIONS * sizeof *w->lora);
+    lay_exchange(l);
 }
 
 static hg_status lay_all(hg_device *d, const hg_weights *weights, bool counting, hg_error *error)
@@ -125,10 +212,14 @@ static hg_status lay_all(hg_device *d, const hg_weights *weights, bool counting,
     const hg_shape *s = &d->shape;
     size_t page = (size_t)s->layers * 2 * HG_LIMIT_PAGE_TOKENS * s->kv_heads * s->head_dim;
     d->weights = d->pages = d->workspace = (hg_cuda_pool){.counting = counting};
-    layout l = {d, error, HG_OK};
+    layout l = {d, error, HG_OK, 0};
     lay_weights(&l, weights);
     lay_workspace(&l);
-    d->kv = take(&l, &d->pages, NULL, page * sizeof(float) * d->plan.pages);
+    d->kv = take(&l, &d->pages, NULL, page * sizeof *d->kv * d->plan.pages);
+    if (!l.status && counting)
+        l.status = HG_CUDA_TRY(d, hg_cuda_project_residency(l.unit_bytes, &d->residency), error);
+    if (!l.status && counting)
+        l.status = HG_CUDA_TRY(d, hg_cuda_attend_residency(&d->residency), error);
     return l.status;
 }
 
@@ -142,26 +233,31 @@ static hg_status check_plan(hg_device *d, hg_error *error)
     if (!bounded && need <= left) return HG_OK;
     return hg_fail(error, HG_ERROR_LIMIT,
                    "%s %zu: the plan needs %zu bytes (weights %zu; %u KV pages %zu; workspace of "
-                   "%u rows %zu), adapters not counted: %s, or serve fewer lanes",
+                   "%d rows %zu), adapters not counted: %s, or serve fewer lanes",
                    bounded ? "--device-memory" : "free memory of the card",
                    bounded ? d->memory_bytes : left, need, d->weights.bytes, d->plan.pages,
-                   d->pages.bytes, d->plan.step_rows, d->workspace.bytes,
+                   d->pages.bytes, HG_CUDA_ROWS, d->workspace.bytes,
                    bounded ? "allow more" : "free some");
 }
 
 void hg_cuda_unload_model(hg_device *d)
 {
     for (uint32_t i = 0; d->slot && i < d->plan.adapter_slots; i++) hg_cuda_drop(d, (uint16_t)i);
+    for (uint32_t i = 0; i < HG_CUDA_WIDTHS * 2; i++) {
+        cudaGraphExec_t *graph = &d->graph[i / 2][i % 2];
+        if (*graph) hg_cuda_note(d, cudaGraphExecDestroy(*graph), "cudaGraphExecDestroy");
+        *graph = NULL;
+    }
     hg_cuda_pool_free(d, &d->weights);
     hg_cuda_pool_free(d, &d->pages);
     hg_cuda_pool_free(d, &d->workspace);
+    if (d->pass) hg_cuda_note(d, cudaFreeHost(d->pass), "cudaFreeHost");
+    if (d->token) hg_cuda_note(d, cudaFreeHost(d->token), "cudaFreeHost");
     free(d->slot);
     free(d->layer);
-    free(d->wanted);
-    free(d->token);
     d->slot = NULL;
     d->layer = NULL;
-    d->wanted = NULL;
+    d->pass = NULL;
     d->token = NULL;
     d->loaded = false;
 }
@@ -169,12 +265,16 @@ void hg_cuda_unload_model(hg_device *d)
 static hg_status take_host(hg_device *d, hg_error *error)
 {
     const hg_device_plan *plan = &d->plan;
+    size_t passes = (plan->step_rows + HG_CUDA_ROWS - 1) / HG_CUDA_ROWS;
     d->slot = calloc(plan->adapter_slots ? plan->adapter_slots : 1, sizeof *d->slot);
     d->layer = calloc(d->shape.layers, sizeof *d->layer);
-    d->wanted = calloc(plan->step_rows, sizeof *d->wanted);
-    d->token = calloc(plan->step_rows, sizeof *d->token);
-    if (d->slot && d->layer && d->wanted && d->token) return HG_OK;
-    return hg_fail(error, HG_ERROR_MEMORY, "no memory for the CUDA device's tables");
+    if (!d->slot || !d->layer)
+        return hg_fail(error, HG_ERROR_MEMORY, "no memory for the CUDA device's tables");
+    hg_status status =
+        HG_CUDA_TRY(d, cudaMallocHost((void **)&d->pass, passes * sizeof *d->pass), error);
+    if (status) return status;
+    return HG_CUDA_TRY(d, cudaMallocHost((void **)&d->token, plan->step_rows * sizeof *d->token),
+                       error);
 }
 
 hg_status hg_cuda_load_model(hg_device *d, const hg_weights *weights, const hg_device_plan *plan,
@@ -203,6 +303,7 @@ hg_status hg_cuda_load_model(hg_device *d, const hg_weights *weights, const hg_d
     if (!status) status = lay_all(d, weights, false, error);
     /* cudaMemcpy may return before the last bytes arrive, and our streams do not wait for it. */
     if (!status) status = HG_CUDA_TRY(d, cudaDeviceSynchronize(), error);
+    if (!status) status = hg_cuda_capture(d, error);
     if (status) {
         hg_cuda_unload_model(d);
         return status;

@@ -1,73 +1,61 @@
-/* state.h: the CUDA device between its host files: device.c (life, memory), model.c (plan, upload),
- * adapter.c (slots) and step.c (forward). Private to kernels/cuda.
+/* state.h: the CUDA device between its host files: device.c (life), memory.c (what is taken of the
+ * card), model.c (plan, upload), graph.c (the operations of a pass), adapter.c (slots) and step.c
+ * (forward). Private to kernels/cuda.
  *
- * Everything belongs to the one thread that makes the device's calls. The card's memory is tracked
- * in pools, so that what is reported is what is held and close frees all of it.
+ * Everything belongs to the one thread that makes the device's calls.
  */
 #ifndef HG_KERNELS_CUDA_STATE_H
 #define HG_KERNELS_CUDA_STATE_H
 
-#include "kernels/cuda/kernels.h"
+#include "kernels/cuda/memory.h"
+#include "kernels/cuda/project.h"
 
-/* Blocks of the card's memory that live and die together. */
-typedef struct hg_cuda_pool {
-    void **block; /* [blocks] */
-    size_t blocks, capacity;
-    size_t bytes;  /* as CUDA hands them out: whole lines of HG_CUDA_LINE */
-    bool counting; /* takes nothing, only counts bytes */
-} hg_cuda_pool;
+/* A layer's weights on the card. */
+typedef struct hg_cuda_layer {
+    float *attention_norm, *mlp_norm; /* [hidden] */
+    hg_cuda_linear qkv[3], o, gate_up, down;
+} hg_cuda_layer;
 
-#define HG_CUDA_LINE 256 /* cudaMalloc's alignment */
-
-typedef enum hg_cuda_slot_state {
-    HG_CUDA_EMPTY,
-    HG_CUDA_LOADING,
-    HG_CUDA_READY
-} hg_cuda_slot_state;
-
-/* One adapter: a single block, each matrix in the file's type on a line of its own. */
-typedef struct hg_cuda_slot {
-    hg_cuda_slot_state state;
-    const hg_lora_weights *weights; /* NULL once committed */
-    uint8_t *block;                 /* of the card */
-    size_t bytes;
-    hg_lora *pair; /* [layers * HG_PROJECTIONS], host: pointers of the card; the table's line */
-    uint32_t rank_max;
-    uint32_t next;    /* matrix of the upload: pair * 2 + (0: A, 1: B) */
-    size_t next_byte; /* in that matrix */
-} hg_cuda_slot;
-
-/* Activations and step data; [step_rows, ...] F32 each. */
+/* Activations and what passes between blocks, for HG_CUDA_ROWS rows. */
 typedef struct hg_cuda_workspace {
-    float *x, *normed, *q, *k, *v, *attention, *gate, *up, *h;
-    float *logits;    /* [HG_CUDA_HEAD_ROWS, vocabulary] */
-    int32_t *token;   /* [HG_CUDA_HEAD_ROWS] */
-    uint32_t *wanted; /* [step_rows] */
-    hg_row *row;      /* [step_rows] */
-    uint32_t *page;   /* [step_lanes, lane_pages] */
-    hg_lora *lora;    /* [adapter_slots, layers, HG_PROJECTIONS] */
+    hg_cuda_residual residual;
+    float *q;                  /* [rows, heads * head_dim] */
+    uint16_t *attention, *mlp; /* [rows, heads * head_dim], [rows, intermediate] F16 */
+    float *h, *partial, *attend_partial, *best, *logits; /* as in kernels.h */
+    int32_t *best_id, *token;                            /* token: [rows] */
+    uint32_t *counter, *attend_counter;
+    hg_cuda_pass *pass;
+    uint32_t *page; /* [step_lanes, lane_pages] */
+    hg_lora *lora;  /* [adapter_slots, layers, HG_PROJECTIONS] */
 } hg_cuda_workspace;
+
+#define HG_CUDA_WIDTHS 3 /* of passes: up to 8, 16 and 32 rows */
 
 struct hg_device {
     int card;
     char name[64];
+    uint32_t processors;
+    bool overlap;        /* launches may begin before the one ahead has ended */
     size_t memory_bytes; /* bound of the options, 0: none */
     hg_error lost;       /* status set: a call of CUDA's failed for good, only close may follow */
     bool loaded;
     hg_shape shape;
     hg_device_plan plan;
-    hg_layer *layer; /* [layers], pointers of the card */
-    hg_matrix embedding, head;
+    hg_cuda_layer *layer; /* [layers] */
+    hg_matrix embedding;
+    hg_cuda_linear head;
     float *final_norm, *frequency;
-    float *kv; /* [pages, layers, 2, HG_LIMIT_PAGE_TOKENS, kv_heads * head_dim] */
+    uint16_t *kv; /* [pages, layers, 2, HG_LIMIT_PAGE_TOKENS, kv_heads * head_dim] F16 */
     hg_cuda_pool weights, pages, workspace;
     hg_cuda_workspace work;
-    hg_cuda_slot *slot; /* [plan.adapter_slots] */
+    hg_cuda_residency residency;
+    cudaGraphExec_t graph[HG_CUDA_WIDTHS][2]; /* of a pass; with the head or without */
+    hg_cuda_slot *slot;                       /* [plan.adapter_slots] */
     cudaStream_t compute, upload;
     cudaEvent_t uploaded; /* staging may be written again */
     uint8_t *staging;     /* pinned, [HG_LIMIT_ADAPTER_PIECE] */
-    uint32_t *wanted;     /* host, [step_rows] */
-    int32_t *token;       /* host, [step_rows]; results until all is well */
+    hg_cuda_pass *pass;   /* pinned, [step_rows / HG_CUDA_ROWS rounded up] */
+    int32_t *token;       /* pinned, [step_rows]: results, pass by pass, until all is well */
 };
 
 /* Fills *error from a failed call of CUDA's: HG_ERROR_MEMORY when the card is full, which leaves
@@ -87,16 +75,13 @@ static inline hg_status hg_cuda_check(hg_device *device, cudaError_t result, con
     return result == cudaSuccess ? HG_OK : hg_cuda_fail(device, result, call, error);
 }
 
-/* bytes of the card's memory into *out; of a counting pool NULL. */
-hg_status hg_cuda_take(hg_device *device, hg_cuda_pool *pool, size_t bytes, void **out,
-                       hg_error *error) HG_CHECKED;
-void hg_cuda_pool_free(hg_device *device, hg_cuda_pool *pool);
-
 /* A failure where no error can be returned: remembered for the next call. */
 void hg_cuda_note(hg_device *device, cudaError_t result, const char *call);
 
-/* What the device holds. */
-size_t hg_cuda_held(const hg_device *device);
+hg_cuda_kv hg_cuda_kv_of(const hg_device *device);
+
+/* Captures the passes' operations, once, when everything stands where it will stay. */
+hg_status hg_cuda_capture(hg_device *device, hg_error *error) HG_CHECKED;
 
 /* Functions of the table, one file each. */
 hg_status hg_cuda_load_model(hg_device *device, const hg_weights *weights,

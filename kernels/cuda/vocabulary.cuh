@@ -1,9 +1,8 @@
 /* vocabulary.cuh: the few words in which kernels are written.
  *
- * Kernels use threadIdx, blockIdx, __syncthreads, __shfl_xor_sync and what stands here, nothing
- * else of CUDA, so that tests/cuda_emulator can run the same sources on a CPU: compiled as C++
- * there, <cuda_runtime.h> is the emulator's and brings its own HG_SHARED, HG_LAUNCH, f32_of_f16 and
- * multiply_add.
+ * Kernels use threadIdx, blockIdx, gridDim, __syncthreads, __shfl_xor_sync, the words of card.cuh
+ * and what stands here, nothing else of CUDA, so that tests/cuda_emulator can run the same sources
+ * on a CPU: compiled as C++ there, <cuda_runtime.h> is the emulator's and brings its own words.
  *
  * Sums have a fixed order: a thread adds its own values from left to right, then threads are added
  * in a tree by number. No order depends on how many rows a step has.
@@ -14,34 +13,16 @@
 #include <cuda_runtime.h>
 #include <stdint.h>
 
-#include "kernels/cuda/kernels.h"
+#include "kernels/cuda/project.h"
 
 #if defined(__CUDACC__)
-#include <cuda_fp16.h>
-
-/* A shared array of the block, and a launch: kernel, blocks, threads, stream, arguments. */
-#define HG_SHARED(type, name, count) __shared__ type name[count]
-#define HG_LAUNCH(kernel, grid, block, stream, ...) kernel<<<grid, block, 0, stream>>>(__VA_ARGS__)
-
-static __device__ inline float f32_of_f16(uint16_t bits)
-{
-    return __half2float(__ushort_as_half(bits));
-}
-
-/* Said outright, so that no compiler chooses between one rounding and two. */
-static __device__ inline float multiply_add(float a, float b, float c)
-{
-    return fmaf(a, b, c);
-}
+#include "kernels/cuda/card.cuh"
 #endif
 
-#define THREADS 128         /* of every block */
+#define THREADS 128 /* of every block */
 #define WARPS   (THREADS / 32)
-#define TEAM    8           /* lanes that share one sum: 8 values each, a 32-byte sector of INT4 */
-#define TEAMS   (THREADS / TEAM)
-#define TILE    4           /* rows for which a decoded weight is used */
 
-static inline uint32_t divide_up(uint32_t a, uint32_t b)
+static inline __host__ __device__ uint32_t divide_up(uint32_t a, uint32_t b)
 {
     return (a + b - 1) / b;
 }
@@ -76,18 +57,17 @@ static __device__ inline float matrix_value(const hg_matrix &m, size_t at)
     return multiply_add((float)code, scale, group_offset(w, at / w.group, scale));
 }
 
-/* The sum over the lane's team, in all of its lanes. The whole warp must come here. */
-static __device__ inline float team_sum(float value)
+/* The sum over the warp, in all lanes. */
+static __device__ inline float warp_sum(float value)
 {
-    for (int step = TEAM / 2; step > 0; step /= 2)
-        value += __shfl_xor_sync(0xFFFFFFFFu, value, step);
+    for (int step = 16; step > 0; step /= 2) value += __shfl_xor_sync(0xFFFFFFFFu, value, step);
     return value;
 }
 
 /* The sum over the block, in all threads; scratch is shared [WARPS] and free again afterwards. */
 template <class Scratch> static __device__ inline float block_sum(float value, Scratch &scratch)
 {
-    for (int step = 16; step > 0; step /= 2) value += __shfl_xor_sync(0xFFFFFFFFu, value, step);
+    value = warp_sum(value);
     if (threadIdx.x % 32 == 0) scratch[threadIdx.x / 32] = value;
     __syncthreads();
     float sum = 0;
@@ -109,8 +89,8 @@ template <class Scratch> static __device__ inline float block_max(float value, S
 }
 
 /* K (which 0) or V (which 1) of one position in one page, [width]. */
-static __device__ inline float *kv_entry(const hg_cuda_kv &kv, uint32_t page, uint32_t which,
-                                         uint32_t position)
+static __device__ inline uint16_t *kv_entry(const hg_cuda_kv &kv, uint32_t page, uint32_t which,
+                                            uint32_t position)
 {
     size_t half = ((size_t)page * kv.layers + kv.layer) * 2 + which;
     return kv.pool + (half * HG_LIMIT_PAGE_TOKENS + position % HG_LIMIT_PAGE_TOKENS) * kv.width;

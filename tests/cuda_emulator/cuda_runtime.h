@@ -3,9 +3,10 @@
  * A block runs as one fiber for each of its threads. A fiber runs until a barrier, a shuffle or its
  * end; then the scheduler (emulator.cpp) goes to the next. Checked on the way:
  * - all threads of a block meet at the same __syncthreads, none has ended before;
- * - all lanes of a warp take part in a shuffle, the same one;
- * - shared arrays: indices within bounds, and no two threads at one element between two barriers
- *   when one of them writes. (A shuffle orders nothing.)
+ * - all lanes of a warp take part in a shuffle, a matrix product or the warp's barrier, the same
+ * one;
+ * - shared arrays: indices within bounds, and accesses in an order (shared.h). (A shuffle orders
+ *   nothing.)
  */
 #ifndef HG_TESTS_CUDA_RUNTIME_H
 #define HG_TESTS_CUDA_RUNTIME_H
@@ -19,6 +20,9 @@
 
 #define __global__
 #define __device__
+#define __host__
+#define __grid_constant__
+#define HG_BLOCKS_AT_LEAST(blocks)
 
 struct dim3 {
     uint32_t x, y, z;
@@ -31,15 +35,18 @@ struct emulator_thread {
     uint32_t number;
 };
 extern emulator_thread *emulator_now;
-extern dim3 emulator_block;
+extern dim3 emulator_block, emulator_grid;
 
 #define threadIdx (emulator_now->index)
 #define blockIdx  emulator_block
+#define gridDim   emulator_grid
 
 void emulator_barrier(const char *site);
-uint32_t emulator_shuffle_xor(const char *site, uint32_t bits, uint32_t lanes);
-void emulator_launch(dim3 grid, dim3 block, const char *name, void (*run)(const void *),
-                     const void *closure);
+
+/* What a whole warp does together, given each lane's operand; NULL: its barrier. */
+typedef void (*emulator_collective)(void *const *operand);
+void emulator_together(const char *site, emulator_collective what, void *operand);
+void emulator_exchange(void *const *operand);
 
 #define EMULATOR_TEXT2(line) #line
 #define EMULATOR_TEXT(line)  EMULATOR_TEXT2(line)
@@ -51,29 +58,19 @@ void emulator_launch(dim3 grid, dim3 block, const char *name, void (*run)(const 
 #define __shfl_xor_sync(mask, value, lanes)                                                        \
     ((void)(mask), emulator_shuffle(EMULATOR_SITE, value, lanes))
 
+struct emulator_shuffled { /* of one lane */
+    uint32_t bits, lanes;
+};
+
 template <class T> static inline T emulator_shuffle(const char *site, T value, uint32_t lanes)
 {
     static_assert(sizeof(T) == 4, "a register");
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    bits = emulator_shuffle_xor(site, bits, lanes);
-    memcpy(&value, &bits, sizeof bits);
+    emulator_shuffled mine = {0, lanes};
+    memcpy(&mine.bits, &value, sizeof value);
+    emulator_together(site, emulator_exchange, &mine);
+    memcpy(&value, &mine.bits, sizeof value);
     return value;
 }
-
-template <class Run> static void emulator_call(const void *closure)
-{
-    (*(const Run *)closure)();
-}
-
-template <class Run> static void emulator_run(dim3 grid, dim3 block, const char *name, Run run)
-{
-    emulator_launch(grid, block, name, emulator_call<Run>, &run);
-}
-
-/* Arguments are copied at the launch, as CUDA does. */
-#define HG_LAUNCH(kernel, grid, block, stream, ...)                                                \
-    ((void)(stream), emulator_run(grid, block, #kernel, [=] { kernel(__VA_ARGS__); }))
 
 static inline float __uint_as_float(uint32_t bits)
 {
@@ -96,5 +93,8 @@ static inline float f32_of_f16(uint16_t half)
                                  : __uint_as_float(rest) * 5192296858534827628530496329220096.0f;
     return half & 0x8000 ? -f : f;
 }
+
+#include "tests/cuda_emulator/launch.h"
+#include "tests/cuda_emulator/words.h"
 
 #endif

@@ -20,6 +20,8 @@ extern "C" {
 #define cudaStreamNonBlocking  1
 #define cudaEventDisableTiming 2
 
+typedef enum cudaStreamCaptureMode { cudaStreamCaptureModeThreadLocal = 1 } cudaStreamCaptureMode;
+
 typedef enum cudaError {
     cudaSuccess = 0,
     cudaErrorInvalidValue = 1,
@@ -37,10 +39,13 @@ typedef enum cudaMemcpyKind {
 
 typedef struct CUstream_st *cudaStream_t;
 typedef struct CUevent_st *cudaEvent_t;
+typedef struct CUgraph_st *cudaGraph_t;
+typedef struct CUgraphExec_st *cudaGraphExec_t;
 
 struct cudaDeviceProp {
     char name[256];
     int major, minor;
+    int multiProcessorCount;
 };
 
 cudaError_t cudaDriverGetVersion(int *version);
@@ -63,6 +68,13 @@ cudaError_t cudaEventCreateWithFlags(cudaEvent_t *out, unsigned flags);
 cudaError_t cudaEventDestroy(cudaEvent_t event);
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream);
 cudaError_t cudaEventSynchronize(cudaEvent_t event);
+cudaError_t cudaMemsetAsync(void *to, int value, size_t bytes, cudaStream_t stream);
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mode);
+cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *out);
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t *out, cudaGraph_t graph, unsigned long long flags);
+cudaError_t cudaGraphDestroy(cudaGraph_t graph);
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t graph);
+cudaError_t cudaGraphLaunch(cudaGraphExec_t graph, cudaStream_t stream);
 cudaError_t cudaGetLastError(void); /* and forgets it */
 const char *cudaGetErrorName(cudaError_t error);
 const char *cudaGetErrorString(cudaError_t error);
@@ -73,6 +85,7 @@ const char *cudaGetErrorString(cudaError_t error);
 typedef struct hg_emulator_machine {
     int driver, cards, major;
     size_t memory_bytes;
+    int processors; /* of the card, 0: 3 */
 } hg_emulator_machine;
 
 void hg_emulator_set_machine(const hg_emulator_machine *machine);
@@ -82,6 +95,9 @@ void hg_emulator_set_machine(const hg_emulator_machine *machine);
 void hg_emulator_fail(long n, cudaError_t error);
 long hg_emulator_calls(void); /* since the last hg_emulator_fail or start */
 long hg_emulator_held(void);  /* blocks, streams and events not given back */
+
+/* The order in which the blocks of a grid run: by number (0), or backwards from some block. */
+void hg_emulator_set_order(unsigned seed);
 
 /* The first fault found in a kernel (race, divergence, bounds), or NULL; and forgets it. */
 const char *hg_emulator_fault(void);

@@ -10,6 +10,11 @@ bool emulator_call_fails(void);
 /* What cudaGetLastError tells next. */
 void emulator_set_error(cudaError_t error);
 
+/* A kernel as it was launched; emulator_run_grid runs all its blocks. */
+struct emulator_job;
+void emulator_run_grid(const emulator_job *job);
+bool emulator_fits(const emulator_job *job);
+
 /* The first fault of a kernel since the last time, or NULL. */
 const char *emulator_fault_text(void);
 

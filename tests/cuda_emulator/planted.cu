@@ -67,16 +67,50 @@ static __global__ void bounds_kernel(float *out)
     if (threadIdx.x == 0) *out = value[1];
 }
 
+/* Each lane copies 16 bytes for its neighbour, and the warp says when they are there. */
+template <planted_mistake mistake> static __global__ void copy_kernel(const float *in, float *out)
+{
+    HG_DYNAMIC(uint32_t, value, 0, THREADS * 4);
+    uint32_t me = threadIdx.x, other = me ^ 1;
+    copy_async(value, me * 4, in);
+    copy_commit();
+    if (mistake != PLANTED_UNAWAITED) copy_wait(0);
+    if (mistake != PLANTED_NO_WARP_BARRIER) warp_barrier();
+    *out = __uint_as_float(value[other * 4]);
+    if (mistake == PLANTED_UNAWAITED) copy_wait(0);
+    if (mistake == PLANTED_OVERWRITTEN) value[me * 4] = 0; /* which the neighbour still reads */
+    if (mistake == PLANTED_ABANDONED) {
+        warp_barrier();
+        copy_async(value, me * 4, in);
+    }
+}
+
 extern "C" cudaError_t planted_run(planted_mistake mistake, float *out)
 {
+    const hg_cuda_queue now = {};
     switch (mistake) {
-    case PLANTED_NONE: HG_LAUNCH(ordered_kernel, 2, THREADS, nullptr, out); break;
-    case PLANTED_RACE: HG_LAUNCH(race_kernel, 2, THREADS, nullptr, out); break;
-    case PLANTED_OVERTAKING: HG_LAUNCH(overtaking_kernel, 2, THREADS, nullptr, out); break;
-    case PLANTED_EARLY_END: HG_LAUNCH(early_end_kernel, 2, THREADS, nullptr, out); break;
-    case PLANTED_TWO_BARRIERS: HG_LAUNCH(two_barriers_kernel, 2, THREADS, nullptr, out); break;
-    case PLANTED_LONE_SHUFFLE: HG_LAUNCH(lone_shuffle_kernel, 2, THREADS, nullptr, out); break;
-    case PLANTED_BOUNDS: HG_LAUNCH(bounds_kernel, 2, THREADS, nullptr, out); break;
+    case PLANTED_NONE: HG_LAUNCH(ordered_kernel, 2, 0, now, out); break;
+    case PLANTED_RACE: HG_LAUNCH(race_kernel, 2, 0, now, out); break;
+    case PLANTED_OVERTAKING: HG_LAUNCH(overtaking_kernel, 2, 0, now, out); break;
+    case PLANTED_EARLY_END: HG_LAUNCH(early_end_kernel, 2, 0, now, out); break;
+    case PLANTED_TWO_BARRIERS: HG_LAUNCH(two_barriers_kernel, 2, 0, now, out); break;
+    case PLANTED_LONE_SHUFFLE: HG_LAUNCH(lone_shuffle_kernel, 2, 0, now, out); break;
+    case PLANTED_BOUNDS: HG_LAUNCH(bounds_kernel, 2, 0, now, out); break;
+    case PLANTED_ORDERED_COPY:
+        HG_LAUNCH(copy_kernel<PLANTED_ORDERED_COPY>, 2, 0, now, out + 4, out);
+        break;
+    case PLANTED_UNAWAITED:
+        HG_LAUNCH(copy_kernel<PLANTED_UNAWAITED>, 2, 0, now, out + 4, out);
+        break;
+    case PLANTED_NO_WARP_BARRIER:
+        HG_LAUNCH(copy_kernel<PLANTED_NO_WARP_BARRIER>, 2, 0, now, out + 4, out);
+        break;
+    case PLANTED_OVERWRITTEN:
+        HG_LAUNCH(copy_kernel<PLANTED_OVERWRITTEN>, 2, 0, now, out + 4, out);
+        break;
+    case PLANTED_ABANDONED:
+        HG_LAUNCH(copy_kernel<PLANTED_ABANDONED>, 2, 0, now, out + 4, out);
+        break;
     }
     return cudaGetLastError();
 }

@@ -11,13 +11,18 @@ typedef enum planted_mistake {
     PLANTED_EARLY_END,
     PLANTED_TWO_BARRIERS,
     PLANTED_LONE_SHUFFLE,
-    PLANTED_BOUNDS
+    PLANTED_BOUNDS,
+    PLANTED_ORDERED_COPY, /* no mistake */
+    PLANTED_UNAWAITED,
+    PLANTED_NO_WARP_BARRIER,
+    PLANTED_OVERWRITTEN,
+    PLANTED_ABANDONED
 } planted_mistake;
 
 #ifdef __cplusplus
 extern "C"
 #endif
-    /* Runs it; out is one float of the card. */
+    /* Runs it; out is eight floats of the card. */
     cudaError_t
     planted_run(planted_mistake mistake, float *out);
 

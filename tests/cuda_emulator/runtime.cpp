@@ -1,6 +1,7 @@
 /* runtime.cpp: the emulator's side of CUDA's runtime: memory, streams, errors on demand.
  *
- * Streams do their work at once, so ordering between them is not checked here. Every call is
+ * Streams do their work at once, so ordering between them is not checked here; while a stream is
+ * captured its launches are taken down, and nothing else may be asked of it. Every call is
  * counted and may be made to fail (hg_emulator_fail). All state belongs to the one thread that uses
  * the emulator.
  */
@@ -8,14 +9,18 @@
 #include <cstdlib>
 #include <cstring>
 #include <map>
+#include <vector>
 
+#include "tests/cuda_emulator/cuda_runtime.h"
 #include "tests/cuda_emulator/emulator.h"
 
-static hg_emulator_machine machine = {13000, 1, 9, (size_t)1 << 30};
+static hg_emulator_machine machine = {13000, 1, 9, (size_t)1 << 30, 0};
 static long calls, fail_at = -1, objects;
 static cudaError_t fail_with, last_error;
 static std::map<void *, size_t> blocks; /* of the card */
 static size_t card_bytes;
+static cudaGraph_t capture; /* under way, of that stream; else NULL */
+static cudaStream_t captured;
 
 void hg_emulator_set_machine(const hg_emulator_machine *m)
 {
@@ -90,6 +95,7 @@ cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *out, int device)
     memset(out, 0, sizeof *out);
     snprintf(out->name, sizeof out->name, "Emulator");
     out->major = machine.major;
+    out->multiProcessorCount = machine.processors ? machine.processors : 3;
     return cudaSuccess;
 }
 
@@ -105,10 +111,16 @@ cudaError_t cudaDeviceSynchronize(void)
     return cudaSuccess;
 }
 
+/* A machine may have been set that has less than is held. */
+static size_t card_left(void)
+{
+    return machine.memory_bytes > card_bytes ? machine.memory_bytes - card_bytes : 0;
+}
+
 cudaError_t cudaMemGetInfo(size_t *left, size_t *whole)
 {
     CALL();
-    *left = machine.memory_bytes - card_bytes;
+    *left = card_left();
     *whole = machine.memory_bytes;
     return cudaSuccess;
 }
@@ -116,7 +128,7 @@ cudaError_t cudaMemGetInfo(size_t *left, size_t *whole)
 cudaError_t cudaMalloc(void **out, size_t bytes)
 {
     CALL();
-    if (bytes > machine.memory_bytes - card_bytes) return done(false, cudaErrorMemoryAllocation);
+    if (bytes > card_left()) return done(false, cudaErrorMemoryAllocation);
     void *block = malloc(bytes);
     if (!block) return done(false, cudaErrorMemoryAllocation);
     memset(block, 0xFF, bytes);
@@ -180,6 +192,15 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpy
     return cudaMemcpy(to, from, bytes, kind);
 }
 
+cudaError_t cudaMemsetAsync(void *to, int value, size_t bytes, cudaStream_t stream)
+{
+    (void)stream;
+    CALL();
+    bool ok = on_card(to, bytes);
+    if (ok) memset(to, value, bytes);
+    return done(ok, cudaErrorInvalidValue);
+}
+
 /* Streams and events are only counted: each is a byte with an address. */
 static cudaError_t make(void **out)
 {
@@ -237,6 +258,90 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event)
 {
     (void)event;
     CALL();
+    return cudaSuccess;
+}
+
+/* ---- launches and graphs ---- */
+
+struct CUgraph_st {
+    std::vector<emulator_job> jobs;
+};
+struct CUgraphExec_st {
+    std::vector<emulator_job> jobs;
+};
+
+void emulator_launch(cudaStream_t stream, emulator_job job)
+{
+    if (emulator_call_fails()) return;
+    if (!emulator_fits(&job)) return emulator_set_error(cudaErrorInvalidValue);
+    if (capture && stream == captured)
+        capture->jobs.push_back(job);
+    else
+        emulator_run_grid(&job);
+}
+
+cudaError_t emulator_ask(void)
+{
+    CALL();
+    return cudaSuccess;
+}
+
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mode)
+{
+    (void)mode;
+    CALL();
+    if (capture) return done(false, cudaErrorInvalidValue);
+    capture = new CUgraph_st();
+    captured = stream;
+    objects++;
+    return cudaSuccess;
+}
+
+/* A capture ends even where the call fails: CUDA's is invalid then, and gives nothing. */
+cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *out)
+{
+    bool ok = capture && stream == captured;
+    *out = capture;
+    capture = NULL;
+    if (emulator_call_fails()) {
+        objects -= ok;
+        delete *out;
+        *out = NULL;
+        return fail_with;
+    }
+    return done(ok, cudaErrorInvalidValue);
+}
+
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t *out, cudaGraph_t graph, unsigned long long flags)
+{
+    CALL();
+    if (flags || !graph) return done(false, cudaErrorInvalidValue);
+    *out = new CUgraphExec_st{graph->jobs};
+    objects++;
+    return cudaSuccess;
+}
+
+cudaError_t cudaGraphDestroy(cudaGraph_t graph)
+{
+    objects -= graph != NULL;
+    delete graph;
+    CALL();
+    return cudaSuccess;
+}
+
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t graph)
+{
+    objects -= graph != NULL;
+    delete graph;
+    CALL();
+    return cudaSuccess;
+}
+
+cudaError_t cudaGraphLaunch(cudaGraphExec_t graph, cudaStream_t stream)
+{
+    (void)stream;
+    CALL();
+    for (const emulator_job &job : graph->jobs) emulator_run_grid(&job);
     return cudaSuccess;
 }
 

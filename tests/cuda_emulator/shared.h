@@ -1,6 +1,10 @@
 /* shared.h: shared arrays of a block whose every access is seen: bounds and races.
  *
- * A kernel's array is a view; an element of it is an object that tells reading from writing.
+ * A kernel's array is a view; an element of it is an object that tells reading from writing. Two
+ * threads' accesses to one element, one of them a write, must be ordered: by a barrier of the
+ * block, or by one of the warp when both are of that warp. While an asynchronous copy into an
+ * element is under way nobody may touch it; when its thread has waited, it counts as that thread's
+ * write.
  */
 #ifndef HG_TESTS_EMULATOR_SHARED_H
 #define HG_TESTS_EMULATOR_SHARED_H
@@ -8,11 +12,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* An array of the block, with what is known of each element's accesses in this barrier interval. */
+/* What is known of an element's last accesses. An interval is the time between two barriers of the
+ * block, an epoch that between two of the warp. */
 struct emulator_shadow {
-    uint32_t written, read;  /* interval of the last access, 0: never */
-    uint16_t writer, reader; /* thread */
-    bool readers;            /* more than one thread read in that interval */
+    uint32_t written, read;             /* interval of the last access, 0: never */
+    uint32_t written_epoch, read_epoch; /* of the warp that did it */
+    uint16_t writer, reader;            /* thread */
+    bool readers;                       /* more than one thread read in that interval */
+    bool reader_warps;                  /* of more than one warp */
+    bool coming;                        /* an asynchronous copy is under way */
 };
 
 struct emulator_array {
@@ -24,6 +32,11 @@ struct emulator_array {
 
 emulator_array *emulator_shared(const char *site, size_t bytes, size_t count);
 void emulator_access(emulator_array *array, size_t index, bool write);
+
+/* An asynchronous copy of count elements, and the wait for all but the newest groups of them. */
+void emulator_copy(emulator_array *array, size_t index, size_t count, const void *from);
+void emulator_copy_commit(void);
+void emulator_copy_wait(const char *site, uint32_t left);
 
 /* One element: reading and writing are told apart. */
 template <class T> struct emulator_element {

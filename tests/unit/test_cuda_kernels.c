@@ -1,17 +1,11 @@
 /* test_cuda_kernels.c: the CUDA device on the emulator (tests/cuda_emulator), against the CPU
  * reference.
  *
- * The same sources that nvcc compiles run here, kernels and host files. Logits equal the
- * reference's to a normalised error of 1e-6 (fused multiply-adds and sums in another order are all
- * that differs); a row's bits do not depend on its company; whichever call of CUDA's runtime
- * fails, the error is clear and nothing leaks.
+ * The same sources that nvcc compiles run here, kernels and host files. What differs from the
+ * reference is that activations, K and V are F16 and that a dense head becomes INT8, and the
+ * tolerances say by how much. A row's bits do not depend on its company, nor on the card's size or
+ * the order of its blocks.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,62 +13,27 @@
 #include "core/model/adapter.h"
 #include "core/model/model.h"
 #include "core/model/safetensors.h"
-#include "kernels/cuda/cuda.h"
-#include "tests/cuda_emulator/planted.h"
-#include "tests/support/device_harness.h"
+#include "tests/unit/cuda_help.h"
 
-#define TOLERANCE 1e-6
-
-static const hg_shape small = {.vocabulary = 103,
-                               .hidden = 128,
-                               .intermediate = 256,
-                               .layers = 2,
-                               .heads = 4,
-                               .kv_heads = 2,
-                               .head_dim = 32,
-                               .positions = 512,
-                               .rms_epsilon = 1e-5f};
-
-static random_model *new_model(uint64_t seed, const hg_shape *shape, random_form form,
-                               hg_dtype head)
-{
-    random_form all[HG_PROJECTIONS];
-    for (int i = 0; i < HG_PROJECTIONS; i++) all[i] = form;
-    return random_model_new(seed, shape, all, head);
-}
-
-static harness open_cuda(const hg_weights *weights)
-{
-    harness h = {.api = hg_cuda_device(), .vocabulary = weights->shape.vocabulary};
-    hg_device_options options = {0};
-    hg_error error;
-    harness_check(h.api->open(&options, &h.device, &error), &error);
-    harness_check(h.api->load_model(h.device, weights, &harness_plan, &error), &error);
-    for (uint32_t i = 0; i < HARNESS_PAGES; i++) h.page[i] = i * 29 % HARNESS_PAGES;
-    return h;
-}
-
-/* Closes a device of the emulator and asks what it left behind. */
-static void close_cuda(harness *h)
-{
-    harness_close(h);
-    assert_int_equal(hg_emulator_held(), 0);
-    const char *fault = hg_emulator_fault();
-    if (fault) fail_msg("%s", fault);
-}
+#define TOLERANCE 2e-6 /* of logits, normalised */
+#define TOLERANCE_INT8                                                                             \
+    3e-5 /* where a dense head was rounded: (1 / 127)^2 / 4 of uniform values                      \
+          */
 
 /* Two runs of the same lane on two devices. */
-static void assert_near(const harness_lane *a, const harness_lane *b, uint32_t vocabulary)
+static void assert_near(const harness_lane *a, const harness_lane *b, const hg_weights *weights)
 {
+    uint32_t vocabulary = weights->shape.vocabulary;
+    double most = weights->head.type == HG_QUANTISED ? TOLERANCE : TOLERANCE_INT8;
     assert_int_equal(a->tokens, b->tokens);
     for (uint32_t i = 0; i < a->tokens; i++) {
         const float *mine = a->logits + (size_t)i * vocabulary;
         const float *want = b->logits + (size_t)i * vocabulary;
         double error = normalised_error(mine, want, vocabulary);
-        if (!(error <= TOLERANCE)) fail_msg("position %u: normalised error %g", i, error);
+        if (!(error <= most)) fail_msg("position %u: normalised error %g", i, error);
         if (a->best[i] == b->best[i]) continue;
         float margin = want[b->best[i]] - want[a->best[i]];
-        if (margin > 1e-3f) fail_msg("position %u: other token, margin %g", i, (double)margin);
+        if (margin > 0.05f) fail_msg("position %u: other token, margin %g", i, (double)margin);
     }
 }
 
@@ -103,7 +62,7 @@ static void test_forms(void **state)
         harness_lane_new(&b, &r, 5, HG_NO_SLOT, small.vocabulary);
         harness_run(&cuda, &a, 1, 4);
         harness_run(&cpu, &b, 1, 5);
-        assert_near(&a, &b, small.vocabulary);
+        assert_near(&a, &b, &model->weights);
         harness_lane_free(&a);
         harness_lane_free(&b);
         harness_close(&cpu);
@@ -124,38 +83,13 @@ static void new_company(harness_lane *lane)
     lane[3].invocation = 20;
 }
 
-static void free_lanes(harness_lane *lane, int lanes)
+static void assert_same_bits(const harness_lane *a, const harness_lane *b)
 {
-    for (int i = 0; i < lanes; i++) harness_lane_free(&lane[i]);
-}
-
-typedef struct fixture {
-    random_model *model;
-    random_adapter *adapter[3];
-    harness cuda, cpu;
-} fixture;
-
-static fixture open_fixture(void)
-{
-    fixture f = {.model = new_model(7, &small, (random_form){32, 4, RANDOM_SYMMETRIC}, HG_F16),
-                 .adapter = {random_adapter_new(11, &small, 0, HG_F32),
-                             random_adapter_new(12, &small, 5, HG_F16),
-                             random_adapter_new(13, &small, 64, HG_BF16)}};
-    f.cuda = open_cuda(&f.model->weights);
-    f.cpu = harness_open(&f.model->weights, "reference", 1);
-    for (uint16_t i = 0; i < 3; i++) {
-        harness_put(&f.cuda, i, &f.adapter[i]->weights, 1000);
-        harness_put(&f.cpu, i, &f.adapter[i]->weights, 1 << 20);
+    for (int i = 0; i < COMPANY; i++) {
+        size_t bytes = a[i].tokens * small.vocabulary * sizeof(float);
+        assert_memory_equal(a[i].logits, b[i].logits, bytes);
+        assert_memory_equal(a[i].best, b[i].best, a[i].tokens * sizeof(int32_t));
     }
-    return f;
-}
-
-static void close_fixture(fixture *f)
-{
-    harness_close(&f->cpu);
-    close_cuda(&f->cuda);
-    for (int i = 0; i < 3; i++) random_adapter_free(f->adapter[i]);
-    random_model_free(f->model);
 }
 
 static void test_company(void **state)
@@ -169,51 +103,96 @@ static void test_company(void **state)
     harness_run(&f.cpu, want, COMPANY, 16);
     for (int i = 0; i < COMPANY; i++) {
         harness_run(&f.cuda, &alone[i], 1, 1);
-        assert_near(&alone[i], &want[i], small.vocabulary);
+        assert_near(&alone[i], &want[i], &f.model->weights);
     }
     static const uint32_t chunk[] = {1, 7, 33};
-    for (size_t c = 0; c < 3; c++) {
+    for (uint32_t c = 0; c < 3; c++) {
+        hg_emulator_set_order(c * 5); /* of the card's blocks */
         harness_run(&f.cuda, together, COMPANY, chunk[c]);
-        for (int i = 0; i < COMPANY; i++) {
-            size_t bytes = alone[i].tokens * small.vocabulary * sizeof(float);
-            assert_memory_equal(alone[i].logits, together[i].logits, bytes);
-            assert_memory_equal(alone[i].best, together[i].best, alone[i].tokens * sizeof(int32_t));
-        }
+        assert_same_bits(alone, together);
     }
+    harness_close(&f.cuda);
+    hg_emulator_set_machine(&(hg_emulator_machine){13000, 1, 9, (size_t)1 << 30, 23});
+    f.cuda = open_cuda(&f.model->weights);
+    for (uint16_t i = 0; i < 3; i++) harness_put(&f.cuda, i, &f.adapter[i]->weights, 100000);
+    harness_run(&f.cuda, together, COMPANY, 9);
+    assert_same_bits(alone, together);
+    hg_emulator_set_machine(&good_machine);
+    hg_emulator_set_order(0);
     free_lanes(want, COMPANY);
     free_lanes(alone, COMPANY);
     free_lanes(together, COMPANY);
     close_fixture(&f);
 }
 
-/* A lane goes on from a page copied in part from another's; slots are dropped and put again. */
-static void test_pages_and_slots(void **state)
+/* Sizes of no multiple, a form for each layer, sums of up to three chunks, up to 64 rows of lanes
+ * with adapters of ranks up to 128. */
+static random_model *random_odd_model(random_source *r, hg_shape *shape)
+{
+    static const uint32_t head_dim[] = {16, 48, 64, 80};
+    random_form form[HG_PROJECTIONS];
+    *shape = (hg_shape){.vocabulary = 65 + random_below(r, 100),
+                        .hidden = 16 * (1 + random_below(r, 20)),
+                        .intermediate = 16 * (1 + random_below(r, random_below(r, 4) ? 30 : 140)),
+                        .layers = 1,
+                        .kv_heads = 1 + random_below(r, 3),
+                        .head_dim = head_dim[random_below(r, 4)],
+                        .positions = 512,
+                        .rms_epsilon = 1e-5f};
+    shape->heads = shape->kv_heads * (1 + random_below(r, 6));
+    for (uint32_t p = 0; p < HG_PROJECTIONS; p++) {
+        uint32_t rows, columns, group = 16u << random_below(r, 4);
+        random_shape_of(shape, p, &rows, &columns);
+        while (columns % group) group /= 2;
+        form[p] = (random_form){.group = (uint16_t)group,
+                                .bits = (uint8_t)(4 * random_below(r, 3)),
+                                .zero = (random_zero)random_below(r, 3),
+                                .dense_type = (hg_dtype)random_below(r, 3)};
+    }
+    if (random_below(r, 2)) form[HG_UP] = form[HG_GATE];
+    random_model *m = random_model_new(random_bits(r), shape, form, HG_F16);
+    m->weights.head = random_table(&m->owner, r, shape->vocabulary, shape->hidden,
+                                   (random_form){.group = 16, .bits = 4, .zero = RANDOM_ZEROS});
+    return m;
+}
+
+#define ODD_LANES 4
+static void test_odd_shapes(void **state)
 {
     (void)state;
-    fixture f = open_fixture();
-    harness_lane lane[2];
-    hg_error error;
-    for (int i = 0; i < 2; i++) {
-        random_source r = {9};
-        harness_lane_new(&lane[i], &r, 25, 1, small.vocabulary);
+    uint32_t models = getenv("HYDRAGLOT_LONG") ? 200 : 6;
+    for (uint32_t seed = 0; seed < models; seed++) {
+        random_source r = {seed + 77};
+        hg_shape shape;
+        random_model *model = random_odd_model(&r, &shape);
+        random_adapter *adapter[2];
+        harness cuda = open_cuda(&model->weights);
+        harness cpu = harness_open(&model->weights, "reference", 1);
+        for (uint16_t i = 0; i < 2; i++) {
+            adapter[i] = random_adapter_new(seed * 2 + i, &shape, 1 + random_below(&r, 128),
+                                            (hg_dtype)random_below(&r, 3));
+            harness_put(&cuda, i, &adapter[i]->weights, 1 << 20);
+            harness_put(&cpu, i, &adapter[i]->weights, 1 << 20);
+        }
+        harness_lane lane[2][ODD_LANES];
+        for (uint32_t i = 0; i < ODD_LANES; i++) {
+            uint32_t tokens = 1 + random_below(&r, 16);
+            uint16_t slot = i < 2 ? (uint16_t)i : i == 2 ? 0 : HG_NO_SLOT;
+            random_source same = r;
+            harness_lane_new(&lane[0][i], &r, tokens, slot, shape.vocabulary);
+            harness_lane_new(&lane[1][i], &same, tokens, slot, shape.vocabulary);
+        }
+        harness_run(&cuda, lane[0], ODD_LANES, 1 + random_below(&r, 16));
+        harness_run(&cpu, lane[1], ODD_LANES, 16);
+        for (uint32_t i = 0; i < ODD_LANES; i++)
+            assert_near(&lane[0][i], &lane[1][i], &model->weights);
+        free_lanes(lane[0], ODD_LANES);
+        free_lanes(lane[1], ODD_LANES);
+        harness_close(&cpu);
+        close_cuda(&cuda);
+        for (int i = 0; i < 2; i++) random_adapter_free(adapter[i]);
+        random_model_free(model);
     }
-    harness_run(&f.cuda, &lane[0], 1, 9);
-    uint32_t *own = f.cuda.page + HARNESS_LANE_PAGES, keep = own[0];
-    own[0] = f.cuda.page[0];
-    f.cuda.api->drop_adapter(f.cuda.device, 0);
-    harness_put(&f.cuda, 0, &f.adapter[1]->weights, 1);
-    harness_check(f.cuda.api->copy_page(f.cuda.device, f.cuda.page[1], own[1], 5, &error), &error);
-    lane[0].done = 24;
-    lane[1].done = 21;
-    lane[1].slot = 0; /* the same adapter by another slot */
-    harness_step(&f.cuda, lane, 2, (uint32_t[]){1, 4});
-    size_t from = (size_t)21 * small.vocabulary, bytes = 4 * small.vocabulary * sizeof(float);
-    assert_memory_equal(lane[0].logits + from, lane[1].logits + from, bytes);
-    own[0] = keep;
-    assert_int_equal(f.cuda.api->copy_page(f.cuda.device, 0, HARNESS_PAGES, 5, &error),
-                     HG_ERROR_ARGUMENT);
-    free_lanes(lane, 2);
-    close_fixture(&f);
 }
 
 /* Positions beyond the first tile of attention, in pages of no order. */
@@ -255,7 +234,8 @@ static void test_long_lane(void **state)
         shape.head_dim = head_dim[i];
         shape.hidden = 64;
         shape.intermediate = 64;
-        random_model *model = new_model(5, &shape, (random_form){16, 8, RANDOM_OFFSETS}, HG_F32);
+        random_model *model =
+            new_model(5, &shape, (random_form){16, 8, RANDOM_OFFSETS}, HG_QUANTISED);
         size_t values = (size_t)40 * shape.vocabulary;
         float *mine = malloc(values * sizeof *mine), *want = malloc(values * sizeof *want);
         assert_true(mine && want);
@@ -291,79 +271,6 @@ static void test_ties(void **state)
     harness_lane_free(&lane);
     close_cuda(&cuda);
     random_model_free(model);
-}
-
-static void assert_open_fails(const hg_emulator_machine *machine, hg_status status,
-                              const char *words)
-{
-    hg_device_options options = {0};
-    hg_device *device;
-    hg_error error;
-    hg_emulator_set_machine(machine);
-    assert_int_equal(hg_cuda_device()->open(&options, &device, &error), status);
-    if (!strstr(error.message, words)) fail_msg("\"%s\" lacks \"%s\"", error.message, words);
-    assert_null(device);
-    assert_int_equal(hg_emulator_held(), 0);
-}
-
-static const hg_emulator_machine good_machine = {13000, 1, 9, (size_t)1 << 30};
-
-static void test_open(void **state)
-{
-    (void)state;
-    assert_open_fails(&(hg_emulator_machine){0, 0, 0, 0}, HG_ERROR_DEVICE, "no NVIDIA driver");
-    assert_open_fails(&(hg_emulator_machine){12020, 1, 9, 0}, HG_ERROR_DEVICE, "CUDA 12.2) is too");
-    assert_open_fails(&(hg_emulator_machine){13000, 0, 0, 0}, HG_ERROR_DEVICE, "shows no card");
-    assert_open_fails(&(hg_emulator_machine){13000, 1, 7, 0}, HG_ERROR_UNSUPPORTED, "7.0");
-    hg_emulator_set_machine(&good_machine);
-    hg_device_options options = {.kernel = "avx2"};
-    hg_device *device;
-    hg_error error;
-    assert_int_equal(hg_cuda_device()->open(&options, &device, &error), HG_ERROR_ARGUMENT);
-    options.kernel = "f32";
-    harness_check(hg_cuda_device()->open(&options, &device, &error), &error);
-    hg_device_info info;
-    hg_cuda_device()->describe(device, &info);
-    assert_string_equal(info.name, "cuda: Emulator");
-    assert_string_equal(info.kernel, "f32");
-    hg_cuda_device()->close(device);
-    hg_cuda_device()->close(NULL);
-}
-
-/* The bound holds for the model and for adapters; after a refusal the device is as before. */
-static void test_memory(void **state)
-{
-    (void)state;
-    fixture f = open_fixture();
-    hg_device_memory held;
-    f.cuda.api->memory(f.cuda.device, &held);
-    size_t whole = held.weights_bytes + held.pages_bytes + held.workspace_bytes;
-    assert_int_equal(held.pages_bytes, HARNESS_PAGES * small.layers * 2 * 16 * 64 * sizeof(float));
-    assert_true(held.adapters_bytes >= f.adapter[0]->weights.bytes + f.adapter[1]->weights.bytes);
-    hg_device *device;
-    hg_error error;
-    hg_device_options options = {.memory_bytes = whole - 1};
-    harness_check(f.cuda.api->open(&options, &device, &error), &error);
-    assert_int_equal(f.cuda.api->load_model(device, &f.model->weights, &harness_plan, &error),
-                     HG_ERROR_LIMIT);
-    assert_non_null(strstr(error.message, "--device-memory"));
-    assert_non_null(strstr(error.message, "48 KV pages"));
-    f.cuda.api->close(device);
-    options.memory_bytes = whole + 1000;
-    harness_check(f.cuda.api->open(&options, &device, &error), &error);
-    harness_check(f.cuda.api->load_model(device, &f.model->weights, &harness_plan, &error), &error);
-    assert_int_equal(f.cuda.api->put_adapter_begin(device, 0, &f.adapter[2]->weights, &error),
-                     HG_ERROR_LIMIT);
-    f.cuda.api->close(device);
-    hg_emulator_set_machine(&(hg_emulator_machine){13000, 1, 9, 2 * whole});
-    options.memory_bytes = 0;
-    harness_check(f.cuda.api->open(&options, &device, &error), &error);
-    assert_int_equal(f.cuda.api->load_model(device, &f.model->weights, &harness_plan, &error),
-                     HG_ERROR_LIMIT);
-    assert_non_null(strstr(error.message, "free memory of the card"));
-    f.cuda.api->close(device);
-    hg_emulator_set_machine(&good_machine);
-    close_fixture(&f);
 }
 
 /* ---- the embedded model ---- */
@@ -417,7 +324,8 @@ static void test_goldens(void **state)
     harness cuda = open_cuda(&model->weights);
     harness_put(&cuda, 0, &adapter->lora, HG_LIMIT_ADAPTER_PIECE);
     uint32_t equal = 0, decoded = 0;
-    for (uint32_t s = 0; s < 3; s++) { /* the first fifty are German */
+    uint32_t sentences = getenv("HYDRAGLOT_LONG") ? 50 : 3; /* the first fifty are German */
+    for (uint32_t s = 0; s < sentences; s++) {
         uint32_t more;
         equal += run_golden(&file, cuda.device, s, &more);
         decoded += more;
@@ -430,109 +338,11 @@ static void test_goldens(void **state)
     hg_safetensors_close(&file);
 }
 
-/* ---- failing calls ---- */
-
-/* Opens, loads, puts an adapter, runs two rows, copies a page, drops: every kind of call. */
-static hg_status whole_life(const random_model *model, const random_adapter *adapter,
-                            hg_error *error)
-{
-    const hg_device_api *api = hg_cuda_device();
-    hg_device_options options = {0};
-    hg_device *device = NULL;
-    bool done = false;
-    int32_t token[2] = {-1, -1};
-    uint32_t page[HARNESS_LANE_PAGES] = {3, 2};
-    hg_row row[2] = {{.token = 1, .want = true},
-                     {.token = 2, .position = 1, .slot = HG_NO_SLOT, .want_logits = true}};
-    hg_step step = {.row = row, .page = page, .rows = 2, .lanes = 1};
-    float logits[103];
-    hg_result result = {.token = token, .logits = logits};
-    hg_status status = api->open(&options, &device, error);
-    if (!status) status = api->load_model(device, &model->weights, &harness_plan, error);
-    if (!status) status = api->put_adapter_begin(device, 0, &adapter->weights, error);
-    while (!status && !done) status = api->put_adapter_step(device, 0, 4096, &done, error);
-    if (!status) status = api->put_adapter_commit(device, 0, error);
-    if (!status) status = api->forward(device, &step, &result, error);
-    if (!status) status = api->copy_page(device, 3, 1, 2, error);
-    if (!status) api->drop_adapter(device, 0);
-    if (status == HG_ERROR_DEVICE && device) /* a lost device says so ever after */
-        assert_int_equal(api->copy_page(device, 3, 1, 2, NULL), HG_ERROR_DEVICE);
-    api->close(device);
-    return status;
-}
-
-static void fail_each_call(cudaError_t failure, hg_status expected, const char *words)
-{
-    hg_shape shape = small;
-    shape.layers = 1;
-    random_model *model = new_model(1, &shape, (random_form){64, 4, RANDOM_OFFSETS}, HG_F16);
-    random_adapter *adapter = random_adapter_new(2, &shape, 3, HG_F16);
-    hg_error error;
-    hg_emulator_fail(-1, cudaSuccess);
-    harness_check(whole_life(model, adapter, &error), &error);
-    long calls = hg_emulator_calls(), failed = 0;
-    assert_true(calls > 100);
-    for (long n = 0; n < calls; n++) {
-        hg_emulator_fail(n, failure);
-        memset(&error, 0, sizeof error);
-        hg_status status = whole_life(model, adapter, &error);
-        assert_int_equal(hg_emulator_held(), 0);
-        if (!status) continue; /* while it was closed, where nobody can be told */
-        failed++;
-        assert_int_equal(status, expected);
-        assert_int_equal(error.status, expected);
-        if (!strstr(error.message, words)) fail_msg("call %ld: \"%s\"", n, error.message);
-    }
-    /* What frees: 27 or so blocks of the model, the staging buffer, streams, event. */
-    assert_true(failed > calls / 2);
-    hg_emulator_fail(-1, cudaSuccess);
-    random_adapter_free(adapter);
-    random_model_free(model);
-}
-
-static void test_failures(void **state)
-{
-    (void)state;
-    fail_each_call(cudaErrorUnknown, HG_ERROR_DEVICE, ": unknown error (cudaErrorUnknown)");
-    fail_each_call(cudaErrorMemoryAllocation, HG_ERROR_MEMORY, "out of memory");
-}
-
-/* The emulator finds what it is there to find. */
-static void test_planted(void **state)
-{
-    (void)state;
-    static const struct {
-        planted_mistake mistake;
-        const char *words;
-    } row[] = {
-        {PLANTED_RACE, "race with a read"},
-        {PLANTED_OVERTAKING, "race with a write"},
-        {PLANTED_EARLY_END, "threads ended without the barrier"},
-        {PLANTED_TWO_BARRIERS, "threads wait at another barrier"},
-        {PLANTED_LONE_SHUFFLE, "not all lanes of a warp are at the shuffle"},
-        {PLANTED_BOUNDS, "thread 127: index out of bounds"},
-    };
-    float *out;
-    assert_int_equal(cudaMalloc((void **)&out, sizeof *out), cudaSuccess);
-    for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
-        assert_int_equal(planted_run(PLANTED_NONE, out), cudaSuccess);
-        assert_null(hg_emulator_fault());
-        assert_int_equal(planted_run(row[i].mistake, out), cudaErrorLaunchFailure);
-        const char *fault = hg_emulator_fault();
-        assert_non_null(fault);
-        if (!strstr(fault, row[i].words)) fail_msg("\"%s\" lacks \"%s\"", fault, row[i].words);
-        assert_non_null(strstr(fault, "planted.cu"));
-    }
-    assert_int_equal(cudaFree(out), cudaSuccess);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_open),      cmocka_unit_test(test_planted),
         cmocka_unit_test(test_forms),     cmocka_unit_test(test_company),
-        cmocka_unit_test(test_long_lane), cmocka_unit_test(test_pages_and_slots),
-        cmocka_unit_test(test_memory),    cmocka_unit_test(test_failures),
+        cmocka_unit_test(test_long_lane), cmocka_unit_test(test_odd_shapes),
         cmocka_unit_test(test_goldens),   cmocka_unit_test(test_ties),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

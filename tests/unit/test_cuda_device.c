@@ -1,0 +1,223 @@
+/* test_cuda_device.c: the CUDA device's life on the emulator (tests/cuda_emulator): opening,
+ * memory, slots and pages, and whichever call of CUDA's runtime fails: the error is clear and
+ * nothing leaks. And the emulator itself: it finds what it is there to find.
+ */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/cuda_emulator/planted.h"
+#include "tests/unit/cuda_help.h"
+
+/* A lane goes on from a page copied in part from another's; slots are dropped and put again. */
+static void test_pages_and_slots(void **state)
+{
+    (void)state;
+    fixture f = open_fixture();
+    harness_lane lane[2];
+    hg_error error;
+    for (int i = 0; i < 2; i++) {
+        random_source r = {9};
+        harness_lane_new(&lane[i], &r, 25, 1, small.vocabulary);
+    }
+    harness_run(&f.cuda, &lane[0], 1, 9);
+    uint32_t *own = f.cuda.page + HARNESS_LANE_PAGES, keep = own[0];
+    own[0] = f.cuda.page[0];
+    f.cuda.api->drop_adapter(f.cuda.device, 0);
+    harness_put(&f.cuda, 0, &f.adapter[1]->weights, 1);
+    harness_check(f.cuda.api->copy_page(f.cuda.device, f.cuda.page[1], own[1], 5, &error), &error);
+    lane[0].done = 24;
+    lane[1].done = 21;
+    lane[1].slot = 0; /* the same adapter by another slot */
+    harness_step(&f.cuda, lane, 2, (uint32_t[]){1, 4});
+    size_t from = (size_t)21 * small.vocabulary, bytes = 4 * small.vocabulary * sizeof(float);
+    assert_memory_equal(lane[0].logits + from, lane[1].logits + from, bytes);
+    own[0] = keep;
+    assert_int_equal(f.cuda.api->copy_page(f.cuda.device, 0, HARNESS_PAGES, 5, &error),
+                     HG_ERROR_ARGUMENT);
+    free_lanes(lane, 2);
+    close_fixture(&f);
+}
+
+static void assert_open_fails(const hg_emulator_machine *machine, hg_status status,
+                              const char *words)
+{
+    hg_device_options options = {0};
+    hg_device *device;
+    hg_error error;
+    hg_emulator_set_machine(machine);
+    assert_int_equal(hg_cuda_device()->open(&options, &device, &error), status);
+    if (!strstr(error.message, words)) fail_msg("\"%s\" lacks \"%s\"", error.message, words);
+    assert_null(device);
+    assert_int_equal(hg_emulator_held(), 0);
+}
+
+static void test_open(void **state)
+{
+    (void)state;
+    assert_open_fails(&(hg_emulator_machine){0, 0, 0, 0}, HG_ERROR_DEVICE, "no NVIDIA driver");
+    assert_open_fails(&(hg_emulator_machine){12020, 1, 9, 0}, HG_ERROR_DEVICE, "CUDA 12.2) is too");
+    assert_open_fails(&(hg_emulator_machine){13000, 0, 0, 0}, HG_ERROR_DEVICE, "shows no card");
+    assert_open_fails(&(hg_emulator_machine){13000, 1, 7, 0}, HG_ERROR_UNSUPPORTED, "7.0");
+    hg_emulator_set_machine(&good_machine);
+    hg_device_options options = {.kernel = "avx2"};
+    hg_device *device;
+    hg_error error;
+    assert_int_equal(hg_cuda_device()->open(&options, &device, &error), HG_ERROR_ARGUMENT);
+    options.kernel = "f16";
+    harness_check(hg_cuda_device()->open(&options, &device, &error), &error);
+    hg_device_info info;
+    hg_cuda_device()->describe(device, &info);
+    assert_string_equal(info.name, "cuda: Emulator");
+    assert_string_equal(info.kernel, "f16");
+    hg_cuda_device()->close(device);
+    hg_cuda_device()->close(NULL);
+}
+
+/* The bound holds for the model and for adapters; after a refusal the device is as before. */
+static void test_memory(void **state)
+{
+    (void)state;
+    fixture f = open_fixture();
+    hg_device_memory held;
+    f.cuda.api->memory(f.cuda.device, &held);
+    size_t whole = held.weights_bytes + held.pages_bytes + held.workspace_bytes;
+    assert_int_equal(held.pages_bytes,
+                     HARNESS_PAGES * small.layers * 2 * 16 * 64 * sizeof(uint16_t));
+    assert_true(held.adapters_bytes >= f.adapter[0]->weights.bytes + f.adapter[1]->weights.bytes);
+    hg_device *device;
+    hg_error error;
+    hg_device_options options = {.memory_bytes = whole - 1};
+    harness_check(f.cuda.api->open(&options, &device, &error), &error);
+    assert_int_equal(f.cuda.api->load_model(device, &f.model->weights, &harness_plan, &error),
+                     HG_ERROR_LIMIT);
+    assert_non_null(strstr(error.message, "--device-memory"));
+    assert_non_null(strstr(error.message, "48 KV pages"));
+    f.cuda.api->close(device);
+    options.memory_bytes = whole + 1000;
+    harness_check(f.cuda.api->open(&options, &device, &error), &error);
+    harness_check(f.cuda.api->load_model(device, &f.model->weights, &harness_plan, &error), &error);
+    assert_int_equal(f.cuda.api->put_adapter_begin(device, 0, &f.adapter[2]->weights, &error),
+                     HG_ERROR_LIMIT);
+    f.cuda.api->close(device);
+    hg_emulator_set_machine(&(hg_emulator_machine){13000, 1, 9, 2 * whole, 3});
+    options.memory_bytes = 0;
+    harness_check(f.cuda.api->open(&options, &device, &error), &error);
+    assert_int_equal(f.cuda.api->load_model(device, &f.model->weights, &harness_plan, &error),
+                     HG_ERROR_LIMIT);
+    assert_non_null(strstr(error.message, "free memory of the card"));
+    f.cuda.api->close(device);
+    hg_emulator_set_machine(&good_machine);
+    close_fixture(&f);
+}
+
+/* ---- failing calls ---- */
+
+/* Opens, loads, puts an adapter, runs two rows, copies a page, drops: every kind of call. */
+static hg_status whole_life(const random_model *model, const random_adapter *adapter,
+                            hg_error *error)
+{
+    const hg_device_api *api = hg_cuda_device();
+    hg_device_options options = {0};
+    hg_device *device = NULL;
+    bool done = false;
+    int32_t token[2] = {-1, -1};
+    uint32_t page[HARNESS_LANE_PAGES] = {3, 2};
+    hg_row row[2] = {{.token = 1, .want = true},
+                     {.token = 2, .position = 1, .slot = HG_NO_SLOT, .want_logits = true}};
+    hg_step step = {.row = row, .page = page, .rows = 2, .lanes = 1};
+    float logits[103];
+    hg_result result = {.token = token, .logits = logits};
+    hg_status status = api->open(&options, &device, error);
+    if (!status) status = api->load_model(device, &model->weights, &harness_plan, error);
+    if (!status) status = api->put_adapter_begin(device, 0, &adapter->weights, error);
+    while (!status && !done) status = api->put_adapter_step(device, 0, 4096, &done, error);
+    if (!status) status = api->put_adapter_commit(device, 0, error);
+    if (!status) status = api->forward(device, &step, &result, error);
+    if (!status) status = api->copy_page(device, 3, 1, 2, error);
+    if (!status) api->drop_adapter(device, 0);
+    if (status == HG_ERROR_DEVICE && device) /* a lost device says so ever after */
+        assert_int_equal(api->copy_page(device, 3, 1, 2, NULL), HG_ERROR_DEVICE);
+    api->close(device);
+    return status;
+}
+
+static void fail_each_call(cudaError_t failure, hg_status expected, const char *words)
+{
+    hg_shape shape = small;
+    shape.layers = 1;
+    random_model *model = new_model(1, &shape, (random_form){64, 4, RANDOM_OFFSETS}, HG_F16);
+    random_adapter *adapter = random_adapter_new(2, &shape, 3, HG_F16);
+    hg_error error;
+    hg_emulator_fail(-1, cudaSuccess);
+    harness_check(whole_life(model, adapter, &error), &error);
+    long calls = hg_emulator_calls(), failed = 0;
+    assert_true(calls > 100);
+    for (long n = 0; n < calls; n++) {
+        hg_emulator_fail(n, failure);
+        memset(&error, 0, sizeof error);
+        hg_status status = whole_life(model, adapter, &error);
+        assert_int_equal(hg_emulator_held(), 0);
+        if (!status) continue; /* while it was closed, where nobody can be told */
+        failed++;
+        assert_int_equal(status, expected);
+        assert_int_equal(error.status, expected);
+        if (!strstr(error.message, words)) fail_msg("call %ld: \"%s\"", n, error.message);
+    }
+    /* What frees: 27 or so blocks of the model, the staging buffer, streams, event. */
+    assert_true(failed > calls / 2);
+    hg_emulator_fail(-1, cudaSuccess);
+    random_adapter_free(adapter);
+    random_model_free(model);
+}
+
+static void test_failures(void **state)
+{
+    (void)state;
+    fail_each_call(cudaErrorUnknown, HG_ERROR_DEVICE, ": unknown error (cudaErrorUnknown)");
+    fail_each_call(cudaErrorMemoryAllocation, HG_ERROR_MEMORY, "out of memory");
+}
+
+/* The emulator finds what it is there to find. */
+static void test_planted(void **state)
+{
+    (void)state;
+    static const struct {
+        planted_mistake mistake;
+        const char *words;
+    } row[] = {
+        {PLANTED_RACE, "race with a read"},
+        {PLANTED_OVERTAKING, "race with a write"},
+        {PLANTED_EARLY_END, "threads ended without the barrier"},
+        {PLANTED_TWO_BARRIERS, "threads wait at another barrier"},
+        {PLANTED_LONE_SHUFFLE, "not all lanes of a warp are at the shuffle"},
+        {PLANTED_BOUNDS, "thread 127: index out of bounds"},
+        {PLANTED_UNAWAITED, "before the asynchronous copy has been waited for"},
+        {PLANTED_NO_WARP_BARRIER, "race with a read"},
+        {PLANTED_OVERWRITTEN, "race with a write"},
+        {PLANTED_ABANDONED, "asynchronous copies outlive"},
+    };
+    float *out;
+    assert_int_equal(cudaMalloc((void **)&out, 8 * sizeof *out), cudaSuccess);
+    for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
+        assert_int_equal(planted_run(PLANTED_NONE, out), cudaSuccess);
+        assert_int_equal(planted_run(PLANTED_ORDERED_COPY, out), cudaSuccess);
+        assert_null(hg_emulator_fault());
+        assert_int_equal(planted_run(row[i].mistake, out), cudaErrorLaunchFailure);
+        const char *fault = hg_emulator_fault();
+        assert_non_null(fault);
+        if (!strstr(fault, row[i].words)) fail_msg("\"%s\" lacks \"%s\"", fault, row[i].words);
+        assert_non_null(strstr(fault, "planted.cu"));
+    }
+    assert_int_equal(cudaFree(out), cudaSuccess);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_open),     cmocka_unit_test(test_planted),
+        cmocka_unit_test(test_memory),   cmocka_unit_test(test_pages_and_slots),
+        cmocka_unit_test(test_failures),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
