@@ -123,6 +123,7 @@ static void lay_weights(layout *l, const hg_weights *w)
     size_t hidden = w->shape.hidden * sizeof(float);
     lay_head(l, &w->head);
     lay_embedding(l, &w->embedding, &d->embedding);
+    if (!pool->counting) hg_release_layer(w, w->shape.layers);
     d->final_norm = take(l, pool, w->final_norm, hidden);
     d->frequency = take(l, pool, w->rope_frequency, w->shape.head_dim / 2 * sizeof(float));
     for (uint32_t i = 0; i < w->shape.layers; i++) {
