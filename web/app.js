@@ -1,93 +1,225 @@
-/* app.js: the page. Ties the box, the cards, the picker and the connection together.
+/* app.js: the page. Ties the box, the cards, the choice of languages and the connection together.
  *
  * One sentence of the protocol is current at a time. A keystroke revises it; after its final
  * revision the next edit begins a new one, whose cards keep the old text, dimmed, till new text
- * comes.
+ * comes. In the captions view Enter empties the box, and the finished sentence stays to be read.
  */
 import { Hydraglot, codePoints } from './hydraglot.js';
+import { Awake, Connection, examples, sharedChoice, shareLink, showBatch, showModel, themes, words }
+  from './page.js';
+import { Captions } from './captions.js';
 import { Cards } from './cards.js';
-import { Picker, commonSource } from './languages.js';
+import { Choice, Picker, commonSource } from './languages.js';
+import { Files } from './files.js';
+import { History } from './history.js';
+import { Listening, speak } from './speech.js';
 import { Typing } from './typing.js';
-import { Connection, examples, showBatch, showModel, themes } from './page.js';
+import { languageName, t, translate } from './strings.js';
 
 const NEAR = 0.8; /* of the longest text: from here on its length is shown */
+const NOTICE_MS = 2800;
 
 const byId = (id) => document.getElementById(id);
-const client = new Hydraglot();
-const cards = new Cards(byId('cards'), byId('card'));
-const connection = new Connection(() => client.wake());
-let current = null;
-let source = 'en';
+translate(document.documentElement);
 
-const typing = new Typing(byId('text'), { send, clear });
-const picker = new Picker({
-  button: byId('picker-button'),
-  words: byId('picker-words'),
-  panel: byId('picker-panel'),
-  changed: pick,
-});
+const client = new Hydraglot();
+const choice = new Choice();
+const cards = new Cards({ list: byId('cards'), template: byId('card'), menu: byId('menu'), act });
+const captions = new Captions(byId('captions'));
+const connection = new Connection(() => client.wake());
+const past = new History(byId('history'));
+const awake = new Awake();
+let current = null;
+let box = 0; /* counts how often the text box was emptied */
+let source = 'en';
+let shared = sharedChoice();
+
+const typing = new Typing(byId('text'), { send, clear, enter });
+const picker = new Picker({ choice, button: byId('picker-button'), words: byId('picker-words'),
+  panel: byId('picker-panel'), changed: pick });
+new Listening({ button: byId('listen'), dialog: byId('voice'), source: () => source, heard });
+new Files({ root: byId('file'), button: byId('open'), input: byId('file-input'), client, notice,
+  choice: () => ({ source, languages: choice.selected }) });
 
 function send(text, final) {
-  const targets = picker.selected.map(({ tag }) => tag);
+  const targets = choice.selected.map(({ tag }) => tag);
   if (!targets.length || tooLong(text)) return;
   cards.reserve(text);
   if (current && !current.final) current.revise(text, { targets, final });
-  else current = client.translate(text, { targets, final, source });
-  for (const translation of current.languages.values()) cards.show(translation);
+  else {
+    current = client.translate(text, { targets, final, source });
+    Object.assign(current, { at: Date.now(), box, repeats: [] });
+  }
+  show(current);
+}
+
+function show(sentence) {
+  for (const translation of sentence.languages.values()) cards.show(translation);
 }
 
 function clear() {
   current?.cancel();
+  if (current && !current.final) captions.drop(current);
   current = null;
+  box += 1;
   cards.clear();
   showBatch(null);
   notice('');
 }
 
+const captioned = () => document.body.dataset.view === 'captions';
+
+/** Enter: in the captions view the next sentence begins in an empty box. */
+function enter() {
+  typing.finish();
+  if (!captioned()) return;
+  box += 1;
+  typing.empty();
+}
+
+/** Words of a voice: what is not final may still change. */
+function heard(text, final) {
+  typing.put(text, final);
+  if (final) box += 1;
+}
+
+function arrange() {
+  cards.arrange(choice.selected, choice.pinned);
+  captions.arrange(choice.selected, choice.pinned);
+}
+
 /** Another choice of languages: the cards follow, and the sentence is sent for them. */
 function pick() {
-  cards.arrange(picker.selected);
-  notice(picker.selected.length ? '' : 'Choose a language to translate into.');
+  arrange();
+  notice(choice.selected.length ? '' : t('Choose a language to translate into.'));
   if (typing.text.trim()) typing.again();
 }
 
-function notice(words) { byId('notice').textContent = words; }
+/** What the menu of a card, or a key on it, asks for. */
+function act(what, tag, { at } = {}) {
+  if (what === 'again') {
+    again(tag);
+    return;
+  }
+  if (what === 'speak') {
+    speak(cards.text(tag), tag);
+    return;
+  }
+  if (what === 'pin') choice.pin(tag);
+  if (what === 'earlier') choice.move(tag, -1);
+  if (what === 'later') choice.move(tag, 1);
+  if (what === 'place') choice.place(tag, at);
+  if (what === 'remove') choice.toggle(tag, false);
+  picker.draw();
+  arrange();
+  cards.focus(tag);
+}
+
+/** One language once more, as a sentence of its own beside the current one. */
+function again(tag) {
+  if (!current?.text) return;
+  const repeat = client.translate(current.text, { targets: [tag], final: true, source });
+  current.repeats.push(repeat);
+  show(repeat);
+}
+
+function notice(said) { byId('notice').textContent = said; }
 
 function tooLong(text) {
   const most = client.limits?.max_text ?? Infinity;
   const length = codePoints(text);
-  if (length > most) notice(`${length} of at most ${most} characters: please shorten the text.`);
-  else notice(length > most * NEAR ? `${length} of ${most} characters` : '');
+  if (length > most) {
+    notice(t('{length} of at most {most} characters: please shorten the text.', { length, most }));
+  } else notice(length > most * NEAR ? t('{length} of {most} characters', { length, most }) : '');
   return length > most;
+}
+
+/** Which languages are offered follows from the one the person writes in. */
+function offer() {
+  const { languages } = client;
+  choice.offer(languages.filter(({ sources }) => source === 'auto' || sources.includes(source)));
+  if (shared) choice.share(shared.to);
+  byId('text').lang = source === 'auto' ? '' : source;
+  picker.draw();
+  arrange();
+}
+
+function sources(languages) {
+  const tags = [...new Set(languages.flatMap((language) => language.sources))];
+  const wanted = [shared?.from, byId('source').value].find((tag) => tags.includes(tag));
+  source = wanted ?? commonSource(languages);
+  const name = (tag) => languageName({ tag,
+    name: new Intl.DisplayNames('en', { type: 'language' }).of(tag) });
+  byId('source').replaceChildren(...tags.map((tag) => new Option(name(tag), tag)));
+  byId('source').value = source;
+}
+
+function view(name) {
+  document.body.dataset.view = name;
+  byId('captions').hidden = name !== 'captions';
+  awake.keep(name === 'captions');
+  for (const translation of current?.languages.values() ?? []) captions.show(current, translation);
+  typing.fit();
+  byId('text').focus();
 }
 
 client.on('state', (detail) => connection.show(detail));
 client.on('languages', ({ languages, model }) => {
-  source = commonSource(languages);
-  const offered = languages.filter(({ sources }) => source === 'auto' || sources.includes(source));
-  if (source !== 'auto') {
-    byId('text').lang = source;
-    byId('source-name').textContent = new Intl.DisplayNames('en', { type: 'language' }).of(source);
-  }
-  picker.offer(offered);
-  cards.arrange(picker.selected);
+  sources(languages);
+  offer();
   showModel({ model, languages });
   /* Typed before the service was there, or restored by the browser. */
   if (!current && typing.text.trim()) typing.again();
 });
 client.on('update', ({ sentence, translation }) => {
-  if (sentence === current) cards.show(translation);
+  if (sentence === current) captions.show(sentence, translation);
+  if (sentence === current || current?.repeats.includes(sentence)) cards.show(translation);
 });
 client.on('batch', ({ sentence, batch }) => {
+  if (sentence.final && sentence.at) {
+    const { at, text, languages } = sentence;
+    const ok = [...languages.values()].filter(({ status }) => status === 'ok');
+    const translations = Object.fromEntries(ok.map(({ language, text: said }) => [language, said]));
+    past.add({ at, end: Date.now(), from: source, text, translations }, sentence.box);
+  }
   if (sentence === current) showBatch(batch);
 });
 client.on('error', ({ code, message, sentence }) => {
   if (sentence && sentence !== current) return;
-  notice(code === 'busy' ? 'The service has too much to do. Try again in a moment.' : message);
+  notice(code === 'busy' ? t('The service has too much to do. Try again in a moment.') : message);
 });
 
 byId('clear').addEventListener('click', () => typing.clear());
-examples((text) => typing.put(text));
+byId('source').addEventListener('change', ({ target }) => {
+  source = target.value;
+  shared = null;
+  typing.clear();
+  offer();
+});
+byId('to-history').addEventListener('click', () => past.open());
+byId('to-captions').addEventListener('click', () => view('captions'));
+byId('from-captions').addEventListener('click', () => view('cards'));
+byId('captions-screen').addEventListener('click', () => {
+  if (document.fullscreenElement) document.exitFullscreen();
+  else document.documentElement.requestFullscreen();
+});
+byId('share').addEventListener('click', async () => {
+  const link = shareLink({ from: source, to: choice.selected.map(({ tag }) => tag) });
+  try {
+    await navigator.clipboard.writeText(link);
+    notice(t('A link to these languages was copied.'));
+    setTimeout(() => notice(''), NOTICE_MS);
+  } catch {
+    location.hash = new URL(link).hash; /* the address line has it, then */
+  }
+});
+addEventListener('keydown', (event) => {
+  if (event.key === 'Escape' && captioned() && !event.defaultPrevented) view('cards');
+});
+examples((text) => typing.put(text, true));
 themes();
+words();
 typing.fit();
 client.connect();
+delete document.documentElement.dataset.words;
+navigator.serviceWorker?.register(new URL('sw.js', import.meta.url)).catch(() => {});

@@ -1,142 +1,76 @@
-/* cards.js: a card for each language, and text growing in it without anything moving.
+/* cards.js: the cards: their order, the menu of each, and room kept for what is to come.
  *
- * What arrives only marks a card; the next animation frame writes what changed into its text
- * nodes. Every card reserves as many lines as the sentence is likely to need, measured when the
- * person types, so a translation that grows moves no other card. All text goes in as text.
+ * What arrives only marks a card; the next animation frame writes it. Every card reserves as many
+ * lines as the sentence is likely to need and scrolls what exceeds them, so a translation that
+ * grows moves no other card. The reserve grows in steps, and only at the person's own keystroke.
  */
-import { titled } from './languages.js';
+import { Card } from './card.js';
+import { Frame } from './text.js';
+import { t } from './strings.js';
 
-const COPIED_MS = 1400;
 const LONGER = 1.3; /* a translation beside its source; and one more line for words that wrap */
-
-const REASONS = {
-  unknown_language: 'This language is not served just now.',
-  unsupported_source: 'This language cannot be translated from the one you write in.',
-  text_too_long: 'The text is too long.',
-  deadline: 'This took too long and was stopped.',
-  busy: 'The service has too much to do. Try again in a moment.',
-  shutting_down: 'The service is restarting.',
-  starting: 'The service is still starting.',
-};
-
-const milliseconds = (ms) => {
-  if (ms >= 1000) return [(ms / 1000).toFixed(1), 's'];
-  return [ms >= 9.95 ? ms.toFixed(0) : ms.toFixed(1), 'ms'];
-};
-
-/** "4.1 ms", "31 ms", "1.2 s" */
-export const duration = (ms) => milliseconds(ms).join('\u202F');
-
-function latency({ first_ms, total_ms }) {
-  const [first, unit] = milliseconds(first_ms);
-  const [total, total_unit] = milliseconds(total_ms);
-  return `${first}${unit === total_unit ? '' : `\u202F${unit}`} / ${total}\u202F${total_unit}`;
-}
-
-/* Writes only what differs: a text node that stays the same is neither laid out nor read again. */
-function write(node, text) {
-  if (node.data !== text) node.data = text;
-}
-
-class Card {
-  #committed;
-  #tentative;
-  #latency;
-  #reason;
-  #copy;
-  #shown = '';
-  #name;
-
-  constructor(template, { tag, name, native, direction }) {
-    this.element = template.content.firstElementChild.cloneNode(true);
-    const find = (selector) => this.element.querySelector(selector);
-    const node = (selector) => find(selector).appendChild(document.createTextNode(''));
-    this.element.dataset.language = tag;
-    for (const selector of ['.native', '.text']) {
-      find(selector).lang = tag;
-      find(selector).dir = direction;
-    }
-    find('.native').textContent = titled(native, tag);
-    find('.english').textContent = name;
-    this.#committed = node('.committed');
-    this.#tentative = node('.tentative');
-    this.#latency = node('.latency');
-    this.#reason = node('.reason');
-    this.#name = name;
-    this.#copy = find('.copy');
-    this.#label('idle');
-    this.#copy.addEventListener('click', () => this.#copyText());
-  }
-
-  /** @param {import('./hydraglot.js').Translation | null} translation null: nothing yet */
-  render(translation) {
-    const { committed = '', text = '', status = 'empty', rev } = translation ?? {};
-    let tentative = text.slice(committed.length);
-    /* Until new text has said otherwise, the end of the old one stays where it is. */
-    if (status === 'running' && this.#shown.startsWith(text)) {
-      tentative += this.#shown.slice(text.length);
-    }
-    const timed = status === 'ok' && translation.total_ms !== undefined;
-    this.#shown = committed + tentative;
-    this.element.dataset.state = status;
-    this.element.dataset.rev = rev ?? '';
-    write(this.#committed, committed);
-    write(this.#tentative, tentative);
-    if (timed) write(this.#latency, latency(translation));
-    else if (status !== 'running') write(this.#latency, '');
-    const plain = REASONS[translation?.code] ?? 'This translation did not work out. Try again.';
-    write(this.#reason, status === 'failed' ? plain : '');
-    this.#copy.disabled = !this.#shown;
-  }
-
-  #label(state) {
-    this.#copy.dataset.state = state;
-    this.#copy.setAttribute('aria-label', { idle: `Copy ${this.#name}`, copied: 'Copied',
-      failed: 'Copying is not allowed here' }[state]);
-  }
-
-  async #copyText() {
-    try {
-      await navigator.clipboard.writeText(this.#shown);
-      this.#label('copied');
-    } catch {
-      this.#label('failed');
-    }
-    setTimeout(() => this.#label('idle'), COPIED_MS);
-  }
-}
+const STEPS = [2, 3, 5, 8, 12, 18, 27, 40, 60, 90, 135]; /* lines that may be reserved */
 
 export class Cards {
   #list;
   #template;
+  #menu;
+  #act;
   #cards = new Map();
-  #dirty = new Map();
-  #frame = 0;
+  #frame = new Frame();
   #pen = document.createElement('canvas').getContext('2d');
+  #open = null; /* the card whose menu is open */
 
-  constructor(list, template) {
+  /** @param {{list: Element, template: Element, menu: Element, act: (what: string, tag: string,
+   *    detail?: object) => void}} parts act: pin, earlier, later, place {at}, remove, again,
+   *    speak */
+  constructor({ list, template, menu, act }) {
     this.#list = list;
     this.#template = template;
+    this.#menu = menu;
+    this.#act = act;
+    menu.addEventListener('click', ({ target }) => this.#choose(target.closest('button')));
+    menu.addEventListener('keydown', (event) => this.#walk(event));
+    menu.addEventListener('toggle', ({ newState }) => {
+      this.#open?.menu.setAttribute('aria-expanded', String(newState === 'open'));
+    });
+    list.addEventListener('keydown', (event) => this.#key(event));
+    this.#drags();
+    let width = 0;
+    new ResizeObserver(([{ contentRect }]) => {
+      if (width && width !== contentRect.width) {
+        for (const { text } of this.#cards.values()) text.reflow();
+      }
+      ({ width } = contentRect);
+    }).observe(list);
   }
 
-  /** A card per language, in this order; those that stay keep their text. */
-  arrange(languages) {
+  /** A card per language, in this order; those that stay keep their text.
+   *  @param {object[]} languages @param {Set<string>} pinned tags */
+  arrange(languages, pinned) {
     const kept = new Map();
     for (const language of languages) {
-      const card = this.#cards.get(language.tag) ?? new Card(this.#template, language);
-      kept.set(language.tag, card);
+      kept.set(language.tag, this.#cards.get(language.tag) ?? this.#make(language));
     }
     for (const [tag, { element }] of this.#cards) if (!kept.has(tag)) element.remove();
     this.#cards = kept;
+    const some = languages.some(({ tag }) => pinned.has(tag));
     /* Only what is out of place moves: a moved element would lose the reader's selection. */
     let place = this.#list.firstElementChild;
-    for (const { element } of kept.values()) {
-      if (element === place) place = place.nextElementSibling;
-      else this.#list.insertBefore(element, place);
+    for (const [tag, card] of kept) {
+      card.element.classList.toggle('pinned', pinned.has(tag));
+      card.live = !some || pinned.has(tag);
+      if (card.element === place) place = place.nextElementSibling;
+      else this.#list.insertBefore(card.element, place);
     }
   }
 
+  /** @param {import('./hydraglot.js').Translation} translation */
   show(translation) { this.#mark(translation.language, translation); }
+
+  text(tag) { return this.#cards.get(tag)?.shown ?? ''; }
+
+  focus(tag) { (this.#cards.get(tag) ?? [...this.#cards.values()][0])?.menu.focus(); }
 
   clear() {
     for (const tag of this.#cards.keys()) this.#mark(tag, null);
@@ -147,21 +81,100 @@ export class Cards {
   reserve(source) {
     const sample = this.#list.querySelector('.text');
     if (!sample) return;
-    const style = getComputedStyle(sample);
-    this.#pen.font = `${style.fontSize} ${style.fontFamily}`;
+    const { fontSize, fontFamily, lineHeight } = getComputedStyle(sample);
+    this.#pen.font = `${fontSize} ${fontFamily}`;
     const width = sample.clientWidth || 1;
-    const lines = Math.ceil(this.#pen.measureText(source).width * LONGER / width) + 1;
+    const measured = Math.ceil(this.#pen.measureText(source).width * LONGER / width) + 1;
+    const shown = Math.max(...[...this.#list.querySelectorAll('.text')].map((text) =>
+      text.scrollHeight / parseFloat(lineHeight)));
+    const lines = STEPS.find((step) => step >= Math.max(measured, Math.floor(shown)))
+      ?? STEPS.at(-1);
     const now = Number(getComputedStyle(this.#list).getPropertyValue('--lines'));
     if (lines > now) this.#list.style.setProperty('--lines', lines);
   }
 
+  #make(language) {
+    const card = new Card(this.#template, language);
+    card.menu.addEventListener('click', () => this.#offer(card));
+    return card;
+  }
+
   #mark(tag, translation) {
-    if (!this.#cards.has(tag)) return;
-    this.#dirty.set(tag, translation);
-    this.#frame ||= requestAnimationFrame(() => {
-      this.#frame = 0;
-      for (const [name, latest] of this.#dirty) this.#cards.get(name)?.render(latest);
-      this.#dirty.clear();
+    const card = this.#cards.get(tag);
+    if (card) this.#frame.mark(card, () => card.render(translation));
+  }
+
+  #offer(card) {
+    this.#open = card;
+    const of = (what) => this.#menu.querySelector(`[data-act=${what}]`);
+    const tags = [...this.#cards.keys()];
+    const { tag } = card.language;
+    const pinned = card.element.classList.contains('pinned');
+    of('pin').lastElementChild.textContent = pinned ? t('Unpin') : t('Pin to the front');
+    of('earlier').disabled = tags[0] === tag;
+    of('later').disabled = tags.at(-1) === tag;
+    of('again').disabled = card.element.dataset.state === 'empty';
+    const voice = globalThis.speechSynthesis?.getVoices()
+      .some(({ lang }) => lang.split(/[-_]/)[0] === tag.split('-')[0]);
+    of('speak').disabled = !voice || !card.shown;
+    const { right, bottom } = card.menu.getBoundingClientRect();
+    this.#menu.showPopover();
+    const { offsetWidth: width, offsetHeight: height } = this.#menu;
+    this.#menu.style.left = `${Math.max(8, right - width)}px`;
+    this.#menu.style.top = `${Math.max(8, Math.min(bottom + 4, innerHeight - height - 8))}px`;
+    this.#items()[0].focus();
+  }
+
+  #items() { return [...this.#menu.querySelectorAll('button:enabled')]; }
+
+  #choose(button) {
+    if (!button) return;
+    const { language: { tag }, menu } = this.#open;
+    this.#menu.hidePopover();
+    menu.focus();
+    this.#act(button.dataset.act, tag);
+  }
+
+  #walk(event) {
+    const items = this.#items();
+    const at = items.indexOf(document.activeElement);
+    const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: -1 }[event.key];
+    if (to === undefined) {
+      if (event.key === 'Tab') this.#menu.hidePopover();
+      return;
+    }
+    event.preventDefault();
+    items.at(to % items.length).focus();
+  }
+
+  /* Alt and an arrow move the card that has the focus. */
+  #key(event) {
+    const tag = event.target.closest('.card')?.dataset.language;
+    const rtl = getComputedStyle(this.#list).direction === 'rtl';
+    const back = ['ArrowUp', rtl ? 'ArrowRight' : 'ArrowLeft'].includes(event.key);
+    if (!tag || !event.altKey || !event.key.startsWith('Arrow')) return;
+    event.preventDefault();
+    this.#act(back ? 'earlier' : 'later', tag);
+    event.target.focus();
+  }
+
+  /* A card is dragged by its head. */
+  #drags() {
+    let dragged = null;
+    const card = (event) => event.target.closest?.('.card');
+    this.#list.addEventListener('dragstart', (event) => {
+      dragged = card(event)?.dataset.language;
+      event.dataTransfer.effectAllowed = 'move';
     });
+    this.#list.addEventListener('dragover', (event) => {
+      if (dragged) event.preventDefault();
+    });
+    this.#list.addEventListener('drop', (event) => {
+      const before = card(event)?.dataset.language;
+      if (!dragged) return;
+      event.preventDefault();
+      if (before && before !== dragged) this.#act('place', dragged, { at: before });
+    });
+    this.#list.addEventListener('dragend', () => { dragged = null; });
   }
 }

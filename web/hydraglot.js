@@ -180,6 +180,8 @@ export class Hydraglot extends EventTarget {
   #retryTimer = 0;
   /** @type {any} */
   #quietTimer = 0;
+  #heardAt = 0; /* when this connection said anything; 0: nothing yet */
+  #asked = false; /* a ping went out and nothing came since */
   #wake = () => { if (globalThis.document?.visibilityState !== 'hidden') this.wake(); };
 
   /** @param {HydraglotOptions} [options] */
@@ -319,6 +321,7 @@ export class Hydraglot extends EventTarget {
     const socket = new Socket(this.#options.url, protocols);
     this.#socket = socket;
     this.#fresh = null;
+    this.#heardAt = 0;
     /* A socket that was given up keeps its listeners but is no longer heard. */
     socket.onmessage = ({ data }) => { if (socket === this.#socket) this.#hear(data); };
     socket.onclose = ({ code }) => { if (socket === this.#socket) this.#lost(code); };
@@ -353,17 +356,28 @@ export class Hydraglot extends EventTarget {
     this.#setState('waiting', { code, retry_ms });
   }
 
+  /* One timer watches for silence and is set again when it fires, not for every frame. */
+  #watch() {
+    clearTimeout(this.#quietTimer);
+    this.#asked = false;
+    const quiet = Date.now() - this.#heardAt;
+    if (quiet >= IDLE_MS) this.#ask();
+    else this.#quietTimer = setTimeout(() => this.#watch(), IDLE_MS - quiet);
+  }
+
   /* After a quiet while, and after any wake: a ping, and then a short patience. */
   #ask() {
     clearTimeout(this.#quietTimer);
+    this.#asked = true;
     this.#post({ type: 'ping', t: Date.now() });
     this.#quietTimer = setTimeout(() => this.#lost(), PONG_MS);
   }
 
   /** @param {string} data a frame */
   #hear(data) {
-    clearTimeout(this.#quietTimer);
-    this.#quietTimer = setTimeout(() => this.#ask(), IDLE_MS);
+    const first = this.#heardAt === 0;
+    this.#heardAt = Date.now();
+    if (first || this.#asked) this.#watch();
     let event;
     try {
       event = JSON.parse(data);

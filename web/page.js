@@ -1,6 +1,8 @@
-/* page.js: what stands around the cards: connection, batch line, model line, theme, examples. */
-import { duration } from './cards.js';
+/* page.js: what stands around the cards: connection, batch line, model line, theme, the page's own
+ * language, examples, sharing, and keeping the screen awake. */
+import { duration } from './card.js';
 import { remember } from './languages.js';
+import { number, t } from './strings.js';
 
 const BANNER_MS = 2500; /* down for so long before the page says it loudly */
 
@@ -15,7 +17,6 @@ export const EXAMPLES = [
 ];
 
 const byId = (id) => document.getElementById(id);
-const number = new Intl.NumberFormat('en', { maximumFractionDigits: 0 });
 
 const CONNECTION = {
   connecting: 'Connecting',
@@ -34,7 +35,7 @@ export class Connection {
   show({ state }) {
     const down = state === 'waiting' || (state === 'connecting' && this.#timer !== 0);
     byId('connection').dataset.state = down ? 'waiting' : state;
-    byId('connection-words').textContent = down ? CONNECTION.waiting : CONNECTION[state];
+    byId('connection-words').textContent = t(down ? CONNECTION.waiting : CONNECTION[state]);
     if (state === 'ready') this.#banner(null);
     else if (state === 'denied') {
       this.#banner('The service no longer accepts this page. Load it again.');
@@ -51,7 +52,7 @@ export class Connection {
       this.#timer = 0;
     }
     byId('banner').hidden = !words;
-    byId('banner-words').textContent = words ?? '';
+    if (words) byId('banner-words').textContent = t(words);
   }
 }
 
@@ -71,10 +72,10 @@ export function showBatch(batch) {
   }
   const { lanes, total_ms, tokens_per_s, shared_tokens } = batch;
   byId('batch').replaceChildren(
-    figure(number.format(lanes), lanes === 1 ? 'language' : 'languages'),
+    figure(number.format(lanes), t('{n} languages', { n: lanes }).replace(/^\d+\s*/, '')),
     figure(...duration(total_ms).split('\u202F')),
-    figure(number.format(tokens_per_s), 'tokens/s'),
-    figure(number.format(shared_tokens), 'shared tokens saved'),
+    figure(number.format(tokens_per_s), t('tokens/s')),
+    figure(number.format(shared_tokens), t('shared tokens saved')),
   );
 }
 
@@ -83,7 +84,8 @@ export function showBatch(batch) {
 export function showModel({ model, languages }) {
   const { name, device, licence, notice } = model;
   const rights = languages.flatMap((language) => [language.licence, language.attribution]);
-  byId('model').textContent = [...new Set([`${name} on ${device}`, licence, notice, ...rights])]
+  const what = t('{model} on {device}', { model: name, device });
+  byId('model').textContent = [...new Set([what, licence, notice, ...rights])]
     .filter(Boolean).join(' · ');
 }
 
@@ -105,4 +107,54 @@ export function themes() {
     dataset.theme = (dataset.theme ?? system) === 'dark' ? 'light' : 'dark';
     remember('hydraglot.theme', dataset.theme);
   });
+}
+
+/** The page's own words: another language loads the page again; the browser keeps the text. */
+export function words() {
+  const list = byId('words');
+  list.value = document.documentElement.lang;
+  list.addEventListener('change', () => {
+    remember('hydraglot.words', list.value);
+    location.reload();
+  });
+}
+
+/** A link that opens the page with these languages; in the fragment, which no server sees. */
+export function shareLink({ from, to }) {
+  const link = new URL(location.href);
+  link.hash = new URLSearchParams({ from, to: to.join(',') }).toString();
+  return link.href;
+}
+
+/** What such a link says: {from, to} or null. */
+export function sharedChoice() {
+  const said = new URLSearchParams(location.hash.slice(1));
+  return said.has('to') ? { from: said.get('from'), to: said.get('to').split(',') } : null;
+}
+
+/** Keeps the screen on while wanted, also after the page was hidden and came back. */
+export class Awake {
+  #wanted = false;
+  #lock = null;
+
+  constructor() {
+    document.addEventListener('visibilitychange', () => this.#take());
+  }
+
+  keep(wanted) {
+    this.#wanted = wanted;
+    if (wanted) return this.#take();
+    this.#lock?.release();
+    this.#lock = null;
+    return null;
+  }
+
+  async #take() {
+    if (!this.#wanted || document.hidden) return;
+    try {
+      this.#lock = await navigator.wakeLock?.request('screen');
+    } catch {
+      /* a battery that runs low may forbid it; the captions go on */
+    }
+  }
 }

@@ -6,24 +6,28 @@
 
 const STEP_MS = 120;
 const PAUSE_MS = 900;
+const LINES = [2, 4, 8, 16]; /* of the box */
 const SENTENCE_END = /[.!?。！？…]["')\]”’»」』]*\s*$/u;
 
 export class Typing {
   #box;
   #send;
   #clear;
+  #enter;
   #step = 0;
   #pause = 0;
   #sent = { text: '', final: false };
 
   /**
    * @param {HTMLTextAreaElement} box
-   * @param {{send: (text: string, final: boolean) => void, clear: () => void}} to
+   * @param {{send: (text: string, final: boolean) => void, clear: () => void,
+   *   enter: () => void}} to enter: the key was pressed
    */
-  constructor(box, { send, clear }) {
+  constructor(box, { send, clear, enter }) {
     this.#box = box;
     this.#send = send;
     this.#clear = clear;
+    this.#enter = enter;
     box.addEventListener('input', () => this.changed());
     box.addEventListener('keydown', (event) => this.#key(event));
     addEventListener('resize', () => this.fit());
@@ -31,12 +35,21 @@ export class Typing {
 
   get text() { return this.#box.value; }
 
-  /** Puts a whole sentence into the box, as an example chip does. */
-  put(text) {
+  /** Puts a whole sentence into the box, as an example chip or a voice does. */
+  put(text, final) {
     this.#box.value = text;
     this.fit();
-    this.finish();
+    if (final) this.finish();
+    else this.#step ||= setTimeout(() => this.#out(false), STEP_MS);
     this.#box.focus();
+  }
+
+  /** The box is free for the next sentence; the last one stands. */
+  empty() {
+    this.#box.value = '';
+    this.fit();
+    this.#stop();
+    this.#sent = { text: '', final: false };
   }
 
   clear() {
@@ -68,10 +81,16 @@ export class Typing {
     this.#step ||= setTimeout(() => this.#out(SENTENCE_END.test(this.text)), STEP_MS);
   }
 
+  /** The box grows with its text in steps, and shrinks only when it is emptied, so that what is
+   *  below it seldom moves. */
   fit() {
     const box = this.#box;
-    box.style.height = 'auto';
-    box.style.height = `${box.scrollHeight}px`;
+    if (!box.value) box.rows = LINES[0];
+    const fits = () => box.scrollHeight <= box.clientHeight;
+    for (const lines of LINES) {
+      if (fits()) break;
+      box.rows = Math.max(box.rows, lines);
+    }
   }
 
   #stop() {
@@ -94,8 +113,8 @@ export class Typing {
   #key(event) {
     /* Enter that chooses a word of an input method belongs to that method. */
     if (event.isComposing) return;
-    if (event.key === 'Escape') this.clear();
-    else if (event.key === 'Enter' && !event.shiftKey) this.finish();
+    if (event.key === 'Escape' && this.text) this.clear();
+    else if (event.key === 'Enter' && !event.shiftKey) this.#enter();
     else return;
     event.preventDefault();
   }

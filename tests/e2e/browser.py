@@ -9,8 +9,9 @@ PATIENCE_S = 20  # how long a test waits for what must come; the machine may be 
 
 
 @contextlib.contextmanager
-def chromium(width=1440, height=900, dark=False):
-    """A driver with its own empty profile, a viewport of exactly this size, and console logs."""
+def chromium(width=1440, height=900, dark=False, logs=True):
+    """A driver with its own empty profile, a viewport of exactly this size, and logs of the console
+    and the network, which cost the page work for each frame of a websocket."""
     with tempfile.TemporaryDirectory(prefix="hydraglot-chromium-") as profile:
         options = webdriver.ChromeOptions()
         options.binary_location = "/usr/bin/chromium"
@@ -20,7 +21,8 @@ def chromium(width=1440, height=900, dark=False):
             f"--user-data-dir={profile}", f"--window-size={width},{height}",
         ):
             options.add_argument(argument)
-        options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+        if logs:
+            options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
         driver = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
         try:
             driver.set_script_timeout(PATIENCE_S)

@@ -11,6 +11,7 @@ import pathlib
 import re
 import secrets
 import threading
+import time
 
 import websockets
 
@@ -49,6 +50,8 @@ class Fake:
     def __init__(self, languages=NINE, texts=None, step_s=0.01, resumes=True):
         self.languages, self.texts = languages, texts or {}
         self.step_s, self.resumes = step_s, resumes
+        self.ahead = 1  # pieces of tentative text
+        self.steps = []  # when each step began, by the clock that Chromium's trace has too
         self.sessions, self.accepted, self.resumed = {}, [], 0
 
     def __enter__(self):
@@ -60,8 +63,17 @@ class Fake:
         return self
 
     def __exit__(self, *exception):
+        self.call(self._close())
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join()
+        self.loop.close()
+
+    async def _close(self):
+        await self._listen(False)
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
 
     def call(self, coroutine):
         """Runs a coroutine of the test on the service's loop."""
@@ -134,7 +146,7 @@ class Fake:
         self.sessions[session.id] = session
         await self.say(
             session, type="session.ready", session=session.id, key=session.key,
-            model={"name": "fake", "device": "nothing"}, languages=self.described(),
+            model={"name": "stand-in", "device": "no device"}, languages=self.described(),
             limits={"max_text": 2000, "max_targets": 32, "max_frame": 65536,
                     "lanes_per_minute": 0, "replay_bytes": 1 << 20,
                     "resume_grace_ms": 60000 if self.resumes else 0})
@@ -210,14 +222,15 @@ class Fake:
         about = {"id": m["id"], "rev": m["rev"], "epoch": 0}
         for step in range(max(map(len, lanes.values()))):
             await asyncio.sleep(self.step_s)
+            self.steps.append(time.monotonic())
             for language, parts in lanes.items():
                 if step < len(parts) and m.get("final"):
                     await self.say(session, type="translation.committed", language=language,
                                    text=parts[step], **about)
-                if step + 1 < len(parts):
-                    start = step + 1 if m.get("final") else 0
+                start, end = (step + 1 if m.get("final") else 0), step + 1 + self.ahead
+                if start < len(parts) and self.ahead:
                     await self.say(session, type="translation.tentative", language=language,
-                                   text="".join(parts[start:step + 2]), **about)
+                                   text="".join(parts[start:end]), **about)
         del session.running[m["id"]]
         if m.get("final"):
             session.ended.add(m["id"])
