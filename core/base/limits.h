@@ -83,6 +83,7 @@
     X(HTTP_FIELDS, 64, "fields of a form; the API has seven")                                      \
     X(HTTP_TEXTS, 1000, "texts of one translation over HTTP")                                      \
     X(HTTP_TEXT, 50000, "code points of all of them: minutes of work for the embedded model")      \
+    X(CALL_LANES, 20000, "lanes of one translation over HTTP: sentences times languages")          \
     X(HTTP_CALLS, 64, "translations over HTTP at once; a further one gets 503")                    \
     X(HTTP_MS, 300000, "ms that a translation over HTTP may take")                                 \
     X(BASE_PATH, 128, "characters of --base-path")                                                 \

@@ -305,8 +305,9 @@ static bool start(chat *c)
     bool good = read_source(c, &text) && check_model(c) && read_options(c, &options);
     if (good) {
         snprintf(target, sizeof target, "plugin:%s", c->model);
-        good = !open_call(c, &options, &text);
-        if (!good) hg_answer_code(c->x, HG_CODE_internal, "");
+        hg_status status = open_call(c, &options, &text);
+        good = !status;
+        if (status) hg_answer_status(c->x, status);
     }
     hg_buf_free(&text);
     return good && hg_exchange_pay(c->x, hg_call_lanes(c->work.call));

@@ -97,7 +97,9 @@ static void reset(hg_exchange *x)
     x->path = NULL;
     x->answer = (hg_answer_head){0};
     x->refusal = (hg_http_refusal){0};
-    x->stream = x->stream_end = false;
+    x->stream = x->stream_end = x->head = x->preflight = x->open = x->path_known = false;
+    x->route = NULL;
+    x->caller = (hg_caller){0};
     x->state = HG_EXCHANGE_IDLE;
 }
 

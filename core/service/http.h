@@ -34,6 +34,8 @@ void hg_answer_more(hg_exchange *x);
 void hg_answer_end(hg_exchange *x);
 /* {"error":"..."}, the shape that LibreTranslate's clients know. */
 void hg_answer_error(hg_exchange *x, unsigned status, const char *format, ...) HG_PRINTF(3, 4);
+/* The same for a status that a limit or a lack of memory brought. */
+void hg_answer_status(hg_exchange *x, hg_status status);
 /* The same for what a call or a conversation refused or failed with; message may be "". */
 void hg_answer_code(hg_exchange *x, hg_code code, const char *message);
 /* The socket takes more. What libwebsockets' callback returns: 0, or -1 to hang up. */

@@ -224,8 +224,16 @@ void hg_answer_printed(hg_exchange *x, hg_json_out *json)
         return;
     }
     hg_buf_free(json->out);
-    hg_answer_code(x, json->status == HG_ERROR_LIMIT ? HG_CODE_text_too_long : HG_CODE_internal,
-                   "");
+    hg_answer_status(x, json->status);
+}
+
+void hg_answer_status(hg_exchange *x, hg_status status)
+{
+    if (status == HG_ERROR_LIMIT)
+        hg_answer_code(x, HG_CODE_text_too_long,
+                       "this is too much for one request: send it in parts");
+    else
+        hg_answer_code(x, HG_CODE_internal, "");
 }
 
 /* As LibreTranslate does, or, with object, as OpenAI does. */

@@ -354,7 +354,7 @@ static bool start(translation *t, hg_call_options *options)
     hg_status status = t->text ? HG_OK : HG_ERROR_MEMORY;
     if (!status) status = hg_call_new(service->shared.runtime, options, &t->work.call, &error);
     if (!status) status = open_texts(t, q);
-    if (status) hg_answer_code(t->x, HG_CODE_internal, "");
+    if (status) hg_answer_status(t->x, status);
     return !status && hg_exchange_pay(t->x, hg_call_lanes(t->work.call));
 }
 

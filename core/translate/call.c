@@ -146,10 +146,11 @@ static hg_status grow(hg_call *call)
 hg_status hg_call_add(hg_call *call, const char *text, size_t bytes)
 {
     assert(!call->next); /* all pieces come before the first is submitted */
+    size_t each = (size_t)call->options.variants * call->options.targets;
+    if (hg_call_lanes(call) + each > HG_LIMIT_CALL_LANES) return HG_ERROR_LIMIT;
     if (call->pieces == call->capacity && grow(call)) return HG_ERROR_MEMORY;
     char *copy = strndup(text, bytes);
     if (!copy) return HG_ERROR_MEMORY;
-    size_t each = (size_t)call->options.variants * call->options.targets;
     for (size_t i = 0; i < each; i++)
         call->result[call->pieces * each + i] =
             (result){.seen = {.text = "", .stop = ""}, .text = hg_buf_new(HG_LIMIT_LANE_TEXT)};

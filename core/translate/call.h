@@ -46,7 +46,8 @@ hg_status hg_call_new(hg_runtime *runtime, const hg_call_options *options, hg_ca
                       hg_error *error) HG_CHECKED;
 void hg_call_free(hg_call *call); /* NULL is allowed; not from inside a sink */
 
-/* Copies text [bytes]. Pieces are numbered as they are added. HG_ERROR_MEMORY. */
+/* Copies text [bytes]. Pieces are numbered as they are added. HG_ERROR_LIMIT over
+ * HG_LIMIT_CALL_LANES, HG_ERROR_MEMORY. */
 hg_status hg_call_add(hg_call *call, const char *text, size_t bytes) HG_CHECKED;
 
 void hg_call_pump(hg_call *call);

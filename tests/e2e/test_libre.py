@@ -171,6 +171,7 @@ def test_forms(service):
          "French (fr) is not available as a target language from German (de)"),
         ({"q": "x", "source": "en", "target": "de", "format": "pdf"}, "pdf format is not supported"),
         ({"q": "x " * 30000, "source": "en", "target": "de"}, "exceeds text limit (50000)"),
+        ({"q": "Hi.\n" * 2500, "source": "en", "target": sorted(NINE)}, "send it in parts"),
         ({"q": ["x"] * 1001, "source": "en", "target": "de"}, "exceeds text limit (1000)"),
         ({"q": "x", "source": "en", "target": ["de"] * 33}, "more than 32 targets"),
     ],
