@@ -67,6 +67,11 @@ static inline float v16_most(v16 a)
     return _mm512_reduce_max_ps(a);
 }
 
+static inline uint32_t v16_above(v16 a, v16 b)
+{
+    return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ);
+}
+
 static inline v16 v16_load_half(const uint16_t *p)
 {
     return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p));

@@ -36,14 +36,15 @@ typedef struct hg_best {
     float value;
     int32_t token;
 } hg_best;
-#define HG_HEAD_BEST  4 /* highest logits of a row that are computed again in F32 */
-#define HG_HEAD_CHUNK 4 /* blocks of the head that are computed before their maximum is taken */
+#define HG_HEAD_BEST  32 /* highest logits of a row that are computed again in F32 */
+#define HG_HEAD_CHUNK 4  /* blocks of the head that are computed before they are looked at */
 
 /* What a thread has for itself; it keeps the tiles of a stage's input from item to item. */
 typedef struct hg_thread8 {
     _Alignas(HG_ARENA_ALIGN) float *scratch; /* [scratch_floats] */
     float *q;          /* [step_rows, heads / kv_heads * head_dim], or NULL: shared */
     hg_tiles in;       /* [step_rows, widest] */
+    hg_tiles rest;     /* of in, for the head's low plane */
     hg_tiles h;        /* [step_rows, HG_LIMIT_ADAPTER_RANK] */
     uint64_t gathered; /* stage whose input `in` holds */
 } hg_thread8;
@@ -52,7 +53,7 @@ typedef struct hg_thread8 {
 typedef struct hg_int8 {
     const hg_int8_ops *ops;
     hg_packed *linear; /* [layers, HG_PROJECTIONS] */
-    hg_packed head;
+    hg_packed head, head_low; /* two planes; head_low.codes NULL: head is all of it */
     uint16_t *group; /* [layers, HG_INPUTS] */
     /* Workspace; widths are multiples of 16. */
     float *x;             /* [step_rows, hidden] the residual stream */
@@ -71,7 +72,7 @@ typedef struct hg_int8 {
     /* The step that runs. */
     const hg_step *step;
     const hg_result *result;
-    uint32_t runs, wants;
+    uint32_t runs, wants, logits;
     uint64_t steps; /* so far, this one counted */
     bool adapted;   /* some row has a slot */
 } hg_int8;

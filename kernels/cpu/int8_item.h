@@ -44,7 +44,7 @@ void hg_item_gate_up(const hg_item *item);
 void hg_item_norm_wanted(const hg_item *item);
 /* Blocks of the head; index: the item's number in its stage. */
 void hg_item_head_blocks(const hg_item *item, uint32_t index);
-/* After all items: the arg-max of each wanted row. On the thread that called forward. */
-void hg_int8_settle_tokens(hg_device *device);
+/* Wanted rows: the arg-max of each, once all blocks are through. */
+void hg_item_settle_tokens(const hg_item *item);
 
 #endif

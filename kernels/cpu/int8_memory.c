@@ -102,16 +102,25 @@ static uint16_t input_group(const hg_shape *shape, const hg_layer *layer, hg_inp
     return 32;
 }
 
-/* A quantised head keeps its codes; one of floats gets 8 bits. */
+/* A quantised head keeps its codes; one of floats gets 8 bits. What has 8 bits stands as two planes,
+ * unless it has offsets. */
 static void layout_head(hg_device *d, hg_arena *arena)
 {
-    hg_packed *head = &((hg_int8 *)d->state)->head;
+    hg_int8 *s = d->state;
     const hg_matrix *m = &d->weights.head;
     const hg_linear *from = m->type == HG_QUANTISED ? m->data : NULL;
     bool small = from ? needs_group16(from) : m->columns % 32 != 0;
-    *head = (hg_packed){.rows = m->rows, .group = small ? 16 : 32, .bits = from ? from->bits : 8};
-    head->share = from ? (uint8_t)(from->group / head->group) : 1;
-    hg_packed_layout(head, m->columns, from && (from->offsets || from->zeros), arena);
+    bool offsets = from && (from->offsets || from->zeros);
+    hg_packed head = {.rows = m->rows, .group = small ? 16 : 32, .bits = from ? from->bits : 8};
+    head.share = from ? (uint8_t)(from->group / head.group) : 1;
+    s->head_low = (hg_packed){0};
+    if (head.bits == 8 && !offsets) {
+        head.bits = 4;
+        hg_planes_layout(&head, &s->head_low, m->columns, arena);
+    } else {
+        hg_packed_layout(&head, m->columns, offsets, arena);
+    }
+    s->head = head;
 }
 
 void hg_int8_layout_model(hg_device *d, hg_arena *arena)
@@ -154,12 +163,18 @@ static hg_rows8 take_rows8(hg_arena *arena, size_t rows, uint32_t columns)
     return out;
 }
 
+static hg_tile_group *take_tile_groups(hg_arena *arena, size_t rows, uint32_t columns)
+{
+    size_t tiles = (rows + HG_TILE - 1) / HG_TILE;
+    return hg_arena_take(arena, tiles * (columns / 16) * sizeof(hg_tile_group));
+}
+
 static hg_tiles take_tiles(hg_arena *arena, size_t rows, uint32_t columns)
 {
     hg_tiles out = {0};
     size_t tiles = (rows + HG_TILE - 1) / HG_TILE;
     out.q = hg_arena_take(arena, tiles * HG_TILE * columns);
-    out.group = hg_arena_take(arena, tiles * (columns / 16) * sizeof *out.group);
+    out.group = take_tile_groups(arena, rows, columns);
     return out;
 }
 
@@ -200,6 +215,7 @@ void hg_int8_layout_workspace(hg_device *d, hg_arena *arena)
         hg_thread8 thread = {.scratch = hg_arena_take(arena, s->scratch_floats * f)};
         if (together) thread.q = hg_arena_take(arena, rows * share * f);
         thread.in = take_tiles(arena, rows, s->widest);
+        thread.rest.group = take_tile_groups(arena, rows, shape->hidden);
         thread.h = take_tiles(arena, rows, HG_LIMIT_ADAPTER_RANK);
         if (arena->base) s->thread[i] = thread;
     }

@@ -46,13 +46,16 @@ static void pack_run(void *context, uint32_t stage, uint32_t item, uint32_t work
     const hg_weights *weights = &p->device->weights;
     const hg_int8 *s = p->device->state;
     const hg_packed *w = target(p, stage);
+    bool planes = w == &s->head && s->head_low.codes;
     hg_matrix from = weights->head;
     if (p->layer < weights->shape.layers)
         from = hg_linear_matrix(&weights->layer[p->layer].linear[stage]);
     uint32_t first, count;
     hg_workers_share(w->blocks, pack_items(context, stage), item, &first, &count);
     for (uint32_t b = first; b < first + count; b++) {
-        if (from.type == HG_QUANTISED)
+        if (planes)
+            hg_planes_put(w, &s->head_low, &from, b, s->thread[worker].scratch);
+        else if (from.type == HG_QUANTISED)
             hg_packed_put_linear(w, from.data, b);
         else
             hg_packed_put_matrix(w, &from, 1, b, s->thread[worker].scratch);

@@ -3,7 +3,7 @@
  * Rows are normed, quantised and shrunk (A x of their adapters) by one item each; products are cut
  * by output blocks, attention by KV heads, and by rows where there are more threads than KV heads.
  * No sum is ever cut, so results depend neither on the number of threads nor on who ran what. The
- * last stages norm the wanted rows and run the head (int8_head.c).
+ * last stages norm the wanted rows, run the head and settle their tokens (int8_head.c).
  */
 #include <math.h>
 #include <string.h>
@@ -25,6 +25,8 @@ typedef enum stage_kind {
     LAYER_STAGES,
     ROWS_HEAD = LAYER_STAGES, /* final norm of the wanted rows */
     BLOCKS_HEAD,
+    ROWS_SETTLE,
+    LAST_STAGES = ROWS_SETTLE + 1 - ROWS_HEAD, /* behind the layers */
 } stage_kind;
 
 static void embed_rows(const hg_item *it)
@@ -67,7 +69,8 @@ static uint32_t stage_units(const hg_device *d, uint32_t stage)
     case BLOCKS_O:
     case BLOCKS_DOWN: return shape->hidden / HG_BLOCK;
     case BLOCKS_GATE_UP: return shape->intermediate / s->group[layer * HG_INPUTS + HG_IN_DOWN];
-    case ROWS_HEAD: return s->wants;
+    case ROWS_HEAD:
+    case ROWS_SETTLE: return s->wants;
     case BLOCKS_HEAD: return s->wants ? s->head.blocks : 0;
     default: return rows;
     }
@@ -109,6 +112,7 @@ static void run_item(const hg_item *it, uint32_t index)
     case BLOCKS_DOWN: hg_item_add_blocks(it, HG_DOWN); break;
     case ROWS_HEAD: hg_item_norm_wanted(it); break;
     case BLOCKS_HEAD: hg_item_head_blocks(it, index); break;
+    case ROWS_SETTLE: hg_item_settle_tokens(it); break;
     }
 }
 
@@ -125,8 +129,7 @@ static void step_run(void *context, uint32_t stage, uint32_t index, uint32_t wor
 /* Lists the runs of equal slots and the wanted rows. */
 static void survey_step(hg_int8 *s, const hg_step *step)
 {
-    uint32_t logits = 0;
-    s->runs = s->wants = 0;
+    s->runs = s->wants = s->logits = 0;
     s->adapted = false;
     for (uint32_t r = 0; r < step->rows; r++) {
         const hg_row *row = &step->row[r];
@@ -136,7 +139,7 @@ static void survey_step(hg_int8 *s, const hg_step *step)
         else
             s->run[s->runs++] = (hg_run){r, 1, row->slot};
         if (!row->want && !row->want_logits) continue;
-        s->logits_row[s->wants] = row->want_logits ? logits++ : UINT32_MAX;
+        s->logits_row[s->wants] = row->want_logits ? s->logits++ : UINT32_MAX;
         s->wanted[s->wants++] = r;
     }
 }
@@ -150,7 +153,7 @@ void hg_int8_forward(hg_device *d, const hg_int8_ops *ops, const hg_step *step,
     s->result = result;
     s->steps++;
     survey_step(s, step);
-    hg_work work = {d->weights.shape.layers * LAYER_STAGES + 2, step_items, step_run, d};
+    hg_work work = {d->weights.shape.layers * LAYER_STAGES + LAST_STAGES, step_items, step_run,
+                    d};
     hg_workers_run(d->workers, &work);
-    hg_int8_settle_tokens(d);
 }

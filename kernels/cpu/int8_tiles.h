@@ -90,7 +90,9 @@ static void vector_linear(const hg_product *p)
         .norm = vector_norm,                                                                       \
         .quantise = vector_quantise,                                                               \
         .swiglu = vector_swiglu,                                                                   \
-        .max = vector_max,                                                                         \
+        .above = vector_above,                                                                     \
+        .dot = vector_dot,                                                                         \
+        .dot_half = vector_dot_half,                                                               \
         .store_k = vector_store_k,                                                                 \
         .store_v = vector_store_v,                                                                 \
         .attention = vector_attention,                                                             \

@@ -30,7 +30,11 @@ typedef struct hg_int8_ops {
     void (*quantise)(const float *x, uint32_t n, uint32_t group, float factor, int8_t *q,
                      hg_group *out);
     void (*swiglu)(float *gate, const float *up, uint32_t n); /* gate = silu(gate) * up */
-    float (*max)(const float *x, uint32_t n);
+    /* Of up to 64 values a bit for each that is above the bound. */
+    uint64_t (*above)(const float *x, uint32_t n, float bound);
+    /* Sums of n products, n a multiple of 16; y as F32, or as F16 at any address. */
+    float (*dot)(const float *x, const float *y, uint32_t n);
+    float (*dot_half)(const float *x, const void *y, uint32_t n);
     /* k and v [head_dim] into place token of a page's part. */
     void (*store_k)(uint16_t *part, const float *k, uint32_t head_dim, uint32_t token);
     void (*store_v)(uint16_t *part, const float *v, uint32_t head_dim, uint32_t token);

@@ -165,25 +165,86 @@ static void join_nibbles(uint8_t *code, uint32_t columns)
         code[c] = (uint8_t)(code[2 * c] | code[2 * c + 1] << 4);
 }
 
+/* Row r of a matrix of floats times factor: its scales into w, its codes of `bits` bits, a byte
+ * each, to the begin of row, [columns of w]. */
+static void quantise_row(const hg_packed *w, const hg_matrix *from, float factor, uint32_t bits,
+                         uint32_t r, float *row)
+{
+    uint32_t columns = w->groups * w->group;
+    hg_matrix_read(from, r, 0, from->columns, row);
+    memset(row + from->columns, 0, (columns - from->columns) * sizeof *row);
+    for (uint32_t c = 0; c < from->columns; c++) row[c] *= factor;
+    uint8_t *code = (uint8_t *)row; /* a group's codes end before the next group's floats */
+    for (uint32_t g = 0; g < w->groups; g++, code += w->group) {
+        float x[32];
+        memcpy(x, row + g * w->group, w->group * sizeof *x);
+        (bits == 8 ? quantise8 : quantise4)(x, w->group, code, group_entry(w, w->scales, r, g));
+    }
+}
+
 void hg_packed_put_matrix(const hg_packed *w, const hg_matrix *from, float factor, uint32_t block,
                           float *row)
 {
     assert(!w->offsets && w->share == 1 && from->type != HG_QUANTISED);
-    uint32_t columns = w->groups * w->group;
     uint32_t end = (block + 1) * HG_BLOCK < from->rows ? (block + 1) * HG_BLOCK : from->rows;
     for (uint32_t r = block * HG_BLOCK; r < end; r++) {
-        hg_matrix_read(from, r, 0, from->columns, row);
-        memset(row + from->columns, 0, (columns - from->columns) * sizeof *row);
-        for (uint32_t c = 0; c < from->columns; c++) row[c] *= factor;
-        uint8_t *code = (uint8_t *)row; /* a group's codes end before the next group's floats */
-        for (uint32_t g = 0; g < w->groups; g++, code += w->group) {
-            float x[32];
-            memcpy(x, row + g * w->group, w->group * sizeof *x);
-            (w->bits == 8 ? quantise8 : quantise4)(x, w->group, code,
-                                                   group_entry(w, w->scales, r, g));
-        }
-        if (w->bits == 4) join_nibbles((uint8_t *)row, columns);
+        quantise_row(w, from, factor, w->bits, r, row);
+        if (w->bits == 4) join_nibbles((uint8_t *)row, w->groups * w->group);
         put_codes(w, r, (uint8_t *)row);
+    }
+}
+
+/* ---- planes ---- */
+
+void hg_planes_layout(hg_packed *high, hg_packed *low, uint32_t columns, hg_arena *arena)
+{
+    assert(high->bits == 4);
+    hg_packed_layout(high, columns, false, arena);
+    *low = *high;
+    low->codes =
+        hg_arena_take(arena, (size_t)low->blocks * HG_BLOCK * low->groups * low->group / 2);
+}
+
+void hg_planes_put(const hg_packed *high, const hg_packed *low, const hg_matrix *from,
+                   uint32_t block, float *row)
+{
+    uint32_t columns = high->groups * high->group;
+    const hg_linear *linear = from->type == HG_QUANTISED ? from->data : NULL;
+    assert(!linear || (linear->bits == 8 && !linear->offsets && !linear->zeros));
+    uint8_t *code = (uint8_t *)row, *nibbles = code + columns; /* of the row's four bytes a column */
+    uint32_t end = (block + 1) * HG_BLOCK < from->rows ? (block + 1) * HG_BLOCK : from->rows;
+    for (uint32_t r = block * HG_BLOCK; r < end; r++) {
+        if (linear) {
+            put_scales(high, linear, r);
+            memcpy(code, linear->codes + (size_t)r * columns, columns);
+        } else {
+            quantise_row(high, from, 1, 8, r, row);
+        }
+        for (uint32_t c = 0; c < columns; c++) nibbles[c] = code[c] >> 4;
+        join_nibbles(nibbles, columns);
+        put_codes(high, r, nibbles);
+        for (uint32_t c = 0; c < columns; c++) nibbles[c] = code[c] & 15;
+        join_nibbles(nibbles, columns);
+        put_codes(low, r, nibbles);
+    }
+}
+
+void hg_planes_split(hg_tiles *x, hg_tiles *rest, uint32_t rows)
+{
+    rest->q = x->q;
+    rest->columns = x->columns;
+    rest->groups = x->groups;
+    for (uint32_t r = 0; r < rows; r++) {
+        hg_tile_group *high = hg_tiles_group(x, r), *low = hg_tiles_group(rest, r);
+        uint32_t at = r % HG_TILE;
+        for (uint32_t g = 0; g < x->groups; g++) {
+            /* -8 + 7.5 / 16 times the sum of q, to a whole number: the low plane gets the rest. */
+            int32_t all = high[g].minus8[at], most = all * 241 / 256;
+            low[g].scale[at] = high[g].scale[at];
+            low[g].minus8[at] = 16 * (all - most);
+            high[g].scale[at] *= 16;
+            high[g].minus8[at] = most;
+        }
     }
 }
 

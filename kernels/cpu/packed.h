@@ -9,7 +9,7 @@
 
 /* Of what layout_model and pack_model of the fast families make. Raise it when they make anything
  * else of the same model: files of the cache are then packed anew. */
-#define HG_PACKED_VERSION 3
+#define HG_PACKED_VERSION 4
 
 /* A packed matrix. 16 rows make a block; in a block the groups of columns follow each other; in a
  * group, four columns at a time of all 16 rows, one byte each: 64 bytes, a register's worth. With
@@ -102,5 +102,16 @@ void hg_packed_put_linear(const hg_packed *w, const hg_linear *from, uint32_t bl
  * of w] scratch. */
 void hg_packed_put_matrix(const hg_packed *w, const hg_matrix *from, float factor, uint32_t block,
                           float *row);
+
+/* A matrix of 8 bits as two of 4 which share scales: code = 16 * high + low, so that the high one
+ * alone is the matrix at 4 bits and both together are all of it. layout: as above. */
+void hg_planes_layout(hg_packed *high, hg_packed *low, uint32_t columns, hg_arena *arena);
+/* from: floats, or a quantised layer of 8 bits without offsets. */
+void hg_planes_put(const hg_packed *high, const hg_packed *low, const hg_matrix *from,
+                   uint32_t block, float *row);
+/* Splits gathered rows for the planes: x is for the high one, with what the low nibbles are on
+ * average (7.5) in its zero; rest is of the same q, for the low one, and its group is the caller's,
+ * [tiles, groups]. The two products add up to that of 8 bits. */
+void hg_planes_split(hg_tiles *x, hg_tiles *rest, uint32_t rows);
 
 #endif

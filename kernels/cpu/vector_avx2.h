@@ -102,6 +102,13 @@ static inline float v16_most(v16 x)
     return _mm_cvtss_f32(_mm_max_ss(t, _mm_movehdup_ps(t)));
 }
 
+static inline uint32_t v16_above(v16 x, v16 y)
+{
+    int low = _mm256_movemask_ps(_mm256_cmp_ps(x.a, y.a, _CMP_GT_OQ));
+    int high = _mm256_movemask_ps(_mm256_cmp_ps(x.b, y.b, _CMP_GT_OQ));
+    return (uint32_t)(low | high << 8);
+}
+
 static inline int32_t v16_store_int8(int8_t *p, v16 x)
 {
     __m256i a = _mm256_cvtps_epi32(x.a), b = _mm256_cvtps_epi32(x.b), s = _mm256_add_epi32(a, b);

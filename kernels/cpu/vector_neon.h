@@ -88,6 +88,15 @@ static inline float v16_most(v16 a)
     return vmaxvq_f32(vmaxq_f32(vmaxq_f32(a.q[0], a.q[2]), vmaxq_f32(a.q[1], a.q[3])));
 }
 
+static inline uint32_t v16_above(v16 a, v16 b)
+{
+    static const uint32_t bit[4] = {1, 2, 4, 8};
+    uint32_t above = 0;
+    for (int i = 0; i < 4; i++)
+        above |= vaddvq_u32(vandq_u32(vcgtq_f32(a.q[i], b.q[i]), vld1q_u32(bit))) << 4 * i;
+    return above;
+}
+
 static inline int32_t v16_store_int8(int8_t *p, v16 a)
 {
     int32x4_t w[4];
