@@ -41,8 +41,7 @@ typedef struct hg_device_plan {
     uint32_t step_rows;     /* most rows of a step */
     uint32_t step_lanes;    /* most lanes of a step */
     uint32_t adapter_slots; /* slots 0 .. adapter_slots - 1 */
-    uint8_t dense_bits; /* 4 or 8: what families that run no floats round dense layers to; 0: they
-                         * refuse a model that has some */
+    uint8_t dense_bits; /* 4 or 8: how families without floats round dense layers; 0: they refuse */
 } hg_device_plan;
 
 typedef struct hg_device_info {
@@ -55,6 +54,7 @@ typedef struct hg_device_info {
 
 typedef struct hg_device_memory {
     size_t weights_bytes, pages_bytes, adapters_bytes, workspace_bytes;
+    size_t logits_bytes; /* the part of the weights that only logits need */
 } hg_device_memory;
 
 /* Rows of one lane stand together, positions rising by one from row to row. A row attends to

@@ -69,9 +69,9 @@ typedef struct hg_bench_step {
 typedef struct hg_bench_steps {
     char device[64], kernel[32];
     uint32_t threads, count;
-    double load_ms, peak; /* peak: highest INT8 operations/s, 0: not known */
-    size_t weights_bytes;
-    hg_bench_step *step; /* [count], owned */
+    double load_ms, peak;             /* peak: highest INT8 operations/s, 0: not known */
+    size_t weights_bytes, step_bytes; /* held; of it read by a step */
+    hg_bench_step *step;              /* [count], owned */
 } hg_bench_steps;
 
 /* On the CPU device. Free it either way. */

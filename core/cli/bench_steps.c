@@ -105,7 +105,7 @@ static void count_work(const bench *b, hg_bench_step *s)
     double used = s->adapters == HG_BENCH_DISTINCT ? s->lanes : s->adapters ? 1 : 0;
     double position = s->prefill ? (double)s->rows / s->lanes : POSITION + 1;
     double kv = position * (double)b->page_bytes / HG_LIMIT_PAGE_TOKENS;
-    s->bytes = (double)b->out->weights_bytes + used * (double)b->slot_bytes + s->lanes * kv;
+    s->bytes = (double)b->out->step_bytes + used * (double)b->slot_bytes + s->lanes * kv;
     double products = s->rows * cells_of(shape, 0) + (double)s->lanes * shape->vocabulary *
                                                          shape->hidden; /* one head row a lane */
     if (s->adapters) products += s->rows * cells_of(shape, s->rank);
@@ -257,6 +257,7 @@ static hg_status open_device(bench *b, const hg_settings *settings, hg_error *er
     memcpy(b->out->kernel, info.kernel, sizeof b->out->kernel);
     b->out->threads = info.threads;
     b->out->weights_bytes = memory.weights_bytes;
+    b->out->step_bytes = memory.weights_bytes - memory.logits_bytes;
     b->page_bytes = info.page_bytes;
     for (uint32_t i = 0; i < LANES * LANE_PAGES; i++) b->page[i] = i;
     return hg_measure_open(info.threads, &b->measure, error);
@@ -348,6 +349,7 @@ void hg_bench_steps_json(const hg_bench_steps *steps, hg_json_out *json)
     hg_json_put_text(json, "kernel", steps->kernel);
     hg_json_put_integer(json, "threads", steps->threads);
     hg_json_put_integer(json, "weights_bytes", (int64_t)steps->weights_bytes);
+    hg_json_put_integer(json, "step_bytes", (int64_t)steps->step_bytes);
     hg_json_put_number(json, "load_ms", steps->load_ms);
     hg_json_put_number(json, "int8_peak_per_s", steps->peak);
     hg_json_begin_array(json, "steps");

@@ -90,6 +90,7 @@ static inline int32_t v16_store_int8(int8_t *p, v16 a)
 }
 
 #include "kernels/cpu/vector_attention.h"
+#include "kernels/cpu/vector_head.h"
 
 #define ROWS HG_TILE /* 12 + 12 sums fit the 32 registers */
 

@@ -11,6 +11,7 @@
 #include "kernels/cpu/int8.h"
 #include "kernels/cpu/vector_avx2.h"
 #include "kernels/cpu/vector_attention.h"
+#include "kernels/cpu/vector_head.h"
 
 #define ROWS          5 /* 5 * 2 sums and what they are made of fit the 16 registers */
 #define VECTORS(bits) 2

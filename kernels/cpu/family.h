@@ -67,6 +67,7 @@ struct hg_device {
     hg_weights weights; /* views of the caller */
     hg_device_plan plan;
     hg_arena model, pages, workspace;
+    size_t logits_bytes; /* of model: what only logits need; layout_model says it */
     size_t page_bytes;
     hg_slot *slot; /* [plan.adapter_slots] */
     void *state;   /* the family's; owned by device.c */

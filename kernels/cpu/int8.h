@@ -47,14 +47,16 @@ typedef struct hg_thread8 {
     hg_tiles rest;     /* of in, for the head's low plane */
     hg_tiles h;        /* [step_rows, HG_LIMIT_ADAPTER_RANK] */
     uint64_t gathered; /* stage whose input `in` holds */
+    hg_best *best;     /* [step_rows, HG_HEAD_BEST] of the wanted rows */
+    uint64_t noted;    /* step that best belongs to */
 } hg_thread8;
 
 /* The state of a device with a fast family. */
 typedef struct hg_int8 {
     const hg_int8_ops *ops;
-    hg_packed *linear; /* [layers, HG_PROJECTIONS] */
+    hg_packed *linear;        /* [layers, HG_PROJECTIONS] */
     hg_packed head, head_low; /* two planes; head_low.codes NULL: head is all of it */
-    uint16_t *group; /* [layers, HG_INPUTS] */
+    uint16_t *group;          /* [layers, HG_INPUTS] */
     /* Workspace; widths are multiples of 16. */
     float *x;             /* [step_rows, hidden] the residual stream */
     float *q;             /* [kv_heads, step_rows, heads / kv_heads * head_dim], or NULL: the
@@ -66,7 +68,6 @@ typedef struct hg_int8 {
     hg_run *run;          /* [step_rows] */
     uint32_t *wanted;     /* [step_rows] rows whose result is asked for */
     uint32_t *logits_row; /* [step_rows] of the wanted: its row of result->logits, or UINT32_MAX */
-    hg_best *best;        /* [head items, step_rows, HG_HEAD_BEST] */
     hg_thread8 *thread;   /* [threads] */
     uint32_t scratch_floats, widest;
     /* The step that runs. */
@@ -90,7 +91,6 @@ void hg_int8_layout_model(hg_device *device, hg_arena *arena);
 void hg_int8_layout_workspace(hg_device *device, hg_arena *arena);
 void hg_int8_layout_adapter(const hg_device *device, hg_slot *slot, hg_arena *arena);
 void hg_int8_copy_page(const hg_device *device, uint32_t from, uint32_t to, uint32_t tokens);
-uint32_t hg_int8_head_items(const hg_device *device);
 
 /* int8_step.c */
 void hg_int8_forward(hg_device *device, const hg_int8_ops *ops, const hg_step *step,

@@ -1,13 +1,13 @@
 /* int8_head.c: logits of the wanted rows, and their arg-max.
  *
  * The head is the widest product and the one whose errors decide between two tokens, so it is run
- * twice: once over the whole vocabulary in 4 bits, where each item keeps the HG_HEAD_BEST highest
- * logits of its own tokens, and once in F32, with the file's own table, for the HG_HEAD_BEST
+ * twice: once over the whole vocabulary in 4 bits, where each thread keeps the HG_HEAD_BEST highest
+ * logits of what it computed, and once in F32, with the file's own table, for the HG_HEAD_BEST
  * highest of all. The first reads half of what 8 bits would and errs by a seventh of the logits'
  * deviation, which leaves the true arg-max among the highest (of 3,336 of SmolLM2-135M's it stood
  * behind 8 others eleven times, behind 16 once, never behind 19); the second takes the error out of
- * the choice. The highest of all are among the highest of each item, so the result does not depend
- * on how the vocabulary was cut. Where logits are asked for, the low plane makes them 8 bits.
+ * the choice. The highest of all are among the highest of each thread, so the result does not
+ * depend on who computed what. Where logits are asked for, the low plane makes them 8 bits.
  */
 #include <assert.h>
 #include <math.h>
@@ -25,42 +25,52 @@ void hg_item_norm_wanted(const hg_item *it)
                          s->head.group, i);
 }
 
-/* The list of item `index` for row i of the wanted, [HG_HEAD_BEST], highest first. */
-static hg_best *best_of(const hg_device *d, uint32_t index, uint32_t i)
+/* A thread's list for row i of the wanted, [HG_HEAD_BEST], highest first. */
+static hg_best *best_of(const hg_thread8 *thread, uint32_t i)
 {
-    const hg_int8 *s = d->state;
-    return s->best + ((size_t)index * d->plan.step_rows + i) * HG_HEAD_BEST;
+    return thread->best + (size_t)i * HG_HEAD_BEST;
 }
 
-/* Puts a logit into a list. Tokens come in rising order and an equal one goes behind, so the lower
- * token stays. */
-static void keep(hg_best *list, float value, int32_t token)
+/* The higher logit comes first, of equal ones the lower token. */
+static inline bool before(hg_best a, hg_best b)
+{
+    return a.value > b.value || (a.value == b.value && a.token < b.token);
+}
+
+static void keep(hg_best *list, hg_best own)
 {
     uint32_t at = HG_HEAD_BEST;
-    for (; at > 0 && value > list[at - 1].value; at--)
+    for (; at > 0 && before(own, list[at - 1]); at--)
         if (at < HG_HEAD_BEST) list[at] = list[at - 1];
-    if (at < HG_HEAD_BEST) list[at] = (hg_best){value, token};
+    if (at < HG_HEAD_BEST) list[at] = own;
 }
 
-/* Notes what n logits, the first of them token `from`'s, bring to a list. */
+static void clear_list(hg_best *list)
+{
+    for (uint32_t j = 0; j < HG_HEAD_BEST; j++) list[j] = (hg_best){-INFINITY, INT32_MAX};
+}
+
+/* Notes what n logits, the first of them token `from`'s, bring to a list of lower tokens. */
 static void note_best(const hg_item *it, const float *y, uint32_t from, uint32_t n, hg_best *list)
 {
     uint64_t above = it->s->ops->above(y, n, list[HG_HEAD_BEST - 1].value);
     for (; above; above &= above - 1) {
         uint32_t t = (uint32_t)__builtin_ctzll(above);
-        keep(list, y[t], (int32_t)(from + t));
+        keep(list, (hg_best){y[t], (int32_t)(from + t)});
     }
 }
 
-/* The wanted rows, gathered once a thread, and what of them is for the low plane. */
-static const hg_tiles *gather_wanted(const hg_item *it)
+/* A thread's first item of the step: gathers the wanted rows, with what of them is for the low
+ * plane, and empties the lists. A thread's items come in rising order. */
+static void begin_head(const hg_item *it)
 {
     hg_int8 *s = it->s;
-    uint64_t before = it->thread->gathered;
-    const hg_tiles *x = hg_item_gather(it, &s->in, s->wants, &s->head);
-    if (it->thread->gathered != before && s->head_low.codes)
-        hg_planes_split(&it->thread->in, &it->thread->rest, s->wants);
-    return x;
+    hg_thread8 *thread = it->thread;
+    if (thread->noted == s->steps) return;
+    thread->noted = s->steps;
+    (void)hg_item_gather(it, &s->in, s->wants, &s->head);
+    if (s->head_low.codes) hg_planes_split(&thread->in, &thread->rest, s->wants);
+    for (uint32_t i = 0; i < s->wants; i++) clear_list(best_of(thread, i));
 }
 
 /* Logits that were asked for: the chunk's product, and the low plane's added. */
@@ -78,35 +88,33 @@ static void put_logits(const hg_item *it, hg_product *p, uint32_t from, uint32_t
     }
 }
 
-void hg_item_head_blocks(const hg_item *it, uint32_t index)
+void hg_item_head_blocks(const hg_item *it)
 {
     hg_int8 *s = it->s;
-    for (uint32_t i = 0; i < s->wants; i++)
-        for (uint32_t j = 0; j < HG_HEAD_BEST; j++)
-            best_of(it->device, index, i)[j] = (hg_best){-INFINITY, -1};
-    const hg_tiles *x = gather_wanted(it);
+    begin_head(it);
     float *y = it->thread->scratch;
     uint32_t end = it->first + it->count, stride = HG_HEAD_CHUNK * HG_BLOCK;
     for (uint32_t block = it->first; block < end; block += HG_HEAD_CHUNK) {
         uint32_t blocks = end - block < HG_HEAD_CHUNK ? end - block : HG_HEAD_CHUNK;
         uint32_t from = block * HG_BLOCK, n = blocks * HG_BLOCK;
         if (from + n > s->head.rows) n = s->head.rows - from;
-        hg_product p = {&s->head, block, blocks, x, s->wants, false, y, stride};
+        hg_product p = {&s->head, block, blocks, &it->thread->in, s->wants, false, y, stride};
         s->ops->linear(&p);
         for (uint32_t i = 0; i < s->wants; i++)
-            note_best(it, y + (size_t)i * stride, from, n, best_of(it->device, index, i));
+            note_best(it, y + (size_t)i * stride, from, n, best_of(it->thread, i));
         if (s->logits) put_logits(it, &p, from, n);
     }
 }
 
-/* The list over all items. They hold rising tokens, so keep may take them one after another. */
+/* The list over all threads that had a part of the head in this step. */
 static void merge(const hg_device *d, uint32_t i, hg_best *list)
 {
-    for (uint32_t j = 0; j < HG_HEAD_BEST; j++) list[j] = (hg_best){-INFINITY, -1};
-    for (uint32_t item = 0; item < hg_int8_head_items(d); item++) {
-        const hg_best *own = best_of(d, item, i);
-        for (uint32_t j = 0; j < HG_HEAD_BEST; j++)
-            if (own[j].token >= 0) keep(list, own[j].value, own[j].token);
+    const hg_int8 *s = d->state;
+    clear_list(list);
+    for (uint32_t t = 0; t < hg_workers_threads(d->workers); t++) {
+        const hg_best *own = best_of(&s->thread[t], i), *end = own + HG_HEAD_BEST;
+        if (s->thread[t].noted != s->steps) continue;
+        for (; own < end && before(*own, list[HG_HEAD_BEST - 1]); own++) keep(list, *own);
     }
 }
 
@@ -128,19 +136,18 @@ static int32_t settle(const hg_item *it, uint32_t i)
     const hg_weights *w = &it->device->weights;
     uint32_t hidden = w->shape.hidden;
     float *x = it->thread->scratch, *row = x + s->widest; /* [hidden] each */
-    hg_best list[HG_HEAD_BEST], best = {-INFINITY, 0};
+    hg_best list[HG_HEAD_BEST], best = {-INFINITY, INT32_MAX};
     merge(it->device, i, list);
     s->ops->norm(x, s->x + (size_t)s->wanted[i] * hidden, w->final_norm, hidden,
                  w->shape.rms_epsilon);
-    for (uint32_t j = 0; j < HG_HEAD_BEST && list[j].token >= 0; j++) {
+    for (uint32_t j = 0; j < HG_HEAD_BEST && list[j].token < INT32_MAX; j++) {
         hg_best own = {true_logit(it, list[j].token, x, row), list[j].token};
-        if (own.value > best.value || (own.value == best.value && own.token < best.token))
-            best = own;
+        if (before(own, best)) best = own;
         if (s->logits_row[i] != UINT32_MAX)
             s->result->logits[(size_t)s->logits_row[i] * s->head.rows + (size_t)own.token] =
                 own.value;
     }
-    return best.token;
+    return best.token < INT32_MAX ? best.token : 0; /* where no logit is a number */
 }
 
 void hg_item_settle_tokens(const hg_item *it)

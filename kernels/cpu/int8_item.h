@@ -42,8 +42,8 @@ void hg_item_gate_up(const hg_item *item);
 
 /* The head: the wanted rows, normed and quantised into s->in. */
 void hg_item_norm_wanted(const hg_item *item);
-/* Blocks of the head; index: the item's number in its stage. */
-void hg_item_head_blocks(const hg_item *item, uint32_t index);
+/* Blocks of the head. */
+void hg_item_head_blocks(const hg_item *item);
 /* Wanted rows: the arg-max of each, once all blocks are through. */
 void hg_item_settle_tokens(const hg_item *item);
 

@@ -102,8 +102,8 @@ static uint16_t input_group(const hg_shape *shape, const hg_layer *layer, hg_inp
     return 32;
 }
 
-/* A quantised head keeps its codes; one of floats gets 8 bits. What has 8 bits stands as two planes,
- * unless it has offsets. */
+/* A quantised head keeps its codes; one of floats gets 8 bits. What has 8 bits stands as two
+ * planes, unless it has offsets. */
 static void layout_head(hg_device *d, hg_arena *arena)
 {
     hg_int8 *s = d->state;
@@ -114,9 +114,11 @@ static void layout_head(hg_device *d, hg_arena *arena)
     hg_packed head = {.rows = m->rows, .group = small ? 16 : 32, .bits = from ? from->bits : 8};
     head.share = from ? (uint8_t)(from->group / head.group) : 1;
     s->head_low = (hg_packed){0};
+    d->logits_bytes = 0;
     if (head.bits == 8 && !offsets) {
         head.bits = 4;
         hg_planes_layout(&head, &s->head_low, m->columns, arena);
+        d->logits_bytes = (size_t)head.blocks * HG_BLOCK * m->columns / 2;
     } else {
         hg_packed_layout(&head, m->columns, offsets, arena);
     }
@@ -144,15 +146,6 @@ void hg_int8_layout_model(hg_device *d, hg_arena *arena)
         }
     }
     layout_head(d, arena);
-}
-
-/* Items of the head's stage: fixed, since each has its own row of best. */
-uint32_t hg_int8_head_items(const hg_device *d)
-{
-    const hg_int8 *s = d->state;
-    uint32_t chunks = (s->head.blocks + HG_HEAD_CHUNK - 1) / HG_HEAD_CHUNK;
-    uint32_t items = 8 * hg_workers_threads(d->workers);
-    return chunks < items ? chunks : items;
 }
 
 static hg_rows8 take_rows8(hg_arena *arena, size_t rows, uint32_t columns)
@@ -202,7 +195,6 @@ void hg_int8_layout_workspace(hg_device *d, hg_arena *arena)
     s->run = hg_arena_take(arena, rows * sizeof *s->run);
     s->wanted = hg_arena_take(arena, rows * sizeof *s->wanted);
     s->logits_row = hg_arena_take(arena, rows * sizeof *s->logits_row);
-    s->best = hg_arena_take(arena, rows * HG_HEAD_BEST * sizeof *s->best * hg_int8_head_items(d));
     /* A thread's scratch serves, one after another: a decoded or normed row; h of a run; K or V of
      * a head; output and scores of a tile of heads; gate and up; logits of a chunk of the head; a
      * normed row and a row of the head. */
@@ -215,6 +207,7 @@ void hg_int8_layout_workspace(hg_device *d, hg_arena *arena)
         hg_thread8 thread = {.scratch = hg_arena_take(arena, s->scratch_floats * f)};
         if (together) thread.q = hg_arena_take(arena, rows * share * f);
         thread.in = take_tiles(arena, rows, s->widest);
+        thread.best = hg_arena_take(arena, rows * HG_HEAD_BEST * sizeof *thread.best);
         thread.rest.group = take_tile_groups(arena, rows, shape->hidden);
         thread.h = take_tiles(arena, rows, HG_LIMIT_ADAPTER_RANK);
         if (arena->base) s->thread[i] = thread;

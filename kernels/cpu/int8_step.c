@@ -80,13 +80,12 @@ static uint32_t step_items(void *context, uint32_t stage)
 {
     const hg_device *d = context;
     uint32_t units = stage_units(d, stage), threads = hg_workers_threads(d->workers);
-    if (kind_of(d, stage) == BLOCKS_HEAD) return units ? hg_int8_head_items(d) : 0;
     /* A few items a thread: enough to even out, few enough to cost nothing. */
     uint32_t items = threads == 1 ? 1 : 4 * threads;
     return units < items ? units : items;
 }
 
-static void run_item(const hg_item *it, uint32_t index)
+static void run_item(const hg_item *it)
 {
     uint32_t kv_heads = it->device->weights.shape.kv_heads, end = it->first + it->count;
     switch (kind_of(it->device, it->stage)) {
@@ -111,7 +110,7 @@ static void run_item(const hg_item *it, uint32_t index)
     case ROWS_DOWN: hg_item_shrink_rows(it, HG_IN_DOWN); break;
     case BLOCKS_DOWN: hg_item_add_blocks(it, HG_DOWN); break;
     case ROWS_HEAD: hg_item_norm_wanted(it); break;
-    case BLOCKS_HEAD: hg_item_head_blocks(it, index); break;
+    case BLOCKS_HEAD: hg_item_head_blocks(it); break;
     case ROWS_SETTLE: hg_item_settle_tokens(it); break;
     }
 }
@@ -123,7 +122,7 @@ static void step_run(void *context, uint32_t stage, uint32_t index, uint32_t wor
     hg_item it = {.device = d, .s = s, .thread = &s->thread[worker], .stage = stage};
     it.layer = stage / LAYER_STAGES;
     hg_workers_share(stage_units(d, stage), step_items(d, stage), index, &it.first, &it.count);
-    run_item(&it, index);
+    run_item(&it);
 }
 
 /* Lists the runs of equal slots and the wanted rows. */
@@ -153,7 +152,7 @@ void hg_int8_forward(hg_device *d, const hg_int8_ops *ops, const hg_step *step,
     s->result = result;
     s->steps++;
     survey_step(s, step);
-    hg_work work = {d->weights.shape.layers * LAYER_STAGES + LAST_STAGES, step_items, step_run,
-                    d};
+    uint32_t stages = d->weights.shape.layers * LAYER_STAGES + LAST_STAGES;
+    hg_work work = {stages, step_items, step_run, d};
     hg_workers_run(d->workers, &work);
 }

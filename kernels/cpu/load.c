@@ -13,7 +13,8 @@ void hg_cpu_memory(const hg_device *d, hg_device_memory *out)
 {
     *out = (hg_device_memory){.weights_bytes = d->model.size,
                               .pages_bytes = d->pages.size,
-                              .workspace_bytes = d->workspace.size};
+                              .workspace_bytes = d->workspace.size,
+                              .logits_bytes = d->logits_bytes};
     for (uint32_t i = 0; d->slot && i < d->plan.adapter_slots; i++)
         out->adapters_bytes += d->slot[i].memory.size;
 }

@@ -13,6 +13,7 @@
 #include "kernels/cpu/int8.h"
 #include "kernels/cpu/vector_neon.h"
 #include "kernels/cpu/vector_attention.h"
+#include "kernels/cpu/vector_head.h"
 
 #define ROWS 4 /* 4 * 4 sums and four vectors of codes fit the 32 registers */
 

@@ -211,7 +211,7 @@ void hg_planes_put(const hg_packed *high, const hg_packed *low, const hg_matrix 
     uint32_t columns = high->groups * high->group;
     const hg_linear *linear = from->type == HG_QUANTISED ? from->data : NULL;
     assert(!linear || (linear->bits == 8 && !linear->offsets && !linear->zeros));
-    uint8_t *code = (uint8_t *)row, *nibbles = code + columns; /* of the row's four bytes a column */
+    uint8_t *code = (uint8_t *)row, *nibbles = code + columns; /* a float has room for four */
     uint32_t end = (block + 1) * HG_BLOCK < from->rows ? (block + 1) * HG_BLOCK : from->rows;
     for (uint32_t r = block * HG_BLOCK; r < end; r++) {
         if (linear) {

@@ -4,7 +4,8 @@
  *   v16_set1 v16_load v16_store v16_add v16_mul v16_div v16_max v16_abs
  *   v16_fma (a * b + c)   v16_round (to nearest even)   v16_scale2 (a * 2^n, n integral)
  *   v16_load_half v16_store_half (16 F16)   v16_sum v16_most (of the 16, in a fixed order)
- *   v16_store_int8 (16 integral values as int8; returns their sum)   v16_above (a bit for each a > b)
+ *   v16_store_int8 (16 integral values as int8; returns their sum)
+ *   v16_above (a bit for each a > b)
  *   V16_TILE (vectors of V that attention keeps in registers for each head)
  * and afterwards fills its hg_int8_ops with these functions.
  */
@@ -103,41 +104,6 @@ static float vector_max(const float *x, uint32_t n)
     }
     for (; i < n; i++) most = x[i] > most ? x[i] : most;
     return most;
-}
-
-static uint64_t vector_above(const float *x, uint32_t n, float bound)
-{
-    assert(n <= 64);
-    uint64_t above = 0;
-    uint32_t i = 0;
-    for (v16 b = v16_set1(bound); i + 16 <= n; i += 16)
-        above |= (uint64_t)v16_above(v16_load(x + i), b) << i;
-    for (; i < n; i++) above |= (uint64_t)(x[i] > bound) << i;
-    return above;
-}
-
-/* Two sums, so that one addition need not wait for the other. */
-static float vector_dot(const float *x, const float *y, uint32_t n)
-{
-    v16 even = v16_set1(0), odd = even;
-    for (uint32_t i = 0; i + 16 < n; i += 32) {
-        even = v16_fma(v16_load(x + i), v16_load(y + i), even);
-        odd = v16_fma(v16_load(x + i + 16), v16_load(y + i + 16), odd);
-    }
-    if (n % 32) even = v16_fma(v16_load(x + n - 16), v16_load(y + n - 16), even);
-    return v16_sum(v16_add(even, odd));
-}
-
-static float vector_dot_half(const float *x, const void *y, uint32_t n)
-{
-    const uint16_t *h = y;
-    v16 even = v16_set1(0), odd = even;
-    for (uint32_t i = 0; i + 16 < n; i += 32) {
-        even = v16_fma(v16_load(x + i), v16_load_half(h + i), even);
-        odd = v16_fma(v16_load(x + i + 16), v16_load_half(h + i + 16), odd);
-    }
-    if (n % 32) even = v16_fma(v16_load(x + n - 16), v16_load_half(h + n - 16), even);
-    return v16_sum(v16_add(even, odd));
 }
 
 #endif

@@ -144,7 +144,8 @@ static void run_case(bench *b, uint32_t rows, bool prefill, int steps)
     hg_device_memory memory;
     b->api->memory(b->device, &memory);
     double used = prefill ? 0 : rows < ADAPTERS ? (double)rows / ADAPTERS : 1;
-    double bytes = (double)memory.weights_bytes + used * (double)memory.adapters_bytes;
+    size_t step_bytes = memory.weights_bytes - memory.logits_bytes;
+    double bytes = (double)step_bytes + used * (double)memory.adapters_bytes;
     int64_t middle = time[steps / 2];
     double median = (double)middle, least = (double)time[0];
     /* The head runs for wanted rows only. */

@@ -346,7 +346,7 @@ def check_steps(roofline, lanes):
     for step in steps:
         assert step["rows"] == step["lanes"] * (1 if step["kind"] == "decode" else step["rows"] // step["lanes"])
         assert (step["rank"] > 0) == (step["adapters"] != "none")
-        assert step["bytes"] >= roofline["weights_bytes"] and step["operations"] > 0 and step["tokens_per_s"] > 0
+        assert step["bytes"] >= roofline["step_bytes"] > roofline["weights_bytes"] / 2 and step["operations"] > 0 and step["tokens_per_s"] > 0
         for part in ("step_us", "read_bytes_per_s", "roofline_share"):
             assert 0 < step[part]["least"] <= step[part]["median"] <= step[part]["most"], part
     assert {s["lanes"] for s in steps if s["kind"] == "decode"} == lanes

@@ -264,6 +264,28 @@ static void test_extremes(void **state)
 
 /* ---- the head and adapters: floats to 8 bits ---- */
 
+/* The planes of a [20, 48] matrix in groups of 16 hold the codes and scales of w, its 8 bits. */
+static void planes_are_halves(const hg_packed *w, const hg_matrix *m)
+{
+    hg_packed high = {.rows = 20, .group = 16, .share = 1, .bits = 4}, low;
+    hg_arena arena = {0};
+    hg_error error;
+    float row[48];
+    hg_planes_layout(&high, &low, 48, &arena);
+    assert_int_equal(hg_arena_map(&arena, "a test", &error), HG_OK);
+    hg_planes_layout(&high, &low, 48, &arena);
+    for (uint32_t b = 0; b < 2; b++) hg_planes_put(&high, &low, m, b, row);
+    for (uint32_t i = 0; i < 20 * 48; i++) {
+        uint32_t n = i / 48, c = i % 48, shift = c % 8 / 4 * 4;
+        size_t cell = (size_t)(n / 16) * 3 + c / 16;
+        size_t at = cell * 128 + c % 16 / 8 * 64 + n % 16 * 4 + c % 4;
+        int code = (high.codes[at] >> shift & 15) * 16 + (low.codes[at] >> shift & 15);
+        assert_int_equal(code, w->codes[cell * 256 + c % 16 / 4 * 64 + n % 16 * 4 + c % 4]);
+        assert_int_equal(high.scales[cell * 16 + n % 16], w->scales[cell * 16 + n % 16]);
+    }
+    hg_arena_unmap(&arena);
+}
+
 static void test_put_matrix(void **state)
 {
     (void)state;
@@ -291,6 +313,8 @@ static void test_put_matrix(void **state)
                 /* A step of 1/127 of the largest: an error of 1/sqrt(12) steps. */
                 assert_true(normalised_error(got, row, 48) < 5e-5);
             }
+            for (uint32_t b = 0; b < 2; b++) hg_packed_put_matrix(&w, &m, 1, b, row);
+            planes_are_halves(&w, &m);
             hg_arena_unmap(&arena);
         }
     }
