@@ -13,9 +13,8 @@
 #include <stdint.h>
 #include <string.h>
 
-#define EMULATED                                                                                   \
-    static __attribute__((noinline, unused)) /* thousands of uses: quick to compile                \
-                                              */
+/* Not inline: with thousands of uses that compiles quicker. */
+#define EMULATED static __attribute__((noinline, unused))
 
 typedef union emulated512 {
     __m512 f;
@@ -51,6 +50,14 @@ EMULATED __m512i emulated_dpbusd512(__m512i a, __m512i u, __m512i s)
     return x.i;
 }
 
+EMULATED uint32_t emulated_above(__m512 a, __m512 b)
+{
+    emulated512 x = {.f = a}, y = {.f = b};
+    uint32_t above = 0;
+    for (int k = 0; k < 16; k++) above |= (uint32_t)(x.lane[k] > y.lane[k]) << k;
+    return above;
+}
+
 EMULATED __m512 emulated_add(__m512 a, __m512 b)
 {
     return a + b;
@@ -78,6 +85,7 @@ EMULATED __m512i emulated_and(__m512i a, __m512i b)
 #undef _mm512_cvtps_ph
 #undef _mm512_srli_epi16
 #undef _mm512_slli_epi32
+#define _mm512_cmp_ps_mask(a, b, how)            emulated_above(a, b)
 #define _mm512_roundscale_ps(a, how)             emulated_round(a)
 #define _mm512_cvtps_ph(a, how)                  emulated_to_half(a)
 #define _mm512_srli_epi16                        emulated_shift_right16
