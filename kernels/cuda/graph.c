@@ -4,8 +4,6 @@
  * between passes stands in card memory (hg_cuda_pass, page table, adapter table), so a graph is
  * never captured again. Residuals are added by the projections that end a block.
  */
-#include <string.h>
-
 #include "kernels/cuda/state.h"
 
 /* The launches so far; after a failure it does nothing more. */
@@ -33,7 +31,7 @@ static void launched(recorder *r, cudaError_t result, const char *operation)
         if (!(r)->status) launched((r), (call), #call);                                            \
     } while (0)
 
-/* What all projections of a layer share; layer HG_LIMIT_MODEL_LAYERS is the head. */
+/* What all projections of a layer share; adapters' pairs begin with that of first. */
 static hg_cuda_project project_of(const hg_device *d, uint32_t layer, hg_projection first)
 {
     const hg_cuda_workspace *w = &d->work;
