@@ -139,6 +139,7 @@ function offer() {
   const { languages } = client;
   choice.offer(languages.filter(({ sources }) => source === 'auto' || sources.includes(source)));
   if (shared) choice.share(shared.to);
+  shared = null; /* from here on the person chooses */
   byId('text').lang = source === 'auto' ? '' : source;
   picker.draw();
   arrange();
@@ -192,7 +193,6 @@ client.on('error', ({ code, message, sentence }) => {
 byId('clear').addEventListener('click', () => typing.clear());
 byId('source').addEventListener('change', ({ target }) => {
   source = target.value;
-  shared = null;
   typing.clear();
   offer();
 });

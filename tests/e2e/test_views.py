@@ -270,6 +270,11 @@ def test_a_shared_link_chooses_the_languages(browser, fake, page):
     browser.get("about:blank")
     browser.get(link)
     page.until(lambda: page.cards() == ["ja", "de"])
+    page.menu("ja", "remove")
+    fake.kill()
+    page.run("document.getElementById('text').focus()")
+    page.translate()
+    assert page.cards() == ["de"], "a new connection does not bring the link's choice back"
 
 
 DOWNLOAD = """
