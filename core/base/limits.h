@@ -2,8 +2,7 @@
  *
  * One table: X(name, value, "reason"). Code uses the enum constants HG_LIMIT_<name>; the
  * documentation (docs/OPERATIONS.md, `hydraglot doctor --limits`) is printed from the same rows.
- * Sizes are bytes unless the name says otherwise.
- */
+ * Sizes are bytes unless the name says otherwise. */
 #ifndef HG_BASE_LIMITS_H
 #define HG_BASE_LIMITS_H
 
@@ -64,6 +63,8 @@
     X(REGEX_TIME, 2000, "ICU's time units (10,000 steps) for splitting a text into words")         \
     X(TOKENS_DEFAULT, 256, "output tokens of a lane when the request names no bound")              \
     X(LANE_TEXT, 256 << 10, "bytes of one lane's text: all positions of a model, long tokens")     \
+    X(AGREEMENT, 4, "successive revisions that may have to agree before text is committed")        \
+    X(SHOWN_WORDS, 64, "words that may be shown beyond the committed ones, or held back")          \
     X(ID, 64, "characters of a sentence id")                                                       \
     X(REPETITION, 4, "times a phrase may follow itself before a lane is stopped")                  \
     X(REPETITION_PHRASE, 64, "tokens of the longest phrase whose repetition is looked for")        \

@@ -50,7 +50,7 @@ static hg_status translate(drafts *d, int64_t rev, const char *text, double *us,
         .target = d->targets->tag,
         .targets = d->targets->count,
         .source = d->targets->source,
-        .stream = true,
+        .stream = false, /* nothing is committed on the way: both sides do the same work */
         .top_p = 1,
     };
     hg_engine_read_figures(engine, &before);

@@ -196,6 +196,10 @@ hg_runtime_options hg_cli_runtime_options(const hg_settings *settings, bool with
         .threads = (uint32_t)settings->threads,
         .device_memory_bytes = (size_t)settings->device_memory_bytes,
         .cache_bytes = (size_t)settings->cache_bytes,
+        .policy = {.agreement = (uint32_t)settings->agreement,
+                   .least_words = (uint32_t)settings->agree_after,
+                   .ahead = (uint32_t)settings->ahead,
+                   .hold_back = (uint32_t)settings->hold_back},
         .only = settings->only,
         .log_text = settings->log_text,
     };

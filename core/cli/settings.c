@@ -94,6 +94,18 @@ static const setting table[] = {
      "auto|always|never", SERVE | TRANSLATE | BENCH,
      "check a grown sentence's last translation several tokens a step: auto where that is likely "
      "to save time, always, or never"},
+    {"--agreement", "HYDRAGLOT_AGREEMENT", TYPE_NUMBER, AT(agreement), "N", "3", 0,
+     HG_LIMIT_AGREEMENT, NULL, SERVE,
+     "while a sentence is typed, commit the words that the last N revisions agree on; 0: commit "
+     "nothing before the final one"},
+    {"--agree-after", "HYDRAGLOT_AGREE_AFTER", TYPE_NUMBER, AT(agree_after), "N", "2", 0,
+     HG_LIMIT_SHOWN_WORDS, NULL, SERVE,
+     "whole words of the sentence that a revision must have to count for --agreement"},
+    {"--ahead", "HYDRAGLOT_AHEAD", TYPE_NUMBER, AT(ahead), "N", "1", 0, HG_LIMIT_SHOWN_WORDS, NULL,
+     SERVE, "words shown beyond the committed ones while a sentence is typed"},
+    {"--hold-back", "HYDRAGLOT_HOLD_BACK", TYPE_NUMBER, AT(hold_back), "N", "1", 0,
+     HG_LIMIT_SHOWN_WORDS, NULL, SERVE,
+     "last words of the translation that are not shown while a sentence is typed"},
     {"--log-level", "HYDRAGLOT_LOG_LEVEL", TYPE_CHOICE, AT(log_level), "LEVEL", NULL, 0, 0,
      "error|warn|info|debug", ALL,
      "error, warn, info or debug (default: info for serve, warn for the others)"},

@@ -38,6 +38,7 @@ typedef struct hg_settings {
     const char *quantize; /* "int8", "int4" or NULL */
     const char *drafts;   /* "auto", "always" or "never" */
     int64_t threads, device_memory_bytes, cache_bytes;
+    int64_t agreement, agree_after, ahead, hold_back;
     bool log_text;
     const char *allow_origin, *base_path;
     bool trust_proxy;

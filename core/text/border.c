@@ -62,23 +62,63 @@ size_t hg_border_before(const char *text, size_t count, size_t below)
     return 0;
 }
 
-/* Whether text ends in white space, or in final punctuation and the quotes and brackets that close
- * after it. */
-static bool is_ended(const char *text, size_t count)
+size_t hg_border_after(const char *text, size_t count, size_t from)
 {
+    size_t at = from;
+    if (at < count) U8_FWD_1_UNSAFE(text, at);
+    while (at < count) {
+        UChar32 a, b;
+        size_t before = at, behind = at;
+        U8_PREV_UNSAFE(text, before, a);
+        U8_NEXT_UNSAFE(text, behind, b);
+        if (is_border(a, b)) return at;
+        at = behind;
+    }
+    return count;
+}
+
+uint32_t hg_border_words(const char *text, size_t count)
+{
+    uint32_t words = 0;
+    for (size_t at = 0; at < count; at = hg_border_after(text, count, at)) {
+        UChar32 c;
+        size_t next = at;
+        do {
+            U8_NEXT_UNSAFE(text, next, c);
+        } while (u_isUWhiteSpace(c) && next < count);
+        words += !u_isUWhiteSpace(c);
+    }
+    return words;
+}
+
+size_t hg_border_before_end_mark(const char *text, size_t count)
+{
+    size_t before = count; /* the marks seen so far */
+    bool marked = false, closed = false;
     for (size_t at = count; at > 0;) {
         UChar32 c;
         U8_PREV_UNSAFE(text, at, c);
-        if (u_isUWhiteSpace(c)) return at == count - U8_LENGTH(c);
-        if (u_hasBinaryProperty(c, UCHAR_S_TERM)) return true;
-        if (u_getIntPropertyValue(c, UCHAR_SENTENCE_BREAK) != U_SB_CLOSE) return false;
+        if (u_hasBinaryProperty(c, UCHAR_S_TERM))
+            marked = true;
+        else if (!marked && u_getIntPropertyValue(c, UCHAR_SENTENCE_BREAK) == U_SB_CLOSE)
+            closed = true;
+        else if (marked || closed || !u_isUWhiteSpace(c))
+            break;
+        before = at;
     }
-    return false;
+    return marked ? before : count;
 }
 
 size_t hg_border_settled_source(const char *text, size_t count)
 {
-    if (is_ended(text, count)) return count;
+    bool spaced = false;
+    if (count) {
+        UChar32 last;
+        size_t at = count;
+        U8_PREV_UNSAFE(text, at, last);
+        spaced = u_isUWhiteSpace(last);
+    }
+    if (spaced || hg_border_before_end_mark(text, count) < count) return count;
     size_t at = hg_border_before(text, count, count);
     /* The space that completed the word before belongs to what was settled. */
     for (size_t next = at; next < count; at = next) {

@@ -10,11 +10,22 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <stdint.h>
 
 /* The last border of text [count bytes, valid UTF-8] that is at most below: 0 when there is none.
  * The end of the text is never a border: more may come. Call again with the result minus 1 for the
  * border before. */
 size_t hg_border_before(const char *text, size_t count, size_t below);
+
+/* The first border of text above from; count when there is none. */
+size_t hg_border_after(const char *text, size_t count, size_t from);
+
+/* The words of text (character clusters in scripts without spaces). */
+uint32_t hg_border_words(const char *text, size_t count);
+
+/* The bytes of text before the final punctuation that it ends with, and the quotes and brackets
+ * that close after it; count when it ends otherwise, white space at the end left aside. */
+size_t hg_border_before_end_mark(const char *text, size_t count);
 
 /* The bytes of source text that translations committed now rest on: all but the last, unfinished
  * word (all of it when text ends in white space or final punctuation). */

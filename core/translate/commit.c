@@ -187,11 +187,11 @@ static void rest_on(hg_commit *commit, size_t source_bytes)
     commit->source_whole = false;
 }
 
-hg_status hg_stream_settle(hg_stream *stream, size_t source_bytes, size_t *from)
+hg_status hg_stream_settle(hg_stream *stream, size_t raw_bytes, size_t source_bytes, size_t *from)
 {
     const hg_buf *raw = &stream->raw;
     *from = stream->commit->text.length;
-    size_t at = hg_border_before(hg_buf_text(raw), raw->length, raw->length);
+    size_t at = hg_border_before(hg_buf_text(raw), raw->length, raw_bytes);
     for (; at > stream->commit->raw.length;
          at = hg_border_before(hg_buf_text(raw), raw->length, at - 1)) {
         uint32_t n = tokens_to(stream, at);

@@ -65,10 +65,12 @@ void hg_stream_close(hg_stream *stream);
 /* Takes the lane's next tokens and renews text. */
 hg_status hg_stream_push(hg_stream *stream, const int32_t *token, uint32_t count) HG_CHECKED;
 
-/* Commits all that is complete: whole words that end where a token ends and that the rules cannot
- * change any more. The new piece is text from the return's *from (bytes) to the commit's length;
- * nothing new: *from is the length. source_bytes is what the commit rests on now. */
-hg_status hg_stream_settle(hg_stream *stream, size_t source_bytes, size_t *from) HG_CHECKED;
+/* Commits what is complete of the first raw_bytes of raw (SIZE_MAX: of all): whole words that end
+ * where a token ends and that the rules cannot change any more. The new piece is text from the
+ * return's *from (bytes) to the commit's length; nothing new: *from is the length. source_bytes is
+ * what the commit rests on now. */
+hg_status hg_stream_settle(hg_stream *stream, size_t raw_bytes, size_t source_bytes,
+                           size_t *from) HG_CHECKED;
 
 /* The lane has ended: an unfinished character becomes U+FFFD, the rules see finished text. */
 hg_status hg_stream_finish(hg_stream *stream) HG_CHECKED;

@@ -1,7 +1,8 @@
 /* deliver.c: what the engine has becomes events: text as it grows, ends, and the batch.
  *
  * One call of hg_request_news takes all the tokens a lane has by then, so several tokens that came
- * at once are one piece and one snapshot.
+ * at once are one piece and one snapshot. What is committed and shown of a sentence that is still
+ * being typed is the policy's to say (policy.h).
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -40,6 +41,15 @@ static void send_text(hg_request *request, hg_request_lane *lane, hg_event_type 
                       .epoch = lane->epoch,
                       .text = text};
     send(request, &event);
+}
+
+/* Sends what was committed from byte from on. */
+static void send_committed(hg_request *request, hg_request_lane *lane, size_t from)
+{
+    const hg_buf *text = &lane->state->commit.text;
+    if (from == text->length) return;
+    hg_sentence_language_told(lane->state);
+    send_text(request, lane, HG_EVENT_COMMITTED, hg_buf_text(text) + from);
 }
 
 /* The one DONE of a lane. */
@@ -99,7 +109,7 @@ static void fail_lane(hg_request *request, hg_request_lane *lane)
         hg_engine_cancel(request->runtime->engine, request->job, lane->job_lane);
     send_done(request, lane, "failed", "", HG_CODE_internal,
               hg_buf_text(&lane->state->commit.text));
-    hg_commit_restart(&lane->state->commit);
+    hg_sentence_language_restart(lane->state);
 }
 
 /* ---- ends without the engine ---- */
@@ -118,7 +128,11 @@ static void outcome(hg_request *request, hg_request_lane *lane)
                 fail_lane(request, lane);
                 return;
             }
-            send_text(request, lane, HG_EVENT_COMMITTED, hg_buf_text(&commit->text) + from);
+            send_committed(request, lane, from);
+        }
+        if (hg_sentence_language_show(lane->state, hg_buf_text(text), text->length)) {
+            fail_lane(request, lane);
+            return;
         }
         send_done(request, lane, "ok", "unchanged", HG_CODE_NONE, hg_buf_text(text));
         return;
@@ -177,18 +191,73 @@ static void keep_rest(hg_request_lane *lane, bool whole)
                               stream->token.count - stream->settled, whole);
 }
 
+/* Whether the reader is shown the sentence as it is being typed. */
+static bool is_typed(const hg_request *request)
+{
+    return request->stream && !request->final;
+}
+
+/* What the lane says behind what is committed: a view into its stream. */
+static hg_hypothesis hypothesis(const hg_request *request, const hg_request_lane *lane, bool whole)
+{
+    const hg_buf *raw = &lane->stream.raw;
+    size_t committed = lane->state->commit.raw.length;
+    hg_buf tail = {.length = raw->length - committed, .maximum = raw->maximum};
+    if (raw->data) tail.data = raw->data + committed;
+    return (hg_hypothesis){.tail = tail,
+                           .settled = request->settled,
+                           .words = request->words,
+                           .ended = request->ended,
+                           .whole = whole};
+}
+
+/* Commits what may be and sends it. A commit that would rest on no source at all waits. */
+static hg_status settle(hg_request *request, hg_request_lane *lane, bool whole)
+{
+    hg_sentence_language *state = lane->state;
+    hg_commit *commit = &state->commit;
+    size_t from, had = commit->raw.length, most = SIZE_MAX;
+    if (!request->settled) return HG_OK;
+    if (!request->final) {
+        const hg_hypothesis now = hypothesis(request, lane, whole);
+        size_t agreed = hg_policy_agreed(&request->runtime->policy, &state->past, &now);
+        if (!agreed) return HG_OK;
+        most = had + agreed;
+    }
+    hg_status status = hg_stream_settle(&lane->stream, most, request->settled, &from);
+    if (status) return status;
+    hg_past_commit(&state->past, hg_buf_text(&lane->stream.raw) + had, commit->raw.length - had);
+    send_committed(request, lane, from);
+    return HG_OK;
+}
+
+/* Bytes of the lane's text that the reader may see; *change as hg_policy_shown says. */
+static size_t shown(const hg_request *request, const hg_request_lane *lane, bool *change)
+{
+    const hg_policy *policy = &request->runtime->policy;
+    const hg_preview preview = {
+        .text = &lane->stream.text,
+        .committed = lane->state->commit.text.length,
+        .before = &lane->state->shown,
+        .first = !policy->agreement || !lane->state->past.count,
+        .ended = request->ended || request->final,
+    };
+    return hg_policy_shown(policy, &preview, change);
+}
+
 /* Sends what the lane's new tokens brought: a committed piece, and what may follow it. */
 static hg_status send_growth(hg_request *request, hg_request_lane *lane)
 {
-    hg_stream *stream = &lane->stream;
-    /* A commit that would rest on no source at all waits for the lane's end. */
-    if (request->final && request->settled) {
-        size_t from;
-        hg_status status = hg_stream_settle(stream, request->settled, &from);
-        if (status) return status;
-        send_text(request, lane, HG_EVENT_COMMITTED, hg_buf_text(&stream->commit->text) + from);
-    }
-    send_text(request, lane, HG_EVENT_TENTATIVE, hg_stream_tentative(stream));
+    hg_sentence_language *state = lane->state;
+    hg_status status = settle(request, lane, false);
+    if (status) return status;
+    bool change;
+    size_t bytes = shown(request, lane, &change);
+    if (!change) return HG_OK;
+    status = hg_sentence_language_show(state, hg_buf_text(&lane->stream.text), bytes);
+    if (status) return status;
+    send_text(request, lane, HG_EVENT_TENTATIVE,
+              hg_buf_text(&state->shown) + state->commit.text.length);
     return HG_OK;
 }
 
@@ -203,19 +272,42 @@ static const char *stop_name(hg_stop stop)
     return "";
 }
 
+/* The end of a final revision: all of it is committed. */
+static hg_status settle_all(hg_request *request, hg_request_lane *lane)
+{
+    size_t from;
+    hg_status status = hg_stream_settle_all(&lane->stream, request->body, &from);
+    if (status) return status;
+    hg_past_free(&lane->state->past);
+    send_committed(request, lane, from);
+    return HG_OK;
+}
+
 static hg_status end_well(hg_request *request, hg_request_lane *lane, hg_stop stop)
 {
-    hg_stream *stream = &lane->stream;
-    hg_status status = hg_stream_finish(stream);
-    if (status) return status;
-    if (request->final && request->stream) {
-        size_t from;
-        status = hg_stream_settle_all(stream, request->body, &from);
-        if (status) return status;
-        send_text(request, lane, HG_EVENT_COMMITTED, hg_buf_text(&stream->commit->text) + from);
+    const hg_buf *text = &lane->stream.text;
+    size_t bytes = text->length;
+    bool change;
+    hg_status status = hg_stream_finish(&lane->stream);
+    if (!status && is_typed(request)) {
+        status = settle(request, lane, stop == HG_STOP_EOS);
+        bytes = shown(request, lane, &change);
+        const hg_hypothesis now = hypothesis(request, lane, stop == HG_STOP_EOS);
+        hg_past_note(&lane->state->past, &now);
+    } else if (!status && request->stream) {
+        status = settle_all(request, lane);
     }
-    send_done(request, lane, "ok", stop_name(stop), HG_CODE_NONE, hg_buf_text(&stream->text));
+    if (!status) status = hg_sentence_language_show(lane->state, hg_buf_text(text), bytes);
+    if (status) return status;
+    send_done(request, lane, "ok", stop_name(stop), HG_CODE_NONE, hg_buf_text(&lane->state->shown));
     return HG_OK;
+}
+
+/* What an end that is not good tells of the lane's text. */
+static const char *text_so_far(const hg_request *request, const hg_request_lane *lane)
+{
+    if (is_typed(request)) return hg_sentence_language_seen(lane->state);
+    return hg_buf_text(&lane->stream.text);
 }
 
 static void end_badly(hg_request *request, hg_request_lane *lane, const hg_lane_state *state)
@@ -225,7 +317,7 @@ static void end_badly(hg_request *request, hg_request_lane *lane, const hg_lane_
     if (state->status == HG_LANE_FAILED && state->failure == HG_ERROR_DEVICE) code = HG_CODE_device;
     hg_log(HG_LOG_WARN, "translate", "language %s: its lane ended as %s (%s)", lane->language,
            hg_code_name(code), hg_status_name(state->failure));
-    send_done(request, lane, "failed", "", code, hg_buf_text(&lane->stream.text));
+    send_done(request, lane, "failed", "", code, text_so_far(request, lane));
 }
 
 static void lane_news(hg_request *request, hg_request_lane *lane)
@@ -273,7 +365,9 @@ void hg_request_end(hg_request *request, const char *status, hg_code code)
                 continue;
             }
             keep_rest(lane, false);
-            text = hg_buf_text(&lane->stream.text);
+            const hg_hypothesis now = hypothesis(request, lane, false);
+            if (is_typed(request)) hg_past_note(&lane->state->past, &now);
+            text = text_so_far(request, lane);
         }
         send_done(request, lane, status, "", code, text);
     }

@@ -126,6 +126,8 @@ static void measure_text(hg_request *request)
     }
     request->body = started ? end - request->lead : 0;
     request->settled = hg_border_settled_source(text + request->lead, bytes - request->lead);
+    request->words = hg_border_words(text + request->lead, request->settled);
+    request->ended = hg_border_before_end_mark(text + request->lead, request->body) < request->body;
 }
 
 /* ---- targets ---- */
@@ -248,7 +250,7 @@ static void restart_lanes(hg_request *request, const hg_sentence *sentence)
     for (uint32_t i = 0; i < request->lanes; i++) {
         hg_request_lane *lane = &request->lane[i];
         if (lane->state_is_new || hg_request_lane_holds(request, lane, sentence)) continue;
-        hg_commit_restart(&lane->state->commit);
+        hg_sentence_language_restart(lane->state);
     }
 }
 

@@ -52,11 +52,13 @@ typedef struct hg_request {
     char session[HG_LIMIT_ID + 1];
     int64_t rev;
     bool final, stream;
+    bool ended; /* the text ends with a mark that ends a sentence */
     hg_tag source;
     int32_t confidence; /* in it, 0 to 100, when it was detected; -1: it was said */
     hg_buf text;        /* as it came */
     size_t lead, body;  /* bytes of leading white space, of what is to be translated */
     size_t settled;     /* bytes after lead that commits made now rest on */
+    uint32_t words;     /* in them */
     int64_t received_us, started_wall_us;
     int64_t deadline_us; /* 0: none */
     uint32_t max_tokens; /* 0: the default bound */

@@ -81,6 +81,7 @@ hg_status hg_runtime_open(const hg_runtime_options *options, hg_runtime **out, h
     hg_runtime *runtime = calloc(1, sizeof *runtime);
     if (!runtime) return hg_fail(error, HG_ERROR_MEMORY, "no memory for the runtime");
     runtime->log_text = options->log_text;
+    runtime->policy = options->policy;
     runtime->doorbell = options->doorbell;
     runtime->doorbell_context = options->doorbell_context;
     status = hg_catalog_init(&runtime->catalog, error);

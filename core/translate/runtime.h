@@ -18,6 +18,7 @@
 #include "core/text/detector.h"
 #include "core/text/language.h"
 #include "core/text/tokenizer.h"
+#include "core/translate/policy.h"
 #include "db/store.h"
 
 typedef struct hg_runtime hg_runtime;
@@ -34,6 +35,7 @@ typedef struct hg_runtime_options {
     size_t device_memory_bytes; /* 0: no bound */
     size_t
         cache_bytes;  /* most that data_path/cache may hold of packed models; 0: nothing is kept */
+    hg_policy policy; /* of sentences that are still being typed */
     const char *only; /* comma-separated plugin names to load, or NULL: all enabled */
     bool log_text;    /* the operator allows text in the log */
     void (*doorbell)(void *context); /* rung from other threads: call hg_translator_poll soon */

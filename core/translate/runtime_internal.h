@@ -3,6 +3,7 @@
 #define HG_TRANSLATE_RUNTIME_INTERNAL_H
 
 #include "core/translate/catalog.h"
+#include "core/translate/policy.h"
 #include "core/translate/runtime.h"
 
 struct hg_request;
@@ -15,6 +16,7 @@ struct hg_runtime {
     hg_store *store;              /* NULL without a data folder */
     char cache_path[HG_PATH_MAX]; /* "": nothing is kept for the next start */
     char device_name[64];
+    hg_policy policy; /* immutable */
     bool log_text;
     void (*doorbell)(void *context);
     void *doorbell_context;

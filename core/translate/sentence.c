@@ -14,6 +14,8 @@ void hg_sentence_language_free(hg_sentence_language *language)
     if (!language) return;
     hg_commit_free(&language->commit);
     hg_tokens_free(&language->rest);
+    hg_past_free(&language->past);
+    hg_buf_free(&language->shown);
     free(language);
 }
 
@@ -89,6 +91,8 @@ hg_sentence_language *hg_sentence_language_new(const hg_sentence *sentence, cons
     assert(n >= 0 && (size_t)n < sizeof language->key);
     (void)n;
     hg_commit_start(&language->commit, sentence->epoch_floor);
+    language->shown = hg_buf_new(HG_LIMIT_LANE_TEXT);
+    language->shown_epoch = sentence->epoch_floor;
     return language;
 }
 
@@ -104,6 +108,39 @@ void hg_sentence_language_keep(hg_sentence_language *language, uint64_t adapter_
         else if (hg_tokens_append(rest, token[i]))
             return; /* without memory it is a shorter draft */
     }
+}
+
+void hg_sentence_language_restart(hg_sentence_language *language)
+{
+    hg_commit_restart(&language->commit);
+    hg_past_free(&language->past);
+}
+
+hg_status hg_sentence_language_show(hg_sentence_language *language, const char *text, size_t bytes)
+{
+    hg_buf_clear(&language->shown);
+    language->shown_epoch = language->commit.epoch;
+    return hg_buf_append(&language->shown, text, bytes);
+}
+
+static bool sees_committed(const hg_sentence_language *language)
+{
+    const hg_buf *text = &language->commit.text, *shown = &language->shown;
+    return language->shown_epoch == language->commit.epoch && shown->length >= text->length &&
+           (!text->length || memcmp(shown->data, text->data, text->length) == 0);
+}
+
+void hg_sentence_language_told(hg_sentence_language *language)
+{
+    const hg_buf *text = &language->commit.text;
+    if (!sees_committed(language) &&
+        hg_sentence_language_show(language, hg_buf_text(text), text->length))
+        hg_buf_clear(&language->shown); /* without memory: hg_sentence_language_seen knows */
+}
+
+const char *hg_sentence_language_seen(const hg_sentence_language *language)
+{
+    return hg_buf_text(sees_committed(language) ? &language->shown : &language->commit.text);
 }
 
 void hg_sentence_language_add(hg_sentence *sentence, hg_sentence_language *language)
@@ -137,12 +174,24 @@ bool hg_sentence_holds(const hg_sentence *sentence, const hg_sentence_language *
     return !commit->source_whole || bytes == rest || hg_border_settled_source(text, bytes) >= rest;
 }
 
+/* Bytes that the sentence's text and the new one begin with alike. */
+static size_t unchanged(const hg_sentence *sentence, const hg_tag *source, const hg_buf *text)
+{
+    size_t n = 0;
+    if (strcmp(sentence->source.text, source->text) != 0) return 0;
+    while (n < sentence->text.length && n < text->length && sentence->text.data[n] == text->data[n])
+        n++;
+    return n;
+}
+
 void hg_sentence_revise(hg_sentence *sentence, int64_t rev, const hg_tag *source, hg_buf *text)
 {
+    size_t same = unchanged(sentence, source, text);
     for (uint32_t i = 0; i < sentence->languages; i++) {
         hg_sentence_language *language = sentence->language[i];
         if (!hg_sentence_holds(sentence, language, source, hg_buf_text(text), text->length))
-            hg_commit_restart(&language->commit);
+            hg_sentence_language_restart(language);
+        hg_past_forget(&language->past, same);
     }
     hg_buf_free(&sentence->text);
     sentence->text = *text;

@@ -13,6 +13,7 @@
 
 #include "core/text/language.h"
 #include "core/translate/commit.h"
+#include "core/translate/policy.h"
 
 #define HG_TARGET_MAX (HG_LIMIT_PLUGIN_NAME + 8) /* "plugin:" and a name, or a tag */
 
@@ -21,6 +22,9 @@ typedef struct hg_sentence_language {
     char key[HG_TARGET_MAX];
     hg_commit commit;
     hg_tokens rest; /* of the last translation, behind what was committed then: the next draft */
+    hg_past past;   /* what earlier revisions said behind what is committed now */
+    hg_buf shown;   /* what a reader sees of it, by the last event that said so */
+    uint32_t shown_epoch; /* of that event */
     uint64_t adapter_key; /* of the adapter that made it */
     int64_t rev;          /* the last one that asked for it */
 } hg_sentence_language;
@@ -63,6 +67,15 @@ void hg_sentence_language_free(hg_sentence_language *language);
  * the last one had beyond its length stays. */
 void hg_sentence_language_keep(hg_sentence_language *language, uint64_t adapter_key,
                                const int32_t *token, uint32_t tokens, bool whole);
+/* What its commit rests on has changed: the next epoch begins, with nothing to agree with. */
+void hg_sentence_language_restart(hg_sentence_language *language);
+/* A reader sees this text [bytes] from now on; it begins with what is committed. */
+hg_status hg_sentence_language_show(hg_sentence_language *language, const char *text,
+                                    size_t bytes) HG_CHECKED;
+/* A reader has been told all that is committed: who saw something else sees only that now. */
+void hg_sentence_language_told(hg_sentence_language *language);
+/* What a reader sees in the present epoch. */
+const char *hg_sentence_language_seen(const hg_sentence_language *language);
 /* Puts it in; one that the present revision does not ask for leaves if need be. */
 void hg_sentence_language_add(hg_sentence *sentence, hg_sentence_language *language);
 

@@ -6,14 +6,15 @@
 
 #include "tests/support/talk.h"
 
-hg_runtime *talk_runtime(hg_drafts drafts)
+hg_runtime *talk_runtime(hg_drafts drafts, hg_policy policy)
 {
     hg_error error = {0};
     hg_runtime *runtime = NULL;
     hg_runtime_options options = {.model_path = "models/hydra-tiny",
                                   .plugins_path = "plugins",
                                   .device = "cpu",
-                                  .drafts = drafts};
+                                  .drafts = drafts,
+                                  .policy = policy};
     if (!hg_runtime_open(&options, &runtime, &error) && !hg_runtime_wait_ready(runtime, &error))
         return runtime;
     print_error("%s\n", error.message);

@@ -12,8 +12,12 @@ typedef struct talk {
     ledger *book;
 } talk;
 
+/* What serve does when nothing else is asked for; nothing committed or held back before the end. */
+#define TALK_POLICY  ((hg_policy){.agreement = 3, .least_words = 2, .ahead = 1, .hold_back = 1})
+#define TALK_AT_ONCE ((hg_policy){0})
+
 /* The runtime with all bundled plugins ready; NULL, with a message printed, when that fails. */
-hg_runtime *talk_runtime(hg_drafts drafts);
+hg_runtime *talk_runtime(hg_drafts drafts, hg_policy policy);
 
 talk talk_new(hg_runtime *runtime);
 void talk_end(talk *t);

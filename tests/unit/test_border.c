@@ -100,6 +100,40 @@ static void test_settled_source(void **state)
     }
 }
 
+static void test_forward(void **state)
+{
+    (void)state;
+    static const char text[] = " Wo ist  der Zug 東京 ";
+    size_t count = strlen(text), at = count, forward = 0, borders = 0, hops = 0;
+    while ((at = hg_border_before(text, count, at ? at - 1 : 0)) > 0) borders++;
+    while ((forward = hg_border_after(text, count, forward)) < count) {
+        assert_int_equal(hg_border_before(text, count, forward), forward);
+        hops++;
+    }
+    assert_int_equal(hops, borders);
+    assert_int_equal(hg_border_words(text, count), 6);
+    assert_int_equal(hg_border_words("Wo ist ", 7), 2);
+    assert_int_equal(hg_border_words("  ", 2), 0);
+    assert_int_equal(hg_border_words("", 0), 0);
+}
+
+static void test_end_mark(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        size_t before;
+    } rows[] = {
+        {"", 0},        {"Wo", 2},   {"Wo ist er?!", 9}, {"Er sagte: \"Halt.\" ", 15},
+        {"今天。", 6},  {"(Wo)", 4}, {".", 0},           {"3.5", 3},
+        {"Wo. Ist", 7}, {"Wo ", 3},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        size_t got = hg_border_before_end_mark(rows[i].text, strlen(rows[i].text));
+        if (got != rows[i].before) fail_msg("\"%s\": %zu", rows[i].text, got);
+    }
+}
+
 /* Grows every line character by character: borders never go away. */
 static void check_growing(const char *text, size_t count)
 {
@@ -133,10 +167,9 @@ static void test_growing_text(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_borders),
-        cmocka_unit_test(test_below),
-        cmocka_unit_test(test_settled_source),
-        cmocka_unit_test(test_growing_text),
+        cmocka_unit_test(test_borders),        cmocka_unit_test(test_below),
+        cmocka_unit_test(test_settled_source), cmocka_unit_test(test_forward),
+        cmocka_unit_test(test_end_mark),       cmocka_unit_test(test_growing_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -52,7 +52,7 @@ static void feed(hg_stream *stream, const hg_tokens *tokens, uint32_t from, uint
     for (uint32_t i = from; i < to; i++) {
         size_t at;
         assert_int_equal(hg_stream_push(stream, tokens->id + i, 1), HG_OK);
-        assert_int_equal(hg_stream_settle(stream, SOURCE, &at), HG_OK);
+        assert_int_equal(hg_stream_settle(stream, SIZE_MAX, SOURCE, &at), HG_OK);
         const hg_buf *text = &stream->commit->text;
         assert_int_equal(hg_buf_append(joined, hg_buf_text(text) + at, text->length - at), HG_OK);
         assert_string_equal(hg_buf_text(joined), hg_buf_text(text));

@@ -17,7 +17,7 @@ static hg_runtime *runtime;
 static int open_runtime(void **state)
 {
     (void)state;
-    runtime = talk_runtime(HG_DRAFTS_ALWAYS);
+    runtime = talk_runtime(HG_DRAFTS_ALWAYS, TALK_AT_ONCE);
     return !runtime;
 }
 
