@@ -10,7 +10,6 @@
 
 #include <stddef.h>
 #include <stdint.h>
-#include <stdint.h>
 
 /* The last border of text [count bytes, valid UTF-8] that is at most below: 0 when there is none.
  * The end of the text is never a border: more may come. Call again with the result minus 1 for the
