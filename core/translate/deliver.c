@@ -114,6 +114,16 @@ static void fail_lane(hg_request *request, hg_request_lane *lane)
 
 /* ---- ends without the engine ---- */
 
+/* Ends a lane without a job: what the reader sees of it is text, [bytes]. */
+static void end_at(hg_request *request, hg_request_lane *lane, const char *stop, const char *text,
+                   size_t bytes)
+{
+    if (hg_sentence_language_show(lane->state, text, bytes))
+        fail_lane(request, lane);
+    else
+        send_done(request, lane, "ok", stop, HG_CODE_NONE, text);
+}
+
 static void outcome(hg_request *request, hg_request_lane *lane)
 {
     hg_commit *commit = &lane->state->commit;
@@ -130,15 +140,11 @@ static void outcome(hg_request *request, hg_request_lane *lane)
             }
             send_committed(request, lane, from);
         }
-        if (hg_sentence_language_show(lane->state, hg_buf_text(text), text->length)) {
-            fail_lane(request, lane);
-            return;
-        }
-        send_done(request, lane, "ok", "unchanged", HG_CODE_NONE, hg_buf_text(text));
+        end_at(request, lane, "unchanged", hg_buf_text(text), text->length);
         return;
-    case HG_OUTCOME_EMPTY: send_done(request, lane, "ok", "eos", HG_CODE_NONE, ""); return;
+    case HG_OUTCOME_EMPTY: end_at(request, lane, "eos", "", 0); return;
     case HG_OUTCOME_FULL:
-        send_done(request, lane, "ok", "length", HG_CODE_NONE, hg_buf_text(&commit->text));
+        end_at(request, lane, "length", hg_buf_text(&commit->text), commit->text.length);
         return;
     case HG_OUTCOME_UNKNOWN:
         send_done(request, lane, "failed", "", HG_CODE_unknown_language,
