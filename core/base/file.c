@@ -199,8 +199,7 @@ hg_status hg_mapping_sha256(const hg_mapping *mapping, const atomic_bool *stop, 
         stopped = stop && *stop;
     }
     /* Rows of its tables are read here and there as long as the model serves. */
-    if (mapping->size)
-        (void)madvise((void *)(uintptr_t)mapping->data, mapping->size, MADV_NORMAL);
+    if (mapping->size) (void)madvise((void *)(uintptr_t)mapping->data, mapping->size, MADV_NORMAL);
     fine = fine && EVP_DigestFinal_ex(context, digest, &length);
     EVP_MD_CTX_free(context);
     if (stopped) return hg_fail(error, HG_ERROR_STATE, "a digest was no longer wanted");
