@@ -97,13 +97,14 @@ export class Sentence {
   /** @type {(result: object) => void} */
   #settle = () => {};
 
-  /** @param {Hydraglot} client @param {string} id */
-  constructor(client, id) {
+  /** @param {Hydraglot} client */
+  constructor(client) {
     this.#client = client;
-    this.id = id;
+    this.id = ''; /* given by the client when it takes the sentence in */
     this.rev = 0;
     this.text = '';
     this.final = false;
+    this.stopped = false; /* cancelled since its newest revision */
     this.settled = true; /* the newest revision has its batch.done, or was refused */
     /** @type {{targets: string[], source: string}} what goes out beside the text */
     this.request = { targets: [], source: client.source };
@@ -117,8 +118,12 @@ export class Sentence {
     this.finished = Promise.resolve();
     this.resent = 0; /* the rev that went out once more when its session was resumed */
     this.session = ''; /* of the service, that its epochs belong to */
-    /** @type {Map<string, Translation>} */
+    /** Of the newest revision.
+     *  @type {Map<string, Translation>} */
     this.languages = new Map();
+    /** All it was ever asked for in: the service goes on from there when one is asked for again.
+     *  @type {Map<string, Translation>} */
+    this.known = new Map();
   }
 
   /** The whole text again, longer or changed.
@@ -128,11 +133,12 @@ export class Sentence {
     const { final = false, ...request } = options;
     this.text = wellFormed(text);
     this.final = final;
+    this.stopped = false;
     this.retries = 0;
     Object.assign(this.request, request);
-    const before = this.languages;
     this.languages = new Map(this.request.targets.map((tag) => [tag,
-      before.get(tag) ?? newTranslation(tag)]));
+      this.known.get(tag) ?? newTranslation(tag)]));
+    this.known = new Map([...this.known, ...this.languages]);
     if (this.settled) {
       this.finished = new Promise((resolve) => { this.#settle = resolve; });
     }
@@ -235,31 +241,45 @@ export class Hydraglot extends EventTarget {
 
   /** A new sentence. Before the connection stands it waits.
    *  @param {string} text @param {TranslateOptions} options */
-  translate(text, options) {
-    this.#serial += 1;
-    const sentence = new Sentence(this, `s${this.#serial}`);
-    for (const old of this.#sentences.values()) {
-      if (this.#sentences.size < SENTENCES) break;
-      this.cancel(old);
-      this.#sentences.delete(old.id);
-    }
-    this.#sentences.set(sentence.id, sentence);
-    return sentence.revise(text, options);
-  }
+  translate(text, options) { return new Sentence(this).revise(text, options); }
 
   /** Ends what still runs of a sentence.
    *  @param {Sentence} sentence */
   cancel(sentence) {
     if (sentence.settled) return;
-    if (!sentence.retry && this.#post({ type: 'cancel', id: sentence.id })) return;
-    this.#dropped.add(sentence.id);
+    sentence.stopped = true;
+    if (sentence.retry || !this.#post({ type: 'cancel', id: sentence.id })) this.#abandon(sentence);
+  }
+
+  /** Ends a sentence at once; the service hears of it now, or when it is there again.
+   *  @param {Sentence} sentence */
+  #abandon(sentence) {
+    if (!this.#post({ type: 'cancel', id: sentence.id })) this.#dropped.add(sentence.id);
     sentence.rev += 1; /* what still comes of the last one is late */
     this.#end(sentence, 'cancelled');
+  }
+
+  /** Takes a sentence in; the oldest goes, rather one that has ended. One that went and is revised
+   * comes back under a new id: whether the service remembers the old one is not known.
+   * @param {Sentence} sentence */
+  #admit(sentence) {
+    if (this.#sentences.has(sentence.id)) return;
+    if (this.#sentences.size >= SENTENCES) {
+      const all = [...this.#sentences.values()];
+      const old = all.find(({ settled }) => settled) ?? all[0];
+      this.#sentences.delete(old.id);
+      if (!old.settled) this.#abandon(old);
+    }
+    this.#serial += 1;
+    Object.assign(sentence, { id: `s${this.#serial}`, session: '' });
+    this.#sentences.set(sentence.id, sentence);
   }
 
   /** For Sentence: sends the newest text under the next rev.
    *  @param {Sentence} sentence */
   submit(sentence) {
+    this.#admit(sentence);
+    this.#dropped.delete(sentence.id);
     clearTimeout(sentence.retry);
     sentence.retry = 0;
     sentence.rev += 1;
@@ -275,7 +295,7 @@ export class Hydraglot extends EventTarget {
   #transmit(sentence) {
     if (sentence.session !== this.#session.id) {
       /* A new session begins at epoch 0 with nothing committed; the text stays until more comes. */
-      for (const translation of sentence.languages.values()) translation.renewed = true;
+      for (const translation of sentence.known.values()) translation.renewed = true;
       sentence.session = this.#session.id;
     }
     const { id, rev, text, final, request } = sentence;
@@ -434,6 +454,7 @@ export class Hydraglot extends EventTarget {
     this.#ready((sentence) => {
       sentence.resent = sentence.rev;
       this.#transmit(sentence);
+      if (sentence.stopped) this.#post({ type: 'cancel', id: sentence.id });
     });
     for (const id of this.#dropped) this.#post({ type: 'cancel', id });
     this.#dropped.clear();
@@ -444,7 +465,10 @@ export class Hydraglot extends EventTarget {
     const { session: id, key, seq } = this.#fresh;
     this.#session = { id, key, seq };
     this.#dropped.clear();
-    this.#ready((sentence) => this.submit(sentence));
+    this.#ready((sentence) => {
+      if (sentence.stopped) this.#end(sentence, 'cancelled');
+      else this.submit(sentence);
+    });
   }
 
   /** @param {(sentence: Sentence) => void} resend of each that is not answered */
@@ -463,13 +487,19 @@ export class Hydraglot extends EventTarget {
    * @param {any} event @returns {{sentence: Sentence, translation: Translation} | null} */
   #find(event) {
     const sentence = this.#sentences.get(event.id);
-    const translation = sentence?.languages.get(event.language);
+    const translation = sentence?.known.get(event.language);
     if (!sentence || !translation || event.rev < translation.rev) return null;
     if (translation.renewed || event.epoch > translation.epoch) {
       Object.assign(translation,
         { renewed: false, epoch: event.epoch, committed: '', tentative: '' });
     } else if (event.epoch < translation.epoch) return null;
     return { sentence, translation };
+  }
+
+  /** Of a language that is not asked for now nobody hears.
+   *  @param {string} type @param {{sentence: Sentence, translation: Translation}} found */
+  #tell(type, found) {
+    if (found.sentence.languages.has(found.translation.language)) this.#emit(type, found);
   }
 
   /** @param {any} event */
@@ -484,7 +514,7 @@ export class Hydraglot extends EventTarget {
       translation.committed += event.text;
       translation.tentative = known ? translation.tentative.slice(event.text.length) : '';
     }
-    this.#emit('update', found);
+    this.#tell('update', found);
   }
 
   /** @param {any} event */
@@ -504,8 +534,8 @@ export class Hydraglot extends EventTarget {
       const { status, code, first_ms, total_ms, tokens, stop, via, source } = event;
       Object.assign(translation, { status, code, first_ms, total_ms, tokens, stop, via, source });
     }
-    this.#emit('update', found);
-    if (newest) this.#emit('done', found);
+    this.#tell('update', found);
+    if (newest) this.#tell('done', found);
   }
 
   /** @param {any} batch */
@@ -532,6 +562,10 @@ export class Hydraglot extends EventTarget {
     const had = KNOWN.includes(error.code) && (!sentence || error.rev === sentence.resent);
     if (had) return;
     if (sentence && error.rev === sentence.rev && !sentence.settled) {
+      if (sentence.stopped) {
+        this.#end(sentence, 'cancelled');
+        return;
+      }
       if (error.retry && sentence.retries < RETRIES) {
         const pause = error.retry_after_ms ?? BACKOFF_MS.first * 2 ** sentence.retries;
         sentence.retries += 1;

@@ -438,3 +438,95 @@ def test_defaults_of_the_session_outlive_it(lab):
         return [...first.sent, ...sockets[1].sent];""")
     both = {"type": "session.update", "source": "en", "targets": ["de"]}
     assert sent == [{"type": "session.update", "source": "en"}, both, both]
+
+
+def test_the_oldest_ended_sentence_makes_room_and_a_running_one_is_cancelled(lab):
+    sent, ended, kept, back = lab("""
+        const [client, socket] = ready();
+        const all = Array.from({ length: 64 },
+          (_, n) => client.translate(`text ${n}`, { targets: ['de'] }));
+        socket.hear(done(all[1], 1, 'ok', 'eins'), batch(all[1], 1));
+        client.translate('takes the place of the ended one', { targets: ['de'] });
+        const before = [socket.sent.some(({ type }) => type === 'cancel'), all[0].settled];
+        client.translate('of the oldest', { targets: ['de'] });
+        const { translations } = await all[0].finished;
+        socket.hear(committed(all[1], 1, 'late'));
+        const kept = text(all[1]);
+        all[1].revise('again');
+        socket.hear(committed(all[1], all[1].rev, 'wieder'));
+        return [before, [socket.sent.filter(({ type }) => type === 'cancel').map(({ id }) => id),
+          translations.de.status], kept, [all[1].id, text(all[1]), all[2].settled]];""")
+    assert sent == [False, False] and ended[0] == ["s1", "s3"] and ended[1] == "cancelled"
+    assert kept == "eins" and back == ["s67", "wieder", True]
+
+
+def test_a_sentence_that_made_room_without_a_connection_is_cancelled_on_resuming(lab):
+    ids = lab(KEPT + """
+        const first = client.translate('a', { targets: ['de'] });
+        sockets[0].fall(1006);
+        const { retry_ms } = log.at(-1);
+        for (let n = 0; n < 64; n += 1) client.translate(`text ${n}`, { targets: ['de'] });
+        await first.finished;
+        advance(retry_ms);
+        sockets[1].ready(kept);
+        sockets[1].hear({ type: 'session.resumed', session: 's0', key: 'new', from_seq: 2 });
+        return sockets[1].sent.filter(({ type }) => type === 'cancel').map(({ id }) => id);""")
+    assert ids == ["s1"]
+
+
+def test_a_language_that_is_asked_for_again_goes_on_where_it_was(lab):
+    text, heard, renewed = lab("""
+        const [client, socket] = ready();
+        const s = client.translate('Where is', { targets: ['de', 'fr'] });
+        socket.hear(committed(s, 1, 'Wo', { epoch: 2 }));
+        s.revise('Where is it', { targets: ['fr'] });
+        const updates = log.length;
+        socket.hear(committed(s, 1, ' ist', { epoch: 2 }));
+        const heard = log.length - updates;
+        s.revise('Where is it?', { targets: ['de', 'fr'] });
+        socket.hear(committed(s, 3, ' es?', { epoch: 2 }));
+        const whole = text(s);
+        s.revise('Where is it? Yes', { targets: ['fr'] });
+        socket.fall(1006);
+        advance(log.at(-1).retry_ms);
+        sockets[1].ready();
+        s.revise('Where is it? Yes.', { targets: ['de'] });
+        sockets[1].hear(committed(s, s.rev, 'Wo ist es? Ja.'));
+        return [whole, heard, text(s)];""")
+    assert (text, heard, renewed) == ("Wo ist es?", 0, "Wo ist es? Ja.")
+
+
+def test_a_revision_after_a_cancel_without_a_connection_is_not_cancelled(lab):
+    sent = lab(KEPT + """
+        const s = client.translate('a', { targets: ['de'] });
+        sockets[0].fall(1006);
+        s.cancel();
+        s.revise('ab');
+        advance(log.findLast(({ retry_ms }) => retry_ms).retry_ms);
+        sockets[1].ready(kept);
+        sockets[1].hear({ type: 'session.resumed', session: 's0', key: 'new', from_seq: 2 });
+        return sockets[1].sent.slice(1).map(({ type, rev }) => [type, rev]);""")
+    assert sent == [["translate", 3]]
+
+
+def test_what_was_cancelled_is_not_translated_after_all(lab):
+    refused, again, resumed = lab(KEPT + """
+        const busy = client.translate('a', { targets: ['de'] });
+        busy.cancel();
+        sockets[0].hear({ type: 'error', code: 'busy', message: '', retry: true, id: busy.id,
+          rev: 1, seq: 2 });
+        advance(9000);
+        const refused = [busy.settled, sockets[0].sent.map(({ type }) => type)];
+        const s = client.translate('b', { targets: ['de'] });
+        s.cancel();
+        lose();
+        sockets[1].ready(kept);
+        sockets[1].hear({ type: 'session.resumed', session: 's0', key: 'new', from_seq: 3 });
+        const resumed = sockets[1].sent.slice(1).map(({ type, id }) => [type, id]);
+        lose();
+        sockets[2].ready();
+        const { translations } = await s.finished;
+        return [refused, [sockets[2].sent.length, translations.de.status], resumed];""")
+    assert refused == [True, ["translate", "cancel"]]
+    assert resumed == [["translate", "s2"], ["cancel", "s2"]]
+    assert again == [0, "cancelled"]
