@@ -12,18 +12,25 @@ addEventListener('fetch', (event) => {
   const { request } = event;
   const url = new URL(request.url);
   if (request.method !== 'GET' || url.origin !== location.origin) return;
-  if (OWN.test(url.pathname)) event.respondWith(answer(request));
+  if (OWN.test(url.pathname)) event.respondWith(answer(event));
 });
 
-async function answer(request) {
-  const store = await caches.open(STORE);
+async function answer(event) {
+  const { request } = event;
+  let response;
   try {
-    const response = await fetch(request);
-    if (response.ok) await store.put(request, response.clone());
-    return response;
+    response = await fetch(request);
   } catch (error) {
-    const kept = await store.match(request, { ignoreSearch: true });
+    const kept = await caches.match(request, { ignoreSearch: true, cacheName: STORE });
     if (kept) return kept;
     throw error;
   }
+  /* A full disk, or no storage at all, is no reason not to answer. */
+  if (response.ok) event.waitUntil(keep(request, response.clone()).catch(() => {}));
+  return response;
+}
+
+async function keep(request, response) {
+  const store = await caches.open(STORE);
+  await store.put(request, response);
 }
