@@ -41,9 +41,11 @@ new Listening({ button: byId('listen'), dialog: byId('voice'), source: () => sou
 new Files({ root: byId('file'), button: byId('open'), input: byId('file-input'), client, notice,
   choice: () => ({ source, languages: choice.selected }) });
 
+const sendable = (text) => choice.selected.length > 0 && !tooLong(text);
+
 function send(text, final) {
+  if (!sendable(text)) return;
   const targets = choice.selected.map(({ tag }) => tag);
-  if (!targets.length || tooLong(text)) return;
   cards.reserve(text);
   if (current && !current.final) current.revise(text, { targets, final });
   else {
@@ -69,10 +71,10 @@ function clear() {
 
 const captioned = () => document.body.dataset.view === 'captions';
 
-/** Enter: in the captions view the next sentence begins in an empty box. */
+/** Enter: in the captions view the next sentence begins in an empty box, once this one is sent. */
 function enter() {
   typing.finish();
-  if (!captioned()) return;
+  if (!captioned() || !sendable(typing.text.trim())) return;
   box += 1;
   typing.empty();
 }
@@ -177,11 +179,11 @@ client.on('update', ({ sentence, translation }) => {
   if (sentence === current || current?.repeats.includes(sentence)) cards.show(translation);
 });
 client.on('batch', ({ sentence, batch }) => {
-  if (sentence.final && sentence.at) {
-    const { at, text, languages } = sentence;
-    const ok = [...languages.values()].filter(({ status }) => status === 'ok');
+  const ok = [...sentence.languages.values()].filter(({ status }) => status === 'ok');
+  if (sentence.final && sentence.at && ok.length) {
+    const { at, text, request: { source: from } } = sentence;
     const translations = Object.fromEntries(ok.map(({ language, text: said }) => [language, said]));
-    past.add({ at, end: Date.now(), from: source, text, translations }, sentence.box);
+    past.add({ at, end: Date.now(), from, text, translations }, sentence.box);
   }
   if (sentence === current) showBatch(batch);
 });

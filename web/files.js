@@ -18,6 +18,7 @@ export class Files {
   #client;
   #choice;
   #job = null;
+  #turn = 0; /* counts the files that were dropped */
 
   /** @param {{root: HTMLElement, button: HTMLElement, input: HTMLInputElement, client: object,
    *    choice: () => {source: string, languages: object[]}, notice: (words: string) => void}} of */
@@ -51,7 +52,10 @@ export class Files {
   /** @param {File} file */
   async take(file) {
     this.#stop();
+    this.#turn += 1;
+    const turn = this.#turn;
     const text = file.size > MOST_BYTES ? '\0' : await file.text();
+    if (turn !== this.#turn) return; /* another file came while this one was read */
     const { source, languages } = this.#choice();
     if (text.includes('\0') || !languages.length) {
       this.notice(t('Only text files of up to 2 MB can be translated.'));

@@ -2,7 +2,8 @@
  *
  * An entry is a finished sentence: {at, end (ms since 1970), from, text, translations {tag: text}}.
  * Who types on after a pause revises it: the entry of the same box, whose text begins alike, is
- * replaced. Times in subtitles count from the first entry on.
+ * replaced. Times in subtitles count from the first entry on. Several tabs share what is stored, so
+ * it is read again before it is shown or changed.
  */
 import { recall, remember } from './languages.js';
 import { t } from './strings.js';
@@ -58,17 +59,12 @@ export function save(name, content) {
 
 export class History {
   #dialog;
-  #entries;
-  #box = 0; /* which filling of the box the newest entry came from */
+  #entries = [];
+  #own = { box: 0, at: 0 }; /* this tab's newest entry, and which filling of the box it came from */
 
   /** @param {HTMLDialogElement} dialog */
   constructor(dialog) {
     this.#dialog = dialog;
-    try {
-      this.#entries = JSON.parse(recall(KEY)) ?? [];
-    } catch {
-      this.#entries = [];
-    }
     for (const button of dialog.querySelectorAll('[data-format]')) {
       button.addEventListener('click', () => this.#export(button.dataset.format));
     }
@@ -81,25 +77,37 @@ export class History {
 
   /** @param {number} box a number that is another one after the box was emptied */
   add(entry, box) {
-    const last = this.#entries.at(-1);
-    if (last && box === this.#box && entry.text.startsWith(last.text.replace(/[.!?。]+$/, ''))) {
-      this.#entries.pop();
+    this.#load();
+    const last = this.#entries.find(({ at }) => box === this.#own.box && at === this.#own.at);
+    if (last && entry.text.startsWith(last.text.replace(/[.!?。]+$/, ''))) {
+      this.#entries.splice(this.#entries.indexOf(last), 1);
       entry.at = last.at;
     }
-    this.#box = box;
-    this.#entries.push(entry);
-    this.#entries = this.#entries.slice(-MOST);
+    this.#own = { box, at: entry.at };
+    this.#entries = [...this.#entries, entry].sort((a, b) => a.at - b.at).slice(-MOST);
     this.#keep();
   }
 
   open() {
+    this.#load();
     this.#draw();
     this.#dialog.showModal();
+  }
+
+  /* Where nothing can be stored, what this visit knows stands. */
+  #load() {
+    try {
+      const kept = JSON.parse(recall(KEY)) ?? this.#entries;
+      this.#entries = Array.isArray(kept) ? kept : [];
+    } catch {
+      this.#entries = []; /* not what we wrote */
+    }
   }
 
   #keep() { remember(KEY, JSON.stringify(this.#entries)); }
 
   #export(format) {
+    this.#load();
     const tag = this.#dialog.querySelector('.which').value;
     save(`hydraglot.${format}`, FORMATS[format](this.#entries, tag));
   }

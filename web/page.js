@@ -152,7 +152,10 @@ export class Awake {
   async #take() {
     if (!this.#wanted || document.hidden) return;
     try {
-      this.#lock = await navigator.wakeLock?.request('screen');
+      const lock = await navigator.wakeLock?.request('screen');
+      this.#lock?.release();
+      this.#lock = lock;
+      if (!this.#wanted) this.keep(false); /* no longer, by the time it came */
     } catch {
       /* a battery that runs low may forbid it; the captions go on */
     }

@@ -45,6 +45,7 @@ export class Listening {
     else {
       this.#dialog.querySelector('.who').textContent = listener();
       this.#dialog.querySelector('.somebody').hidden = !listener();
+      this.#dialog.returnValue = ''; /* of the last time; Escape leaves it as it is */
       this.#dialog.showModal();
     }
   }
@@ -53,9 +54,13 @@ export class Listening {
     const recognition = new Recognition();
     Object.assign(recognition, { lang: this.#source(), continuous: true, interimResults: true });
     recognition.onresult = ({ results, resultIndex }) => {
-      for (let n = resultIndex; n < results.length; n += 1) {
-        this.#heard(results[n][0].transcript.trim(), results[n].isFinal);
+      const news = Array.from(results).slice(resultIndex);
+      for (const result of news.filter(({ isFinal }) => isFinal)) {
+        this.#heard(result[0].transcript.trim(), true);
       }
+      /* What is not final yet comes in parts, each with its own space before it. */
+      const rest = news.filter(({ isFinal }) => !isFinal).map((result) => result[0].transcript);
+      if (rest.length) this.#heard(rest.join('').trim(), false);
     };
     recognition.onend = () => this.#listening(null);
     recognition.onerror = () => this.#listening(null);

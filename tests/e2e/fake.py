@@ -51,6 +51,7 @@ class Fake:
         self.languages, self.texts = languages, texts or {}
         self.step_s, self.resumes = step_s, resumes
         self.ahead = 1  # pieces of tentative text
+        self.fails = set()  # texts that no language can say
         self.steps = []  # when each step began, by the clock that Chromium's trace has too
         self.sessions, self.accepted, self.resumed = {}, [], 0
 
@@ -194,6 +195,8 @@ class Fake:
         self.accepted.append((session.id, id, rev, m["text"]))
         task = asyncio.ensure_future(self.work(session, m))
         session.running[id] = task, m
+        if m["text"] in self.fails:
+            await self.end(session, id, "failed")
 
     async def end(self, session, id, status):
         task, m = session.running.pop(id, (None, None))

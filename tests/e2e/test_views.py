@@ -25,8 +25,8 @@ window.SpeechRecognition = class {
   start() { window.ear = this; }
   stop() { this.onend(); }
 };
-window.say = (transcript, isFinal) => window.ear.onresult({ resultIndex: 0,
-  results: [Object.assign([{ transcript }], { isFinal })] });
+window.say = (isFinal, ...parts) => window.ear.onresult({ resultIndex: 0,
+  results: parts.map((transcript) => Object.assign([{ transcript }], { isFinal })) });
 window.spoken = [];
 speechSynthesis.getVoices = () => [{ lang: 'de-DE' }];
 speechSynthesis.speak = ({ text, lang }) => spoken.push([lang, text]);
@@ -316,6 +316,52 @@ def test_history_is_taken_away_as_text_and_subtitles(page):
     assert page.run("return localStorage['hydraglot.history']") == "[]"
 
 
+def entries(page):
+    return [(e["from"], e["text"]) for e in
+            json.loads(page.run("return localStorage['hydraglot.history'] ?? '[]'"))]
+
+
+def test_history_is_shared_by_tabs(page):
+    page.translate("Good night.")
+    page.run("""const all = JSON.parse(localStorage['hydraglot.history']);
+        all.push({ at: all[0].at + 1, end: all[0].at + 2, from: 'nl', text: 'Ja', translations: {} });
+        localStorage['hydraglot.history'] = JSON.stringify(all);""")
+    page.press(" Sleep well.", Keys.ENTER)
+    page.until(lambda: ("en", "Good night. Sleep well.") in entries(page))
+    assert entries(page) == [("en", "Good night. Sleep well."), ("nl", "Ja")]
+    page.run("localStorage['hydraglot.history'] = '[]'")
+    page.press(Keys.ESCAPE, "Yes.", Keys.ENTER)
+    page.until(lambda: entries(page) == [("en", "Yes.")])
+    page.run("""localStorage['hydraglot.history'] = '{"not": "ours"}';
+        document.getElementById('to-history').click()""")
+    assert page.find(".nothing").is_displayed()
+
+
+def test_what_no_language_could_say_is_not_kept(page, fake):
+    fake.fails = {"No way."}
+    try:
+        page.press("No way.", Keys.ENTER)
+        page.until(lambda: page.run("return document.querySelector('.card').dataset.state")
+                   == "failed")
+    finally:
+        fake.fails = set()
+    page.press(Keys.ESCAPE)
+    page.translate("Yes.")
+    assert entries(page) == [("en", "Yes.")]
+
+
+def test_captions_keep_a_text_that_was_not_sent(page):
+    page.find("#to-captions").click()
+    value = "return document.getElementById('text').value"
+    page.run("""const box = document.getElementById('text');
+        box.value = 'a'.repeat(2001); box.focus();""")
+    page.press(Keys.ENTER)
+    assert len(page.run(value)) == 2001 and "2001 of at most" in page.find("#notice").text
+    page.run("document.getElementById('text').value = 'Yes.'")
+    page.press(Keys.ENTER)
+    assert page.run(value) == ""
+
+
 DROP = """
 const transfer = new DataTransfer();
 transfer.items.add(new File([arguments[1]], arguments[0]));
@@ -341,6 +387,18 @@ def test_a_dropped_file_is_translated_with_progress(page):
     assert not page.find("#file").is_displayed()
 
 
+def test_of_two_files_dropped_at_once_the_second_is_translated(page):
+    page.run("""File.prototype.text = async function () {
+          if (this.name === 'slow.txt') await new Promise((resolve) => { window.read = resolve; });
+          return Blob.prototype.text.call(this);
+        };""")
+    page.run(DROP, "slow.txt", "One.\nTwo.")
+    page.run(DROP, "fast.txt", "Three.")
+    page.until(lambda: page.find("#file .count").text == "1 of 1 line")
+    page.run("read(); return new Promise((resolve) => { setTimeout(resolve, 50); })")
+    assert page.find("#file .name").text == "fast.txt"
+
+
 def test_speaking_asks_first_and_says_where_the_sound_goes(page):
     page.find("#listen").click()
     asked = page.find("#voice").text
@@ -352,12 +410,17 @@ def test_speaking_asks_first_and_says_where_the_sound_goes(page):
     page.find("#voice [value=yes]").click()
     page.until(lambda: page.find("#listen").get_attribute("aria-pressed") == "true")
     page.until(lambda: page.run("return Boolean(window.ear)"))
-    page.run("say('we are', false)")
+    page.run("say(false, 'we', ' are')")
     page.until(lambda: page.find("#text").get_attribute("value") == "we are")
-    page.run("say('We are here', true)")
+    page.run("say(true, 'We are here')")
     page.until(lambda: page.text("de") == "de We are here")
     page.find("#listen").click()
     assert page.find("#listen").get_attribute("aria-pressed") == "false"
+    page.run("localStorage.removeItem('hydraglot.speech.agreed')")
+    page.find("#listen").click()
+    page.press(Keys.ESCAPE)
+    page.until(lambda: not page.find("#voice").is_displayed())
+    assert page.run("return localStorage['hydraglot.speech.agreed'] ?? 'asked'") == "asked"
 
 
 def test_a_translation_is_read_aloud_where_there_is_a_voice(page):
@@ -398,6 +461,13 @@ def test_captions_take_turns_and_stay_awake(page):
     assert page.run("return locks") == 1
     page.find("#from-captions").click()
     assert page.run("return locks") == 0 and page.find("#cards").is_displayed()
+    late = page.run("""navigator.wakeLock.request = () => new Promise((resolve) => {
+          window.lend = () => { locks += 1; resolve({ release() { locks -= 1; } }); };
+        });
+        for (const id of ['to-captions', 'from-captions']) document.getElementById(id).click();
+        lend();
+        return new Promise((resolve) => { setTimeout(() => resolve(locks)); });""")
+    assert late == 0, "a lock that comes too late is given back"
 
 
 def test_the_connection_breaks_and_the_sentence_goes_on(page, fake):
