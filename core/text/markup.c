@@ -177,18 +177,61 @@ static hg_status read_character(reader *r)
 
 /* ---- tags ---- */
 
+typedef struct attribute {
+    const char *name, *value; /* in the tag's text; no value is an empty one */
+    size_t name_bytes, value_bytes;
+} attribute;
+
+static const char *skip_space(const char *at, const char *end)
+{
+    while (at < end && isspace((unsigned char)*at)) at++;
+    return at;
+}
+
+/* From *at on, which moves behind it; false: there is none any more. */
+static bool next_attribute(const char **at, const char *end, attribute *out)
+{
+    const char *p = *at;
+    while (p < end && (isspace((unsigned char)*p) || *p == '/' || *p == '=')) p++;
+    out->name = p;
+    while (p < end && !isspace((unsigned char)*p) && *p != '=' && *p != '/' && *p != '>') p++;
+    out->name_bytes = (size_t)(p - out->name);
+    out->value = *at = p;
+    out->value_bytes = 0;
+    if (!out->name_bytes) return false;
+    p = skip_space(p, end);
+    if (p == end || *p != '=') return true;
+    p = skip_space(p + 1, end);
+    const char quote = p < end && (*p == '"' || *p == '\'') ? *p++ : '\0';
+    out->value = p;
+    while (p < end && (quote ? *p != quote : !isspace((unsigned char)*p) && *p != '>')) p++;
+    out->value_bytes = (size_t)(p - out->value);
+    *at = p + (quote && p < end);
+    return true;
+}
+
+static bool has_word(const char *text, size_t count, const char *word)
+{
+    const char *end = text + count;
+    for (const char *at = text; (at = skip_space(at, end)) < end;) {
+        const char *start = at;
+        while (at < end && !isspace((unsigned char)*at)) at++;
+        if ((size_t)(at - start) == strlen(word) && !memcmp(start, word, strlen(word))) return true;
+    }
+    return false;
+}
+
 /* Whether the tag's text says class="... notranslate ..." or translate="no". */
 static bool says_keep(const char *text, size_t count)
 {
-    const char *end = text + count;
-    for (const char *at = text; (at = memmem(at, (size_t)(end - at), "notranslate", 11));
-         at += 11) {
-        bool begins = strchr(" \"'=", at[-1]) != NULL, ends = strchr(" \"'>/", at[11]) != NULL;
-        if (begins && ends) return true;
-    }
-    for (const char *at = text; (at = memmem(at, (size_t)(end - at), "translate=", 10)); at += 10) {
-        const char *value = at + 10 + (at[10] == '"' || at[10] == '\'');
-        if (at[-1] == ' ' && end - value > 2 && strncasecmp(value, "no", 2) == 0) return true;
+    attribute a;
+    for (const char *at = text + 1; next_attribute(&at, text + count, &a);) {
+        if (a.name_bytes == 5 && !strncasecmp(a.name, "class", 5) &&
+            has_word(a.value, a.value_bytes, "notranslate"))
+            return true;
+        if (a.name_bytes == 9 && !strncasecmp(a.name, "translate", 9) && a.value_bytes == 2 &&
+            !strncasecmp(a.value, "no", 2))
+            return true;
     }
     return false;
 }

@@ -105,7 +105,7 @@ static hg_status add_parts(hg_document *d, const hg_run *run, size_t start, size
     size_t from = start;
     for (uint32_t i = 0; i <= run->marks && !status; i++) {
         const hg_mark *m = i < run->marks ? &run->mark[i] : NULL;
-        if (m && (!m->content || m->at < start || m->at >= end)) continue;
+        if (m && (!m->content || m->at < start || m->at + m->content > end)) continue;
         size_t to = m ? m->at : end;
         hg_spans spans = {0};
         status = hg_sentences_find(run->text + from, to - from, d->language, &spans);
@@ -136,26 +136,58 @@ static void drop_last(hg_document *d)
     free(s->mark);
 }
 
+static hg_status add_sentence(hg_document *d, const hg_run *run, size_t start, size_t end)
+{
+    hg_status status = add_marked(d, run, start, end);
+    const uint32_t whole = d->sentences - 1;
+    if (status || !has_kept(&d->sentence[whole])) return status;
+    status = add_parts(d, run, start, end);
+    if (!status && !d->sentence[whole].parts) drop_last(d); /* all of it stays */
+    return status;
+}
+
+/* A cut at end; in what stays it moves to the beginning of that. */
+static size_t outside_marks(const hg_run *run, size_t end)
+{
+    for (uint32_t i = 0; i < run->marks; i++) {
+        const hg_mark *m = &run->mark[i];
+        if (m->at < end && end < (size_t)m->at + m->content) return m->at;
+    }
+    return end;
+}
+
+/* The sentences of the run from *from on. Where a sentence that is too long was cut in what stays,
+ * that is left to the next call. */
+static hg_status cut_from(hg_document *d, const hg_run *run, const char *masked, size_t *from)
+{
+    hg_spans spans = {0};
+    const size_t first = *from;
+    *from = run->bytes;
+    hg_status status = hg_sentences_find(masked + first, run->bytes - first, d->language, &spans);
+    for (uint32_t i = 0; i < spans.count && !status; i++) {
+        size_t start = first + spans.span[i].start, found = start + spans.span[i].count;
+        size_t end = outside_marks(run, found);
+        assert(end > start); /* what stays inside a run is shorter than the longest sentence */
+        status = add_sentence(d, run, start, end);
+        if (end == found) continue;
+        *from = end;
+        break;
+    }
+    hg_spans_free(&spans);
+    return status;
+}
+
 /* No sentence ends inside of what stays: to the one who looks for borders it is a word. */
 static hg_status cut_run(const hg_run *run, void *context)
 {
-    hg_document *d = context;
-    hg_spans spans = {0};
     char *masked = malloc(run->bytes + 1);
     if (!masked) return HG_ERROR_MEMORY;
     memcpy(masked, run->text, run->bytes);
     for (uint32_t i = 0; i < run->marks; i++)
         memset(masked + run->mark[i].at, 'X', run->mark[i].content);
-    hg_status status = hg_sentences_find(masked, run->bytes, d->language, &spans);
-    for (uint32_t i = 0; i < spans.count && !status; i++) {
-        size_t start = spans.span[i].start, end = start + spans.span[i].count;
-        status = add_marked(d, run, start, end);
-        const uint32_t whole = d->sentences - 1;
-        if (status || !has_kept(&d->sentence[whole])) continue;
-        status = add_parts(d, run, start, end);
-        if (!status && !d->sentence[whole].parts) drop_last(d); /* all of it stays */
-    }
-    hg_spans_free(&spans);
+    hg_status status = HG_OK;
+    for (size_t from = 0; from < run->bytes && !status;)
+        status = cut_from(context, run, masked, &from);
     free(masked);
     return status;
 }

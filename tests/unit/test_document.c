@@ -171,6 +171,48 @@ static void test_what_stays(void **state)
             "<pre>Hi!</pre><p>Hallo!</p><script>\"<p>Hi!</p>\"</script><style>Hi!</style>");
     becomes("I saw &eacute;t yesterday.", de, "I saw &eacute;t yesterday.");
     becomes("<i class=\"notranslated\">Hi!</i>", de, "<i class=\"notranslated\">Hallo!</i>");
+    static const char *const kept[] = {"<i\ntranslate=\"no\">Hi!</i>", "<i Translate = NO>Hi!</i>",
+                                       "<i id=x translate='No'/ >Hi!</i>",
+                                       "<i\tCLASS='a\nnotranslate'>Hi!</i>",
+                                       "<i class=notranslate>Hi!</i>"};
+    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) becomes(kept[i], de, kept[i]);
+    becomes("<i title=\"notranslate\">Hi!</i>", de, "<i title=\"notranslate\">Hallo!</i>");
+    becomes("<i title=\" translate=no\">Hi!</i>", de, "<i title=\" translate=no\">Hallo!</i>");
+    becomes("<i data-translate=no>Hi!</i>", de, "<i data-translate=no>Hallo!</i>");
+    becomes("<i translate=\"nope\">Hi!</i>", de, "<i translate=\"nope\">Hallo!</i>");
+}
+
+static const char *empty(uint32_t piece, void *context)
+{
+    (void)piece;
+    (void)context;
+    return "";
+}
+
+/* A sentence without white space is cut before an element that stays, not in it. */
+static void test_no_cut_in_what_stays(void **state)
+{
+    (void)state;
+    static char html[3 * HG_LIMIT_TEXT];
+    for (size_t before = HG_LIMIT_TEXT - 25; before <= HG_LIMIT_TEXT + 1; before++) {
+        hg_document *document;
+        hg_error error;
+        hg_buf out = hg_buf_new(1 << 20);
+        memset(html, 'a', before);
+        int tail = snprintf(html + before, 64, "<code>twentylettersofcode</code>");
+        memset(html + before + tail, 'b', HG_LIMIT_TEXT);
+        size_t bytes = before + (size_t)tail + HG_LIMIT_TEXT, piece_bytes;
+        assert_int_equal(hg_document_open(html, bytes, HG_FORMAT_HTML, "en", &document, &error),
+                         HG_OK);
+        for (uint32_t i = 0; i < hg_document_pieces(document); i++) {
+            (void)hg_document_piece(document, i, &piece_bytes);
+            assert_in_range(piece_bytes, 1, HG_LIMIT_TEXT);
+        }
+        assert_int_equal(hg_document_print(document, empty, NULL, &out), HG_OK);
+        assert_non_null(strstr(hg_buf_text(&out), "<code>twentylettersofcode</code>"));
+        hg_buf_free(&out);
+        hg_document_close(document);
+    }
 }
 
 /* Every tag of html must come out again, in order, whatever the translation is like. */
@@ -259,6 +301,7 @@ int main(void)
         cmocka_unit_test(test_blocks_and_entities),
         cmocka_unit_test(test_inline_tags),
         cmocka_unit_test(test_what_stays),
+        cmocka_unit_test(test_no_cut_in_what_stays),
         cmocka_unit_test(test_tags_survive_any_translation),
         cmocka_unit_test(test_broken_html),
     };
