@@ -58,6 +58,30 @@ static int forget_expired(sqlite3 *db)
     return run(code, s);
 }
 
+/* The tokens that parent minted. */
+static int count_minted(sqlite3 *db, const char *parent, int64_t *out)
+{
+    sqlite3_stmt *s = NULL;
+    int code = hg_db_bind(db, "SELECT count(*) FROM token WHERE parent = ?1", &s, "s", parent);
+    if (!code && (code = sqlite3_step(s)) == SQLITE_ROW) {
+        *out = sqlite3_column_int64(s, 0);
+        code = SQLITE_OK;
+    }
+    sqlite3_finalize(s);
+    return code;
+}
+
+/* Mints are many: their audit rows leave as batches do. */
+static int retain_mints(sqlite3 *db)
+{
+    sqlite3_stmt *s = NULL;
+    int code = hg_db_bind(db,
+                          "DELETE FROM audit WHERE action = 'token.mint'"
+                          " AND id <= (SELECT max(id) FROM audit) - ?1",
+                          &s, "i", (int64_t)HG_LIMIT_DB_BATCH_ROWS);
+    return run(code, s);
+}
+
 /* Ends the transaction that begin opened; code is how its statements went. */
 static hg_status finish(hg_store *store, int code, const char *doing, hg_error *error)
 {
@@ -70,14 +94,21 @@ hg_status hg_store_add_token(hg_store *store, const hg_token_record *token, cons
                              hg_error *error)
 {
     bool minted = *token->parent;
+    int64_t siblings = 0;
     hg_status status = hg_db_begin(store, minted ? HG_SURVIVES_PROCESS : HG_SURVIVES_POWER, error);
     if (status) return status;
     int code = forget_expired(store->db);
-    if (!code) code = insert(store->db, token);
-    if (!code)
+    if (!code && minted) code = count_minted(store->db, token->parent, &siblings);
+    const bool room = siblings < HG_LIMIT_MINTED;
+    if (!code && room) code = insert(store->db, token);
+    if (!code && room)
         code = audit(store->db, actor, minted ? "token.mint" : "token.add", token->hash,
                      token->scopes);
-    return finish(store, code, "record a token", error);
+    if (!code && minted) code = retain_mints(store->db);
+    status = finish(store, code, "record a token", error);
+    if (status || room) return status;
+    return hg_fail(error, HG_ERROR_LIMIT, "the token has minted %d that live: wait until some end",
+                   HG_LIMIT_MINTED);
 }
 
 hg_status hg_store_first_token(hg_store *store, const hg_token_record *first, bool *made,

@@ -20,7 +20,8 @@ typedef struct hg_token_record {
 } hg_token_record;
 
 /* Records a token and an audit row that actor made it; expired ones leave. On the disk when it
- * returns, unless it was minted: then it survives the process, not a power cut. */
+ * returns, unless it was minted: then it survives the process, not a power cut. HG_ERROR_LIMIT
+ * when its parent has minted as many that live as may. */
 hg_status hg_store_add_token(hg_store *store, const hg_token_record *token, const char *actor,
                              hg_error *error) HG_CHECKED;
 

@@ -36,15 +36,13 @@
     X(PLUGIN_SOURCES, 64, "source languages of one plugin")                                        \
     X(PLUGIN_FILES, 64, "files of one plugin's folder; five have a meaning")                       \
     X(PLUGIN_TEXT, 1024, "bytes of a plugin's title, licence or attribution")                      \
-    X(SHARD_MIB, 4096,                                                                             \
-      "MiB of one safetensors file that is written; further tensors go to another")                \
+    X(SHARD_MIB, 4096, "MiB of one safetensors file that is written; more go to another")          \
     X(CALIBRATION_TOKENS, 2048, "tokens whose activations scale a model that is quantised")        \
     X(VERIFY_TOKENS, 8192, "tokens of text that two models are compared on")                       \
     /* engine */                                                                                   \
     X(LANES, 32, "lanes of one job: the targets of one sentence")                                  \
     X(JOBS, 64, "jobs in the engine at once, waiting ones counted")                                \
-    X(LANE_TOKENS, 4096,                                                                           \
-      "positions of one lane, prompt and output; fewer when the model has fewer")                  \
+    X(LANE_TOKENS, 4096, "positions of one lane, prompt and output; fewer where a model has them") \
     X(STEP_LANES, 64, "lanes that run in one step")                                                \
     X(STEP_ROWS, 256, "rows of one step: decode rows first, then drafts and prefill")              \
     X(SESSION_LANES, 48, "of these, lanes of one session's jobs: another's sentence finds room")   \
@@ -72,14 +70,14 @@
     /* service */                                                                                  \
     X(SESSIONS, 2000, "websocket sessions at once")                                                \
     X(FRAME, 64 << 10, "bytes of one websocket frame from a client")                               \
-    X(FRAME_REST, 4 << 20,                                                                         \
-      "bytes of an oversize frame that are still read, so that its close code arrives")            \
+    X(FRAME_REST, 4 << 20, "bytes of an oversize frame still read, so that its close code comes")  \
     X(SENTENCES, 64, "sentence ids whose state a session keeps, least recently used leave")        \
     X(SESSION_JOBS, 8, "jobs of one session in the engine; a further translate gets `busy`")       \
     X(OUT_QUEUE, 1 << 20, "bytes waiting for one slow reader before it is closed with 4008")       \
     X(HTTP_BODY, 1 << 20, "bytes of a request body")                                               \
     X(HTTP_BODIES, 64 << 20, "bytes of all request bodies at once; a further one gets 503")        \
     X(HTTP_BODY_S, 20, "s that a request body may take to come in")                                \
+    X(HTTP_ANSWER_S, 30, "s that a reader may leave an answer's next piece untaken")               \
     X(HTTP_ANSWER, 16 << 20, "bytes of an answer's body")                                          \
     X(HTTP_FIELDS, 64, "fields of a form; the API has seven")                                      \
     X(HTTP_TEXTS, 1000, "texts of one translation over HTTP")                                      \
@@ -88,6 +86,7 @@
     X(HTTP_CALLS, 64, "translations over HTTP at once; a further one gets 503")                    \
     X(HTTP_MS, 300000, "ms that a translation over HTTP may take")                                 \
     X(BASE_PATH, 128, "characters of --base-path")                                                 \
+    X(MINTED, 4096, "living tokens that one token minted: two for each session")                   \
     X(MINTED_S, 86400, "s that a minted token may live: a day in a browser")                       \
     X(ALTERNATIVES, 8, "further translations of a text that a request may ask for")                \
     X(JSON_DEPTH, 16, "brackets inside brackets of a message; the protocol needs 4")               \
@@ -109,7 +108,7 @@
     X(DB_COMMIT_MS, 100, "ms between two commits of batch rows: well below the 250 promised")      \
     X(DB_RETRY_MS, 1000, "ms until the writer tries again after the database failed")              \
     X(DB_BUSY_MS, 2000, "ms to wait for another program's lock on the database")                   \
-    X(DB_BATCH_ROWS, 1000000, "batch rows kept; older ones leave")
+    X(DB_BATCH_ROWS, 1000000, "batch rows kept, and audit rows of mints; older ones leave")
 
 enum hg_limit {
 #define HG_LIMIT_ENUM(name, value, why) HG_LIMIT_##name = (value),

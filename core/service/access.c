@@ -70,25 +70,29 @@ hg_status hg_token_new(char *text, hg_token_record *record, hg_error *error)
     return hg_sha256(text, HG_TOKEN_TEXT - 1, record->hash, error);
 }
 
-/* HG_ERROR_NOT_FOUND is usual; anything else is told. */
-static bool look_up(hg_token_reader *reader, const char *hash, hg_token_record *record)
+/* HG_ERROR_NOT_FOUND, also of what expired, is usual; anything else is told. */
+static hg_status look_up(hg_token_reader *reader, const char *hash, hg_token_record *record)
 {
     hg_error error;
     hg_status status = hg_token_find(reader, hash, record, &error);
     if (status && status != HG_ERROR_NOT_FOUND)
         hg_log(HG_LOG_ERROR, "service", "%s", error.message);
-    return !status && (!record->expires_us || record->expires_us > hg_clock_wall_us());
+    bool expired = !status && record->expires_us && record->expires_us <= hg_clock_wall_us();
+    return expired ? HG_ERROR_NOT_FOUND : status;
 }
 
 hg_caller hg_caller_find(hg_token_reader *reader, const char *token, size_t count)
 {
     hg_caller caller = {0};
-    hg_token_record record;
+    hg_token_record record, parent = {0};
     hg_error error;
     char hash[HG_SHA256_HEX];
-    if (!reader || count != HG_TOKEN_TEXT - 1 || hg_sha256(token, count, hash, &error) ||
-        !look_up(reader, hash, &record))
+    if (!reader || count != HG_TOKEN_TEXT - 1 || hg_sha256(token, count, hash, &error))
         return caller;
+    hg_status status = look_up(reader, hash, &record);
+    if (!status && *record.parent) status = look_up(reader, record.parent, &parent);
+    caller.failed = status && status != HG_ERROR_NOT_FOUND;
+    if (status) return caller;
     if (hg_scopes_parse(record.scopes, &caller.scopes, &error)) {
         hg_log(HG_LOG_ERROR, "service", "token %.*s: %s", HG_TOKEN_ID, hash, error.message);
         return (hg_caller){0};
@@ -96,42 +100,74 @@ hg_caller hg_caller_find(hg_token_reader *reader, const char *token, size_t coun
     memcpy(caller.hash, record.hash, sizeof caller.hash);
     caller.expires_us = record.expires_us;
     caller.rate = record.rate;
-    caller.minted = *record.parent;
+    memcpy(caller.parent, record.parent, sizeof caller.parent);
+    caller.parent_rate = parent.rate;
     return caller;
 }
 
-bool hg_caller_stays(hg_token_reader *reader, const hg_caller *caller)
+bool hg_caller_ended(hg_token_reader *reader, const hg_caller *caller, bool changed, bool *unsure)
 {
     hg_token_record record;
-    return look_up(reader, caller->hash, &record);
+    if (!*caller->hash) return false;
+    if (caller->expires_us && caller->expires_us <= hg_clock_wall_us()) return true;
+    hg_status status = changed ? look_up(reader, caller->hash, &record) : HG_OK;
+    *unsure |= status && status != HG_ERROR_NOT_FOUND;
+    return status == HG_ERROR_NOT_FOUND;
 }
 
 /* ---- rates ---- */
 
-/* The caller's place; a new one has its whole minute. */
-static uint32_t place_of(hg_rates *rates, const hg_caller *caller, int64_t now_us)
+/* The token's place; a new one has its whole minute. */
+static uint32_t place_of(hg_rates *rates, const char *hash, uint32_t rate, int64_t now_us)
 {
     uint32_t oldest = 0;
     for (uint32_t i = 0; i < rates->count; i++) {
-        if (strcmp(rates->of[i].hash, caller->hash) == 0) return i;
+        if (strcmp(rates->of[i].hash, hash) == 0) return i;
         if (rates->of[i].at_us < rates->of[oldest].at_us) oldest = i;
     }
     uint32_t at = rates->count < HG_RATES ? rates->count++ : oldest;
-    memcpy(rates->of[at].hash, caller->hash, sizeof caller->hash);
-    rates->of[at].lanes = caller->rate;
+    memcpy(rates->of[at].hash, hash, HG_TOKEN_HASH);
+    rates->of[at].lanes = rate;
     rates->of[at].at_us = now_us;
     return at;
 }
 
-uint32_t hg_rate_take(hg_rates *rates, const hg_caller *caller, uint64_t lanes, int64_t now_us)
+/* Brings the token's minute up to now; the ms until it has room for lanes. */
+static uint32_t wait_for(hg_rates *rates, const char *hash, uint32_t rate, uint64_t lanes,
+                         int64_t now_us)
 {
-    if (!*caller->hash || !caller->rate) return 0;
-    uint32_t at = place_of(rates, caller, now_us);
-    double whole = caller->rate, per_us = whole / 60e6;
+    if (!*hash || !rate) return 0;
+    uint32_t at = place_of(rates, hash, rate, now_us);
+    double whole = rate, per_us = whole / 60e6;
     double left = rates->of[at].lanes + (double)(now_us - rates->of[at].at_us) * per_us;
     if (left > whole) left = whole;
+    rates->of[at].lanes = left;
     rates->of[at].at_us = now_us;
     double wanted = (double)lanes < whole ? (double)lanes : whole;
-    rates->of[at].lanes = left >= wanted ? left - (double)lanes : left;
     return left >= wanted ? 0 : (uint32_t)((wanted - left) / per_us / 1000) + 1;
+}
+
+uint32_t hg_rate_wait(hg_rates *rates, const hg_caller *caller, uint64_t lanes, int64_t now_us)
+{
+    uint32_t own_ms = wait_for(rates, caller->hash, caller->rate, lanes, now_us);
+    uint32_t parent_ms = wait_for(rates, caller->parent, caller->parent_rate, lanes, now_us);
+    return own_ms > parent_ms ? own_ms : parent_ms;
+}
+
+static void draw(hg_rates *rates, const char *hash, uint32_t rate, uint64_t lanes, int64_t now_us)
+{
+    if (*hash && rate) rates->of[place_of(rates, hash, rate, now_us)].lanes -= (double)lanes;
+}
+
+void hg_rate_pay(hg_rates *rates, const hg_caller *caller, uint64_t lanes, int64_t now_us)
+{
+    draw(rates, caller->hash, caller->rate, lanes, now_us);
+    draw(rates, caller->parent, caller->parent_rate, lanes, now_us);
+}
+
+uint32_t hg_rate_take(hg_rates *rates, const hg_caller *caller, uint64_t lanes, int64_t now_us)
+{
+    uint32_t wait_ms = hg_rate_wait(rates, caller, lanes, now_us);
+    if (!wait_ms) hg_rate_pay(rates, caller, lanes, now_us);
+    return wait_ms;
 }

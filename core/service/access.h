@@ -25,11 +25,12 @@ enum {
 
 /* Who asks. */
 typedef struct hg_caller {
-    char hash[HG_TOKEN_HASH]; /* of the token; "": none */
+    char hash[HG_TOKEN_HASH];   /* of the token; "": none */
+    char parent[HG_TOKEN_HASH]; /* that minted it, so it mints none itself; "": none did */
     unsigned scopes;
-    int64_t expires_us; /* wall clock; 0: never */
-    uint32_t rate;      /* lanes a minute; 0: no bound */
-    bool minted;        /* by another token: it mints none itself */
+    int64_t expires_us;         /* wall clock; 0: never */
+    uint32_t rate, parent_rate; /* lanes a minute; 0: no bound */
+    bool failed;                /* the store could not be asked */
 } hg_caller;
 
 /* "translate,metrics" to bits; HG_ERROR_ARGUMENT names the word that is no scope. */
@@ -43,10 +44,11 @@ hg_status hg_token_new(char *text, hg_token_record *record, hg_error *error) HG_
 /* The caller who shows a token of count characters; none that is unknown, expired or malformed
  * counts. reader NULL: nobody is known. */
 hg_caller hg_caller_find(hg_token_reader *reader, const char *token, size_t count);
-/* Whether the caller's token is still in the store. */
-bool hg_caller_stays(hg_token_reader *reader, const hg_caller *caller);
+/* Whether the caller had a token and it expired or, when the store has changed, was revoked. A
+ * store that cannot be asked revokes nothing: *unsure becomes true, to ask again. */
+bool hg_caller_ended(hg_token_reader *reader, const hg_caller *caller, bool changed, bool *unsure);
 
-/* ---- rates: lanes a minute of each token ---- */
+/* ---- rates: lanes a minute of each token; a minted one's count for its maker too ---- */
 #define HG_RATES 1024 /* tokens at once; the one used the longest ago is forgotten, full */
 
 typedef struct hg_rates {
@@ -58,9 +60,12 @@ typedef struct hg_rates {
     uint32_t count;
 } hg_rates;
 
-/* Takes lanes from the caller's minute. 0: taken; else the ms until there is room for them. A
- * request above the whole rate is let through when nothing of the minute is used, and paid later.
- */
+/* The ms until the caller's minute has room for lanes; 0: now. A request above the whole rate is
+ * let through when nothing of the minute is used, and paid later. */
+uint32_t hg_rate_wait(hg_rates *rates, const hg_caller *caller, uint64_t lanes, int64_t now_us);
+/* Takes lanes from the caller's minute. */
+void hg_rate_pay(hg_rates *rates, const hg_caller *caller, uint64_t lanes, int64_t now_us);
+/* Both: 0 when they were taken, else the ms to wait. */
 uint32_t hg_rate_take(hg_rates *rates, const hg_caller *caller, uint64_t lanes, int64_t now_us);
 
 #endif

@@ -71,13 +71,13 @@ struct hg_exchange {
     char *path;                    /* owned, decoded, without the base path and the query */
     hg_buf in;                     /* body of the request */
     size_t expected;               /* bytes of it, by Content-Length */
-    size_t reserved;               /* of service->bodies_bytes */
     hg_http_refusal refusal;
     char content_type[160];
     hg_answer_head answer;
     bool stream;     /* the body grows while it is sent; the connection's end is its own */
     bool stream_end; /* nothing more is added */
     hg_buf out;      /* body of the answer */
+    bool awaited;    /* the reader's time to take what waits runs */
     size_t sent;
     hg_work *work; /* owned, or NULL */
 };

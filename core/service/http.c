@@ -55,6 +55,7 @@ void hg_exchange_work(hg_exchange *x, hg_work *work)
     assert(x->state == (x->stream ? HG_EXCHANGE_HEAD : HG_EXCHANGE_BODY) && !x->work);
     if (!x->stream) x->state = HG_EXCHANGE_WORKING;
     x->work = work;
+    hg_exchange_drop_body(x);
     TAILQ_INSERT_TAIL(&service->exchanges, x, link);
     service->calls++;
     pump(x);
@@ -81,7 +82,28 @@ void hg_exchanges_stop(hg_service *service)
     }
 }
 
+void hg_exchanges_watch_tokens(hg_service *service, bool changed)
+{
+    hg_session_shared *shared = &service->shared;
+    for (hg_exchange *x = TAILQ_FIRST(&service->exchanges), *next; x; x = next) {
+        next = TAILQ_NEXT(x, link);
+        if (!hg_caller_ended(shared->tokens, &x->caller, changed, &shared->unsure)) continue;
+        x->answer.close = true;
+        if (x->stream)
+            hg_answer_end(x);
+        else
+            hg_answer_error(x, 401, "the access token has ended");
+        drop_work(x);
+    }
+}
+
 /* ---- a request ---- */
+
+void hg_exchange_drop_body(hg_exchange *x)
+{
+    hg_exchange_service(x)->bodies_bytes -= x->in.length;
+    hg_buf_free(&x->in);
+}
 
 /* Everything of the last request leaves. */
 static void reset(hg_exchange *x)
@@ -89,15 +111,14 @@ static void reset(hg_exchange *x)
     drop_work(x);
     if (x->state == HG_EXCHANGE_HEAD || x->state == HG_EXCHANGE_SENDING)
         hg_exchange_service(x)->unsent--;
-    hg_exchange_service(x)->bodies_bytes -= x->reserved;
-    x->reserved = 0;
-    hg_buf_free(&x->in);
+    hg_exchange_drop_body(x);
     hg_buf_free(&x->out);
     free(x->path);
     x->path = NULL;
     x->answer = (hg_answer_head){0};
     x->refusal = (hg_http_refusal){0};
     x->stream = x->stream_end = x->head = x->preflight = x->open = x->path_known = false;
+    x->awaited = false;
     x->route = NULL;
     x->caller = (hg_caller){0};
     x->state = HG_EXCHANGE_IDLE;
@@ -132,18 +153,29 @@ static const char *refuse_caller(struct lws *wsi, const hg_service *service, cha
     return good ? NULL : "Origin is not a page of this service; --allow-origin names further ones";
 }
 
+/* Also when it is empty. */
+static bool is_there(struct lws *wsi, enum lws_token_indexes header)
+{
+    char none[1];
+    return lws_hdr_total_length(wsi, header) > 0 ||
+           lws_hdr_copy_fragment(wsi, none, sizeof none, header, 0) >= 0;
+}
+
 /* Did a proxy bring it? Then the loopback address says nothing about who asks. */
 static bool came_by_proxy(struct lws *wsi)
 {
     /* libwebsockets' own table takes some of these, depending on how it was built. */
-    static const char *const names[] = {
-        "forwarded:", "x-forwarded-host:", "x-forwarded-proto:", "x-real-ip:"};
-    if (lws_hdr_total_length(wsi, WSI_TOKEN_X_FORWARDED_FOR) > 0) return true;
+    static const char *const names[] = {"forwarded:",          "via:",
+                                        "x-real-ip:",          "x-forwarded-by:",
+                                        "x-forwarded-host:",   "x-forwarded-port:",
+                                        "x-forwarded-proto:",  "x-forwarded-prefix:",
+                                        "x-forwarded-server:", "x-forwarded-ssl:"};
+    if (is_there(wsi, WSI_TOKEN_X_FORWARDED_FOR)) return true;
 #if defined(LWS_WITH_HTTP_UNCOMMON_HEADERS) || defined(LWS_HTTP_HEADERS_ALL)
-    if (lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_X_REAL_IP) > 0) return true;
+    if (is_there(wsi, WSI_TOKEN_HTTP_X_REAL_IP) || is_there(wsi, WSI_TOKEN_HTTP_VIA)) return true;
 #endif
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (lws_hdr_custom_length(wsi, names[i], (int)strlen(names[i])) > 0) return true;
+        if (lws_hdr_custom_length(wsi, names[i], (int)strlen(names[i])) >= 0) return true;
     return false;
 }
 
@@ -197,6 +229,7 @@ bool hg_exchange_may(const hg_exchange *x, unsigned scope)
 static hg_http_refusal refuse_scope(const hg_service *service, const hg_caller *caller)
 {
     if (!service->shared.tokens) return (hg_http_refusal){503, "the model is still being loaded"};
+    if (caller->failed) return (hg_http_refusal){503, "the store of tokens cannot be read"};
     if (*caller->hash) return (hg_http_refusal){403, "this access token has another scope"};
     return (hg_http_refusal){401, "an access token is needed: Authorization: Bearer TOKEN"};
 }
@@ -239,8 +272,7 @@ bool hg_exchange_pay(hg_exchange *x, uint64_t lanes)
     uint32_t wait_ms = hg_rate_take(rates, &x->caller, lanes, hg_clock_us());
     if (!wait_ms) return true;
     x->answer.retry_after_s = (wait_ms + 999) / 1000;
-    hg_answer_error(x, 429, "Slowdown: the token's %u lanes of this minute are used",
-                    x->caller.rate);
+    hg_answer_error(x, 429, "Slowdown: the token's lanes of this minute are used");
     return false;
 }
 
@@ -327,8 +359,6 @@ static hg_http_refusal judge(hg_exchange *x)
     if (x->route && !x->route->key_in_body && !hg_exchange_may(x, x->route->scope))
         return refuse_scope(service, &x->caller);
     if (x->expected > HG_LIMIT_HTTP_BODY) return (hg_http_refusal){413, "the body is too large"};
-    if (service->bodies_bytes + x->expected > HG_LIMIT_HTTP_BODIES)
-        return (hg_http_refusal){503, "too many bodies at once"};
     if (method == HG_POST && service->stopping) return (hg_http_refusal){503, "shutting down"};
     return (hg_http_refusal){0};
 }
@@ -376,19 +406,21 @@ static int begin(struct lws *wsi, hg_exchange *x, const char *path)
         snprintf(x->content_type, sizeof x->content_type, "too long");
     x->refusal = x->path ? judge(x) : (hg_http_refusal){500, "no memory"};
     if (!x->expected || x->expected > HG_LIMIT_FRAME_REST) return dispatch(x);
-    if (!x->refusal.status) {
-        x->reserved = x->expected;
-        hg_exchange_service(x)->bodies_bytes += x->reserved;
-    }
     lws_set_timeout(wsi, PENDING_TIMEOUT_HTTP_CONTENT, HG_LIMIT_HTTP_BODY_S);
     return 0;
 }
 
 static int take_body(hg_exchange *x, const void *bytes, size_t count)
 {
+    hg_service *service = hg_exchange_service(x);
     if (x->state != HG_EXCHANGE_BODY || x->refusal.status) return 0;
-    if (hg_buf_append(&x->in, bytes, count))
+    if (service->bodies_bytes + count > HG_LIMIT_HTTP_BODIES)
+        x->refusal = (hg_http_refusal){503, "too many bodies at once"};
+    else if (hg_buf_append(&x->in, bytes, count))
         x->refusal = (hg_http_refusal){500, "no memory for the body"};
+    else
+        service->bodies_bytes += count;
+    if (x->refusal.status) hg_exchange_drop_body(x);
     return 0;
 }
 
@@ -396,6 +428,8 @@ static int finish_body(hg_exchange *x)
 {
     if (x->state != HG_EXCHANGE_BODY) return 0;
     lws_set_timeout(x->wsi, NO_PENDING_TIMEOUT, 0);
+    if (hg_exchange_service(x)->stopping && !x->refusal.status)
+        x->refusal = (hg_http_refusal){503, "shutting down"};
     return dispatch(x);
 }
 

@@ -68,6 +68,9 @@ void hg_libre_settings(hg_exchange *x);
 void hg_chat_complete(hg_exchange *x);
 void hg_chat_models(hg_exchange *x);
 
+/* Gives back the request's body and the room that it had. */
+void hg_exchange_drop_body(hg_exchange *x);
+
 /* ---- access ---- */
 
 /* Whether the caller may what scope stands for. */
@@ -85,6 +88,8 @@ bool hg_exchange_pay(hg_exchange *x, uint64_t lanes);
 void hg_exchange_work(hg_exchange *x, hg_work *work);
 /* Moves the calls of all exchanges on. After hg_translator_poll, and at every tick. */
 void hg_exchanges_pump(hg_service *service);
+/* Ends the work of whose token expired or, when the store has changed, was revoked: 401. */
+void hg_exchanges_watch_tokens(hg_service *service, bool changed);
 /* Ends all work of a service that stops: each answers 503. */
 void hg_exchanges_stop(hg_service *service);
 

@@ -1,7 +1,8 @@
 /* http_answer.c: status line, headers and body of an answer.
  *
  * Headers go out in one turn of the socket, the body in pieces, each in a turn of its own, so that
- * nothing piles up inside libwebsockets for a reader that is slow.
+ * nothing piles up inside libwebsockets for a reader that is slow. One that takes nothing for a
+ * while is hung up on.
  */
 #include "core/service/http.h"
 
@@ -119,10 +120,26 @@ static int write_headers(headers *h)
 
 /* ---- sending ---- */
 
+/* The reader has to take what comes next within its time. */
+static void await_reader(hg_exchange *x)
+{
+    x->awaited = true;
+    lws_set_timeout(x->wsi, PENDING_TIMEOUT_HTTP_CONTENT, HG_LIMIT_HTTP_ANSWER_S);
+    lws_callback_on_writable(x->wsi);
+}
+
+/* Nothing is to be sent. */
+static void await_nothing(hg_exchange *x)
+{
+    x->awaited = false;
+    lws_set_timeout(x->wsi, NO_PENDING_TIMEOUT, 0);
+}
+
 /* The answer is out: the connection is ready for the next request, or ends. */
 static int complete(hg_exchange *x)
 {
     bool close = x->answer.close;
+    await_nothing(x);
     hg_buf_free(&x->out);
     x->state = HG_EXCHANGE_IDLE;
     hg_exchange_service(x)->unsent--;
@@ -139,14 +156,14 @@ static int send_headers(hg_exchange *x)
     if (x->stream) {
         x->state = HG_EXCHANGE_SENDING;
         x->sent = 0;
-        lws_callback_on_writable(x->wsi);
+        await_reader(x);
         return 0;
     }
     if (x->head || x->answer.status == 304 || x->answer.status == 204 || !x->out.length)
         return complete(x);
     x->state = HG_EXCHANGE_SENDING;
     x->sent = 0;
-    lws_callback_on_writable(x->wsi);
+    await_reader(x);
     return 0;
 }
 
@@ -154,7 +171,13 @@ static int send_piece(hg_exchange *x)
 {
     unsigned char room[LWS_PRE + PIECE_BYTES];
     size_t count = x->out.length - x->sent;
-    if (x->stream && !count) return x->stream_end ? complete(x) : 0;
+    if (x->stream && !count) {
+        if (x->stream_end) return complete(x);
+        hg_buf_clear(&x->out); /* all of it went: a long stream needs no more room than its news */
+        x->sent = 0;
+        await_nothing(x);
+        return 0;
+    }
     bool last = count <= PIECE_BYTES && !x->stream;
     if (count > PIECE_BYTES) count = PIECE_BYTES;
     memcpy(room + LWS_PRE, x->out.data + x->sent, count);
@@ -162,7 +185,7 @@ static int send_piece(hg_exchange *x)
     if (lws_write(x->wsi, room + LWS_PRE, count, how) != (int)count) return -1;
     x->sent += count;
     if (last) return complete(x);
-    lws_callback_on_writable(x->wsi);
+    await_reader(x);
     return 0;
 }
 
@@ -180,12 +203,13 @@ void hg_answer(hg_exchange *x, unsigned status, const char *content_type, hg_buf
     assert(x->state == HG_EXCHANGE_BODY || x->state == HG_EXCHANGE_WORKING);
     x->state = HG_EXCHANGE_HEAD;
     hg_exchange_service(x)->unsent++;
+    hg_exchange_drop_body(x);
     x->answer.status = status;
     x->answer.content_type = content_type;
     hg_buf_free(&x->out);
     x->out = *body;
     *body = hg_buf_new(0);
-    lws_callback_on_writable(x->wsi);
+    await_reader(x);
 }
 
 void hg_answer_stream(hg_exchange *x, const char *content_type)
@@ -198,7 +222,7 @@ void hg_answer_stream(hg_exchange *x, const char *content_type)
 
 void hg_answer_more(hg_exchange *x)
 {
-    if (x->state == HG_EXCHANGE_SENDING) lws_callback_on_writable(x->wsi);
+    if (x->state == HG_EXCHANGE_SENDING && !x->awaited) await_reader(x);
 }
 
 void hg_answer_end(hg_exchange *x)

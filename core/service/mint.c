@@ -1,5 +1,6 @@
 /* mint.c: POST /v1/tokens: a server's token makes a short-lived one that can do less, for one
- * session in a browser. It ends with the one that made it. */
+ * session in a browser. It ends with the one that made it, which pays for what it does and a lane
+ * for the minting. */
 #include <stdio.h>
 #include <string.h>
 
@@ -97,7 +98,9 @@ static void mint(hg_exchange *x, const wish *w)
         record.expires_us = x->caller.expires_us;
     hg_store *store = hg_runtime_store(hg_exchange_service(x)->shared.runtime);
     if (!status) status = hg_store_add_token(store, &record, actor, &error);
-    if (status)
+    if (status == HG_ERROR_LIMIT)
+        hg_answer_error(x, 429, "%s", error.message);
+    else if (status)
         hg_answer_error(x, 500, "the token could not be recorded; the log says why");
     else
         answer(x, token, &record);
@@ -108,11 +111,15 @@ void hg_mint_token(hg_exchange *x)
     json_t *fields;
     hg_error error;
     wish w;
+    if (x->caller.failed) {
+        (void)refuse(x, 503, "the store of tokens cannot be read");
+        return;
+    }
     if (!*x->caller.hash) {
         (void)refuse(x, 401, "a token is minted by a token: Authorization: Bearer TOKEN");
         return;
     }
-    if (x->caller.minted) {
+    if (*x->caller.parent) {
         (void)refuse(x, 403, "a minted token mints none");
         return;
     }
@@ -122,6 +129,6 @@ void hg_mint_token(hg_exchange *x)
         (void)refuse(x, status == HG_ERROR_UNSUPPORTED ? 415 : 400, error.message);
         return;
     }
-    if (read_wish(x, fields, &w) && bound(x, &w)) mint(x, &w);
+    if (read_wish(x, fields, &w) && bound(x, &w) && hg_exchange_pay(x, 1)) mint(x, &w);
     json_decref(fields);
 }

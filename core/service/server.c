@@ -86,15 +86,17 @@ hg_status hg_service_first_token(hg_service *service, char *text, hg_error *erro
     return status;
 }
 
-/* Once a second: tokens that expired or were revoked end their sessions. */
+/* Once a second: tokens that expired or were revoked end their sessions and requests. */
 static void watch_tokens(hg_service *service)
 {
     int64_t now_us = hg_clock_us();
     if (!service->shared.tokens || now_us - service->watched_us < IDLE_TICK_US) return;
     service->watched_us = now_us;
-    bool changed = hg_token_reader_changed(service->shared.tokens);
+    bool changed = hg_token_reader_changed(service->shared.tokens) || service->shared.unsure;
+    service->shared.unsure = false;
     hg_session *session;
     TAILQ_FOREACH(session, &service->sessions, link) hg_session_watch_token(session, changed);
+    hg_exchanges_watch_tokens(service, changed);
 }
 
 /* Takes over what the opening thread made; run ends when there is nothing. */

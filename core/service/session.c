@@ -133,8 +133,7 @@ void hg_session_watch_token(hg_session *session, bool changed)
     const hg_caller *caller = &session->caller;
     if (session->close_code || !*caller->hash) return;
     int64_t left_us = caller->expires_us - hg_clock_wall_us();
-    if ((caller->expires_us && left_us <= 0) ||
-        (changed && !hg_caller_stays(session->shared->tokens, caller))) {
+    if (hg_caller_ended(session->shared->tokens, caller, changed, &session->shared->unsure)) {
         hg_session_end(session, HG_CLOSE_TOKEN);
         return;
     }
@@ -221,15 +220,15 @@ static bool handle_translate(hg_session *session, const hg_message *message, int
         .seed = (uint64_t)message->seed,
         .received_us = received_us,
     };
-    uint32_t wait_ms =
-        hg_rate_take(&session->shared->rates, &session->caller, targets, received_us);
+    hg_rates *rates = &session->shared->rates;
+    uint32_t wait_ms = hg_rate_wait(rates, &session->caller, targets, received_us);
     if (wait_ms) {
-        hg_message_refuse(refusal, HG_CODE_rate, "the token's %u lanes of this minute are used",
-                          session->caller.rate);
+        hg_message_refuse(refusal, HG_CODE_rate, "the token's lanes of this minute are used");
         refusal->retry_after_ms = wait_ms;
         return false;
     }
     if (!hg_conversation_translate(session->conversation, &request, refusal)) return false;
+    hg_rate_pay(rates, &session->caller, targets, received_us);
     session->shared->metrics.requests++;
     return true;
 }

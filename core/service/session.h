@@ -28,6 +28,7 @@ typedef struct hg_session_shared {
     hg_runtime *runtime; /* NULL while the model is being loaded */
     hg_metrics metrics;
     hg_token_reader *tokens; /* owned by the service; NULL while there is no store */
+    bool unsure;             /* whether some token is revoked could not be asked */
     hg_rates rates;
     hg_buf languages;                  /* the array `languages`, printed */
     hg_buf event;                      /* the event being printed */

@@ -2,9 +2,11 @@
 import asyncio
 import json
 import re
+import socket
 import sqlite3
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import websockets
@@ -84,6 +86,36 @@ def test_through_a_proxy_a_token_is_needed(service, token):
     assert not json.loads(service.get("/frontend/settings")[2])["keyRequired"]
 
 
+@pytest.mark.parametrize("value", ["x", ""])
+@pytest.mark.parametrize("name", ["Forwarded", "Via", "X-Real-IP"] + [
+    "X-Forwarded-" + of for of in ("By", "For", "Host", "Port", "Prefix", "Proto", "Server", "SSL")])
+def test_each_header_of_a_proxy_counts_even_if_empty(service, name, value):
+    assert post(service, "/translate", Q, {name: value})[0] == 401
+
+
+def test_bodies_that_never_come_hold_no_room(service):
+    head = (f"POST /translate HTTP/1.1\r\nHost: 127.0.0.1:{service.port}\r\n"
+            "Content-Type: application/json\r\nContent-Length: 1000000\r\n\r\n{").encode()
+    idle = [socket.create_connection(("127.0.0.1", service.port)) for _ in range(80)]
+    try:
+        for connection in idle:
+            connection.sendall(head)
+        assert post(service, "/translate", Q)[0] == 200
+    finally:
+        for connection in idle:
+            connection.close()
+
+
+def test_a_request_ends_with_its_token(service, token):
+    text, id_ = token()
+    long = {**Q, "q": " ".join(f"Where is station {i}?" for i in range(2000))}
+    with ThreadPoolExecutor() as pool:
+        answer = pool.submit(post, service, "/translate", long, {**PROXY, **bearer(text)})
+        time.sleep(0.5)
+        assert not answer.done() and cli(service, "revoke", id_).returncode == 0
+        assert answer.result(TIMEOUT_S)[0] == 401
+
+
 def test_scopes(service, token):
     translate, _ = token()
     metrics, _ = token("--scope", "metrics")
@@ -133,6 +165,16 @@ def test_minting(service, token):
     assert status == 401, "what was minted ends with its maker"
 
 
+def test_minting_pays_and_shares_the_makers_rate(service, token):
+    maker, _ = token("--rate", "4")
+    first, second = (post(service, "/v1/tokens", {}, bearer(maker))[2]["token"] for _ in "ab")
+    two = {**Q, "target": ["de", "fr"]}
+    assert post(service, "/translate", two, {**PROXY, **bearer(first)})[0] == 200
+    for spent in (first, second, maker):
+        assert post(service, "/translate", two, {**PROXY, **bearer(spent)})[0] == 429
+    assert post(service, "/v1/tokens", {}, bearer(maker))[0] == 429
+
+
 def test_rate_over_http(service, token):
     text, _ = token("--rate", "10")
     headers = {**PROXY, **bearer(text)}
@@ -162,6 +204,12 @@ async def test_websocket_with_a_token(service, token):
         assert client.ready["limits"]["lanes_per_minute"] == 3
     async with connect(service, subprotocols=entry, extra_headers=PROXY) as client:
         assert client.ws.subprotocol == SUBPROTOCOL
+        for _ in range(3):  # what is refused costs nothing
+            await client.send(type="translate", id="x" * 64, rev=-1, text="Hi.", targets=["de"])
+            await client.error()
+            await client.send(type="translate", id="r", rev=1, text="Hi.", source="no tag",
+                              targets=["de"])
+            assert (await client.error())["code"] != "rate"
         await client.translate("a", 1, "Good morning.", ["de", "fr"], final=True)
         await client.send(type="translate", id="b", rev=1, text="Hello.", targets=["de", "fr"])
         error = await client.error()

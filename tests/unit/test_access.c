@@ -65,6 +65,13 @@ static void add(hg_store *store, char *text, const char *parent, int64_t expires
     if (hg_store_add_token(store, &record, "test", &error)) fail_msg("%s", error.message);
 }
 
+static bool ended(hg_token_reader *reader, const hg_caller *caller)
+{
+    bool unsure = false, found = hg_caller_ended(reader, caller, true, &unsure);
+    assert_false(unsure);
+    return found;
+}
+
 static void test_tokens_are_found_while_they_last(void **state)
 {
     (void)state;
@@ -82,19 +89,79 @@ static void test_tokens_are_found_while_they_last(void **state)
     add(store, b, one.hash, hg_clock_wall_us() + INT64_C(3600000000));
     add(store, c, "", hg_clock_wall_us() - 1);
     const hg_caller two = hg_caller_find(reader, b, strlen(b));
-    assert_true(two.minted && two.expires_us);
+    assert_string_equal(two.parent, one.hash);
+    assert_true(!*one.parent && two.parent_rate == 60 && two.expires_us);
     assert_int_equal(*hg_caller_find(reader, c, strlen(c)).hash, '\0'); /* expired */
     assert_int_equal(*hg_caller_find(reader, a, strlen(a) - 1).hash, '\0');
     a[0] ^= 1;
     assert_int_equal(*hg_caller_find(reader, a, strlen(a)).hash, '\0');
     assert_int_equal(*hg_caller_find(NULL, b, strlen(b)).hash, '\0');
-    assert_true(hg_caller_stays(reader, &one) && hg_caller_stays(reader, &two));
+    assert_false(ended(reader, &one) || ended(reader, &two));
     assert_int_equal(hg_store_revoke_token(store, "zzzz", "test", &error), HG_ERROR_NOT_FOUND);
     assert_int_equal(hg_store_revoke_token(store, "", "test", &error), HG_ERROR_ARGUMENT);
     assert_int_equal(hg_store_revoke_token(store, one.hash, "test", &error), HG_OK);
     assert_true(hg_token_reader_changed(reader));
-    assert_false(hg_caller_stays(reader, &one) || hg_caller_stays(reader, &two));
+    assert_true(ended(reader, &one) && ended(reader, &two));
     hg_token_reader_close(reader);
+    hg_store_close(store);
+}
+
+static void test_a_store_that_fails_revokes_nothing(void **state)
+{
+    (void)state;
+    hg_error error;
+    hg_token_reader *reader;
+    sqlite3 *db;
+    char path[96], text[HG_TOKEN_TEXT];
+    bool unsure = false;
+    hg_store *store = open_store();
+    assert_int_equal(hg_token_reader_open(store, &reader, &error), HG_OK);
+    add(store, text, "", 0);
+    hg_caller one = hg_caller_find(reader, text, strlen(text));
+    snprintf(path, sizeof path, "%s/hydraglot.db", folder);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "ALTER TABLE token RENAME TO away", 0, 0, 0), SQLITE_OK);
+    assert_false(hg_caller_ended(reader, &one, false, &unsure) || unsure);
+    assert_false(hg_caller_ended(reader, &one, true, &unsure));
+    assert_true(unsure);
+    const hg_caller unknown = hg_caller_find(reader, text, strlen(text));
+    assert_true(unknown.failed && !*unknown.hash);
+    one.expires_us = 1;
+    assert_true(hg_caller_ended(reader, &one, true, &unsure));
+    assert_int_equal(sqlite3_exec(db, "ALTER TABLE away RENAME TO token", 0, 0, 0), SQLITE_OK);
+    one.expires_us = 0;
+    assert_false(ended(reader, &one));
+    sqlite3_close(db);
+    hg_token_reader_close(reader);
+    hg_store_close(store);
+}
+
+static void test_living_children_are_bounded(void **state)
+{
+    (void)state;
+    char path[96], sql[512], text[HG_TOKEN_TEXT];
+    hg_error error;
+    sqlite3 *db;
+    hg_token_record maker = {.scopes = "translate"}, child = maker;
+    hg_store *store = open_store();
+    assert_int_equal(hg_token_new(text, &maker, &error), HG_OK);
+    assert_int_equal(hg_store_add_token(store, &maker, "test", &error), HG_OK);
+    snprintf(path, sizeof path, "%s/hydraglot.db", folder);
+    snprintf(sql, sizeof sql,
+             "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d)"
+             " INSERT INTO token (hash, scopes, rate, created_at, parent)"
+             " SELECT printf('%%064d', i), 'translate', 0, 0, '%s' FROM n",
+             HG_LIMIT_MINTED - 1, maker.hash);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+    memcpy(child.parent, maker.hash, sizeof child.parent);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(hg_token_new(text, &child, &error), HG_OK);
+        assert_int_equal(hg_store_add_token(store, &child, "test", &error),
+                         i ? HG_ERROR_LIMIT : HG_OK);
+    }
+    assert_int_equal(hg_store_revoke_token(store, maker.hash, "test", &error), HG_OK);
     hg_store_close(store);
 }
 
@@ -201,15 +268,37 @@ static void test_rates(void **state)
     assert_int_equal(hg_rate_take(&rates, &caller, 60, 801 * s), 0);
 }
 
+static void test_what_was_minted_draws_on_its_makers_minute(void **state)
+{
+    (void)state;
+    static hg_rates rates;
+    hg_caller maker = {.hash = "m", .rate = 60};
+    hg_caller a = {.hash = "a", .rate = 60, .parent = "m", .parent_rate = 60}, b = a;
+    strcpy(b.hash, "b");
+    assert_int_equal(hg_rate_take(&rates, &a, 40, 0), 0);
+    assert_in_range(hg_rate_take(&rates, &b, 40, 0), 20000, 20001);
+    assert_int_equal(hg_rate_take(&rates, &b, 20, 0), 0); /* what was refused cost nothing */
+    assert_in_range(hg_rate_wait(&rates, &maker, 1, 0), 1000, 1001);
+    assert_int_equal(hg_rate_take(&rates, &maker, 1, 1000001), 0);
+    b.rate = 10; /* its own bound holds too */
+    strcpy(b.hash, "c");
+    assert_int_equal(hg_rate_take(&rates, &b, 10, 600000000), 0);
+    assert_in_range(hg_rate_take(&rates, &b, 1, 600000000), 6000, 6001);
+    assert_int_equal(hg_rate_take(&rates, &maker, 50, 600000000), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_scopes),
         cmocka_unit_test(test_tokens_are_found_while_they_last),
+        cmocka_unit_test(test_a_store_that_fails_revokes_nothing),
+        cmocka_unit_test(test_living_children_are_bounded),
         cmocka_unit_test(test_the_first_token_is_made_once),
         cmocka_unit_test(test_tokens_change_beside_a_service),
         cmocka_unit_test(test_an_older_database_keeps_its_tokens),
         cmocka_unit_test(test_rates),
+        cmocka_unit_test(test_what_was_minted_draws_on_its_makers_minute),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
