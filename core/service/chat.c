@@ -26,6 +26,7 @@ typedef struct chat {
     hg_document *document; /* owned */
     hg_buf text;           /* of the translation so far */
     size_t sent;           /* bytes of it that are in the stream */
+    uint64_t changes;      /* of the call when that was printed */
     bool stream;
 } chat;
 
@@ -222,9 +223,8 @@ static hg_status print_so_far(chat *c)
                                    translated, c, &c->text);
 }
 
-static void grow(hg_work *work)
+static void send_new(chat *c)
 {
-    chat *c = (chat *)work;
     hg_status status = print_so_far(c);
     if (!status && c->text.length > c->sent) {
         status = put_chunk(c, hg_buf_text(&c->text) + c->sent, NULL);
@@ -234,13 +234,22 @@ static void grow(hg_work *work)
     if (status) hg_answer_end(c->x); /* without memory the stream ends without its last event */
 }
 
+static void grow(hg_work *work)
+{
+    chat *c = (chat *)work;
+    uint64_t changes = hg_call_changes(work->call);
+    if (changes == c->changes) return;
+    c->changes = changes;
+    send_new(c);
+}
+
 static void end_stream(chat *c, const hg_call_result *failure)
 {
     const char *finish;
     (void)count_tokens(c, &finish);
     hg_status status = HG_OK;
     if (!failure) {
-        grow(&c->work);
+        send_new(c);
         status = put_chunk(c, NULL, finish);
     } else {
         status = hg_buf_printf(&c->x->out, "data: {\"error\":{\"message\":\"%s\"}}\n\n",

@@ -32,6 +32,7 @@ struct hg_call {
     uint32_t pieces, capacity;
     uint32_t next; /* of pieces * variants: the first that was not submitted */
     uint32_t running, prompt_tokens;
+    uint64_t changes; /* of the results */
     int64_t deadline_us;
     char refusal[HG_ERROR_MESSAGE_MAX]; /* of the first request that was refused */
     bool ended;
@@ -84,6 +85,7 @@ static void take_event(const hg_event *event, void *context)
         return;
     }
     if (event->type == HG_EVENT_TENTATIVE) return;
+    call->changes++;
     result *r = result_of(call, event);
     if (event->type == HG_EVENT_DONE)
         take_end(r, event);
@@ -168,6 +170,7 @@ static void refuse(hg_call *call, uint32_t piece, uint32_t variant, const hg_ref
         hg_call_result *seen = &result_at(call, piece, t, variant)->seen;
         seen->done = true;
         seen->code = refusal->code;
+        call->changes++;
     }
 }
 
@@ -219,6 +222,11 @@ void hg_call_pump(hg_call *call)
 }
 
 /* ---- reading ---- */
+
+uint64_t hg_call_changes(const hg_call *call)
+{
+    return call->changes;
+}
 
 uint64_t hg_call_lanes(const hg_call *call)
 {

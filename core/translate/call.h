@@ -52,6 +52,9 @@ hg_status hg_call_add(hg_call *call, const char *text, size_t bytes) HG_CHECKED;
 
 void hg_call_pump(hg_call *call);
 
+/* Grows whenever some result has changed. */
+uint64_t hg_call_changes(const hg_call *call);
+
 /* Lanes that all pieces take. */
 uint64_t hg_call_lanes(const hg_call *call);
 
