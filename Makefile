@@ -37,6 +37,9 @@ Q := $(if $(V),,@)
 say = @$(if $(V),true,printf '  %-5s %s\n' $(1) $(2))
 # Runs each program of a list; the first failure ends it.
 run_all = @set -e; for t in $(1); do echo "== $$t"; $(2) $$t; done
+# As many at once as there are cores; what one prints is kept, and shown when it fails.
+run_tests = @printf '%s\n' $(1) | xargs -P $(JOBS) -I{} sh -c \
+    '$(2) {} > {}.log 2>&1 && echo "== {}" || { cat {}.log; echo "{} failed"; exit 255; }'
 
 .PHONY: all run check check-long deps deps-check lint unit fixtures golden e2e quick-golden asan tsan tsan-run \
         fuzz fuzz-run fuzz-build bench bench-peers cuda clean help
@@ -100,11 +103,11 @@ $(BUILD)/tests/%: $(BUILD)/tests/%.o $(SUPPORT) $(LIB)
 
 # ---- tests ---------------------------------------------------------------------------------------
 unit: $(UNIT) ## the unit tests
-	$(call run_all,$^)
+	$(call run_tests,$^)
 fixtures: ## fetch the real files that the goldens are about
 	@.ci/fixtures build/fixtures
 golden: $(GOLDEN) | fixtures ## tokens, logits and translations against what others computed
-	$(call run_all,$^)
+	$(call run_tests,$^)
 e2e: $(BIN) | fixtures ## the whole program: command line, foreign websocket clients, a real browser
 	$(PYTHON) -m pytest -q tests/e2e
 
@@ -115,7 +118,7 @@ tsan: ## what has threads, under ThreadSanitizer
 	@$(MAKE) --no-print-directory -j$(JOBS) tsan-run BUILD=build/tsan OPT='-O1 -g' SANITIZE='-fsanitize=thread'
 # Without address randomisation: some kernels' layouts are more than ThreadSanitizer knows.
 tsan-run: $(THREADED)
-	$(call run_all,$^,setarch -R)
+	$(call run_tests,$^,setarch -R)
 
 fuzz: ## every parser of outside input, FUZZ_SECONDS each, under sanitizers
 	@$(MAKE) --no-print-directory -j$(JOBS) fuzz-build BUILD=build/fuzz CC=$(CLANG) VECTOR_CC=$(CC) OPT='-O1 -g' \

@@ -438,11 +438,13 @@ static void type(talk *t, typist *who, uint32_t *ids)
     who->rev = 0;
 }
 
+#define SEEDS 2
+
 static void test_at_random(void **state)
 {
     (void)state;
     uint32_t superseded = 0, cancelled = 0, epochs = 0;
-    for (uint64_t seed = 1; seed <= 4; seed++) {
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
         dice_state = seed;
         talk t = talk_new(runtime);
         typist who[4] = {{.id = "a"}, {.id = "b"}, {.id = "c"}, {.id = "d"}};
@@ -464,7 +466,8 @@ static void test_at_random(void **state)
         }
         talk_end(&t);
     }
-    assert_true(superseded > 20 && cancelled > 5 && epochs > 5); /* the dice did their work */
+    /* The dice did their work. */
+    assert_true(superseded > 5 * SEEDS && cancelled > SEEDS && epochs > SEEDS);
 }
 
 /* Freed while it runs: nothing comes any more, and the engine's news find nobody. */
