@@ -62,6 +62,13 @@ int hg_db_bind(sqlite3 *db, const char *sql, sqlite3_stmt **out, const char *typ
 hg_status hg_db_begin(hg_store *store, hg_durability durability, hg_error *error) HG_CHECKED;
 hg_status hg_db_end(hg_store *store, bool ok, hg_error *error) HG_CHECKED;
 
+/* ---- read.c ---- */
+/* A column's text, "" where it has none; valid until the statement steps on. */
+const char *hg_db_text_at(sqlite3_stmt *s, int column);
+/* Text that outgrew its field was written by another version: it is cut, not refused. */
+#define HG_DB_COPY(field, s, column)                                                               \
+    ((void)snprintf(field, sizeof(field), "%s", hg_db_text_at(s, column)))
+
 /* ---- migrate.c ---- */
 /* Brings the file to the present version, each step one transaction. */
 hg_status hg_db_migrate(const char *path, sqlite3 *db, hg_error *error) HG_CHECKED;

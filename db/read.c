@@ -43,7 +43,7 @@ static hg_status reading_end(reading *r, int code)
     return hg_db_fail(r->store->path, r->db, code, "read", r->error);
 }
 
-static const char *text_at(sqlite3_stmt *s, int column)
+const char *hg_db_text_at(sqlite3_stmt *s, int column)
 {
     const char *text = (const char *)sqlite3_column_text(s, column);
     return text ? text : "";
@@ -74,16 +74,16 @@ static hg_plugin_record plugin_at(sqlite3_stmt *s)
         .generation = count_at(s, 2),
         .rank_max = count_at(s, 3),
         .bytes = (uint64_t)sqlite3_column_int64(s, 4),
-        .name = text_at(s, 5),
-        .kind = text_at(s, 6),
-        .language = text_at(s, 7),
-        .digest = text_at(s, 8),
-        .sources = text_at(s, 9),
-        .licence = text_at(s, 10),
-        .state = text_at(s, 11),
-        .report = text_at(s, 12),
-        .folder = text_at(s, 13),
-        .title = text_at(s, 14),
+        .name = hg_db_text_at(s, 5),
+        .kind = hg_db_text_at(s, 6),
+        .language = hg_db_text_at(s, 7),
+        .digest = hg_db_text_at(s, 8),
+        .sources = hg_db_text_at(s, 9),
+        .licence = hg_db_text_at(s, 10),
+        .state = hg_db_text_at(s, 11),
+        .report = hg_db_text_at(s, 12),
+        .folder = hg_db_text_at(s, 13),
+        .title = hg_db_text_at(s, 14),
         .is_default = sqlite3_column_int(s, 15),
         .enabled = sqlite3_column_int(s, 16),
     };
@@ -118,19 +118,16 @@ static const char lanes_sql[] =
     "SELECT language, status, stop, plugin_id, generation, tokens, drafted, accepted, first_ms,"
     " total_ms FROM lane WHERE batch_id = ?1 ORDER BY lane";
 
-/* Text that outgrew its field was written by another version: it is cut, not refused. */
-#define COPY(field, s, column) ((void)snprintf(field, sizeof(field), "%s", text_at(s, column)))
-
 static void batch_at(sqlite3_stmt *s, hg_batch_record *batch)
 {
     memset(batch, 0, sizeof *batch);
     batch->id = sqlite3_column_int64(s, 0);
     batch->started_us = sqlite3_column_int64(s, 1);
-    COPY(batch->session, s, 2);
-    COPY(batch->mode, s, 3);
-    COPY(batch->source_language, s, 4);
-    COPY(batch->device, s, 5);
-    COPY(batch->model, s, 6);
+    HG_DB_COPY(batch->session, s, 2);
+    HG_DB_COPY(batch->mode, s, 3);
+    HG_DB_COPY(batch->source_language, s, 4);
+    HG_DB_COPY(batch->device, s, 5);
+    HG_DB_COPY(batch->model, s, 6);
     batch->source_chars = count_at(s, 7);
     batch->prefill_tokens = count_at(s, 9);
     batch->shared_tokens = count_at(s, 10);
@@ -144,9 +141,9 @@ static void batch_at(sqlite3_stmt *s, hg_batch_record *batch)
 
 static void lane_at(sqlite3_stmt *s, hg_lane_record *lane)
 {
-    COPY(lane->language, s, 0);
-    COPY(lane->status, s, 1);
-    COPY(lane->stop, s, 2);
+    HG_DB_COPY(lane->language, s, 0);
+    HG_DB_COPY(lane->status, s, 1);
+    HG_DB_COPY(lane->stop, s, 2);
     lane->plugin_id = sqlite3_column_int64(s, 3);
     lane->generation = count_at(s, 4);
     lane->tokens = count_at(s, 5);

@@ -167,15 +167,12 @@ hg_status hg_store_revoke_token(hg_store *store, const char *id, const char *act
 
 /* ---- reading ---- */
 
-#define COPY(field, s, column)                                                                     \
-    ((void)snprintf(field, sizeof(field), "%s", (const char *)sqlite3_column_text(s, column)))
-
 static void record_at(sqlite3_stmt *s, hg_token_record *out)
 {
-    COPY(out->hash, s, 0);
-    COPY(out->parent, s, 1);
-    COPY(out->scopes, s, 2);
-    COPY(out->label, s, 3);
+    HG_DB_COPY(out->hash, s, 0);
+    HG_DB_COPY(out->parent, s, 1);
+    HG_DB_COPY(out->scopes, s, 2);
+    HG_DB_COPY(out->label, s, 3);
     out->created_us = sqlite3_column_int64(s, 4);
     out->expires_us = sqlite3_column_int64(s, 5);
     out->rate = (uint32_t)sqlite3_column_int64(s, 6);
