@@ -17,6 +17,7 @@
 #include "core/model/adapter.h"
 #include "core/model/plugin.h"
 #include "core/service/address.h"
+#include "core/service/asyncapi.h"
 #include "core/service/json_out.h"
 #include "core/service/metrics.h"
 #include "core/translate/codes.h"
@@ -304,16 +305,28 @@ static int print_templates(void)
     return HG_EXIT_OK;
 }
 
+/* Prints and frees what a table's own printer left; status is how that went. */
+static int print_printed(hg_status status, hg_buf *out, hg_error *error)
+{
+    if (!status) fputs(hg_buf_text(out), stdout);
+    hg_buf_free(out);
+    return status ? hg_cli_fail(error) : HG_EXIT_OK;
+}
+
 static int print_metrics(void)
 {
     hg_error error = {0};
     hg_buf out = hg_buf_new(HG_LIMIT_HTTP_BODY);
     hg_status status = hg_metrics_describe(&out);
-    if (!status) fputs(hg_buf_text(&out), stdout);
-    hg_buf_free(&out);
-    if (!status) return HG_EXIT_OK;
-    hg_fail(&error, status, "the table of metrics could not be printed");
-    return hg_cli_fail(&error);
+    if (status) hg_fail(&error, status, "the table of metrics could not be printed");
+    return print_printed(status, &out, &error);
+}
+
+static int print_asyncapi(void)
+{
+    hg_error error = {0};
+    hg_buf out = hg_buf_new(HG_LIMIT_HTTP_ANSWER);
+    return print_printed(hg_asyncapi_print(&out, &error), &out, &error);
 }
 
 int hg_command_doctor(const hg_settings *settings)
@@ -322,6 +335,7 @@ int hg_command_doctor(const hg_settings *settings)
     if (settings->metrics) return print_metrics();
     if (settings->codes) return print_codes();
     if (settings->templates) return print_templates();
+    if (settings->asyncapi) return print_asyncapi();
     if (settings->settings) {
         hg_settings_print_markdown(stdout);
         return HG_EXIT_OK;

@@ -168,6 +168,8 @@ static const setting table[] = {
      "print the table of error codes instead, as Markdown"},
     {"--templates", NULL, TYPE_SWITCH, AT(templates), NULL, NULL, 0, 0, NULL, DOCTOR,
      "print the table of prompt templates instead, as Markdown"},
+    {"--asyncapi", NULL, TYPE_SWITCH, AT(asyncapi), NULL, NULL, 0, 0, NULL, DOCTOR,
+     "print the websocket's messages instead, as AsyncAPI 3.0"},
     {"--help", NULL, TYPE_SWITCH, AT(help), NULL, NULL, 0, 0, NULL, ALL, "print this"},
 };
 /* clang-format on */

@@ -49,7 +49,7 @@ typedef struct hg_settings {
     const char *out, *method, *calibration, *against, *text, *plugin, *bits, *group;
     bool quantized;
     const char *shape;
-    bool full, json, limits, settings, metrics, codes, templates;
+    bool full, json, limits, settings, metrics, codes, templates, asyncapi;
     bool help, version;
 
     bool data_given;         /* --data or HYDRAGLOT_DATA, not the default */

@@ -1,6 +1,6 @@
 /* message.c: frames to messages. The table below is all there is to know about what a client may
  * send; see message.h. */
-#include "core/service/message.h"
+#include "core/service/message_table.h"
 
 #include <assert.h>
 #include <stddef.h>
@@ -9,91 +9,79 @@
 
 #include "core/text/utf8.h"
 
-typedef enum kind {
-    KIND_STRING,   /* bounds are code points */
-    KIND_INTEGER,  /* of type int64_t */
-    KIND_NUMBER,   /* of type double */
-    KIND_BOOL,     /* of type bool */
-    KIND_TARGETS,  /* array of strings; bounds are those of its length */
-    KIND_ANY,      /* any value, kept as it is */
-    KIND_OBJECT,   /* its fields are a table of their own, filling the same message */
-    KIND_UNSERVED, /* in the protocol but not served yet: refused rather than ignored */
-} kind;
-
-typedef struct field {
-    const char *name;
-    kind kind;
-    bool required;
-    size_t offset; /* in hg_message */
-    double low, high;
-    hg_code over;              /* code for more than high; none: bad_field */
-    const struct field *inner; /* of a KIND_OBJECT; ends with a row without name */
-} field;
-
 #define AT(member) offsetof(hg_message, member)
 
-/* Longest target: "plugin:" and a name. */
-#define TARGET_MAX (HG_LIMIT_PLUGIN_NAME + 7)
-
-static const field option_fields[] = {
-    {"stream", KIND_BOOL, false, AT(stream)},
-    {"deadline_ms", KIND_INTEGER, false, AT(deadline_ms), 0, HG_LIMIT_DEADLINE_MS},
-    {"temperature", KIND_NUMBER, false, AT(temperature), 0, HG_LIMIT_TEMPERATURE},
-    {"top_p", KIND_NUMBER, false, AT(top_p), 1e-6, 1},
-    {"seed", KIND_INTEGER, false, AT(seed), 0, HG_INTEGER_MAX},
-    {"max_tokens", KIND_INTEGER, false, AT(max_tokens), 1, HG_LIMIT_TOKENS},
-    {"glossary", KIND_UNSERVED},
+static const hg_field option_fields[] = {
+    {"stream", HG_FIELD_BOOL, false, AT(stream), .what = "false: ends only"},
+    {"deadline_ms", HG_FIELD_INTEGER, false, AT(deadline_ms), 0, HG_LIMIT_DEADLINE_MS},
+    {"temperature", HG_FIELD_NUMBER, false, AT(temperature), 0, HG_LIMIT_TEMPERATURE},
+    {"top_p", HG_FIELD_NUMBER, false, AT(top_p), 1e-6, 1},
+    {"seed", HG_FIELD_INTEGER, false, AT(seed), 0, HG_INTEGER_MAX},
+    {"max_tokens", HG_FIELD_INTEGER, false, AT(max_tokens), 1, HG_LIMIT_TOKENS},
+    {"glossary", HG_FIELD_UNSERVED},
     {0},
 };
 
-static const field translate_fields[] = {
-    {"id", KIND_STRING, true, AT(id), 1, HG_LIMIT_ID},
-    {"rev", KIND_INTEGER, true, AT(rev), 0, HG_INTEGER_MAX},
-    {"text", KIND_STRING, true, AT(text), 0, HG_LIMIT_TEXT, HG_CODE_text_too_long},
-    {"targets", KIND_TARGETS, false, AT(targets), 1, HG_LIMIT_LANES, HG_CODE_too_many_targets},
-    {"source", KIND_STRING, false, AT(source), 1, HG_LIMIT_TAG - 1},
-    {"final", KIND_BOOL, false, AT(final)},
-    {"context", KIND_UNSERVED},
-    {"options", KIND_OBJECT, false, 0, .inner = option_fields},
+static const hg_field translate_fields[] = {
+    {"id", HG_FIELD_STRING, true, AT(id), 1, HG_LIMIT_ID},
+    {"rev", HG_FIELD_INTEGER, true, AT(rev), 0, HG_INTEGER_MAX,
+     .what = "strictly rising within one id"},
+    {"text", HG_FIELD_STRING, true, AT(text), 0, HG_LIMIT_TEXT, HG_CODE_text_too_long,
+     .what = "the whole sentence so far"},
+    {"targets", HG_FIELD_TARGETS, false, AT(targets), 1, HG_LIMIT_LANES, HG_CODE_too_many_targets,
+     .what = "BCP-47 tags, or plugin:NAME; default: the session's"},
+    {"source", HG_FIELD_STRING, false, AT(source), 1, HG_LIMIT_TAG - 1,
+     .what = "a tag or auto; default: the session's"},
+    {"final", HG_FIELD_BOOL, false, AT(final), .what = "nothing more will be typed"},
+    {"context", HG_FIELD_UNSERVED},
+    {"options", HG_FIELD_OBJECT, false, 0, .inner = option_fields},
     {0},
 };
 
-static const field cancel_fields[] = {
-    {"id", KIND_STRING, true, AT(id), 1, HG_LIMIT_ID},
+static const hg_field cancel_fields[] = {
+    {"id", HG_FIELD_STRING, true, AT(id), 1, HG_LIMIT_ID},
     {0},
 };
 
-static const field update_fields[] = {
-    {"source", KIND_STRING, false, AT(source), 1, HG_LIMIT_TAG - 1},
-    {"targets", KIND_TARGETS, false, AT(targets), 1, HG_LIMIT_LANES, HG_CODE_too_many_targets},
-    {"glossary", KIND_UNSERVED},
+static const hg_field update_fields[] = {
+    {"source", HG_FIELD_STRING, false, AT(source), 1, HG_LIMIT_TAG - 1},
+    {"targets", HG_FIELD_TARGETS, false, AT(targets), 1, HG_LIMIT_LANES, HG_CODE_too_many_targets},
+    {"glossary", HG_FIELD_UNSERVED},
     {0},
 };
 
-static const field resume_fields[] = {
-    {"session", KIND_STRING, true, AT(session), 1, HG_LIMIT_ID},
-    {"key", KIND_STRING, true, AT(key), 1, HG_LIMIT_ID},
-    {"last_seq", KIND_INTEGER, true, AT(last_seq), 0, HG_INTEGER_MAX},
+static const hg_field resume_fields[] = {
+    {"session", HG_FIELD_STRING, true, AT(session), 1, HG_LIMIT_ID},
+    {"key", HG_FIELD_STRING, true, AT(key), 1, HG_LIMIT_ID},
+    {"last_seq", HG_FIELD_INTEGER, true, AT(last_seq), 0, HG_INTEGER_MAX},
     {0},
 };
 
-static const field ping_fields[] = {
-    {"t", KIND_ANY, false, AT(t)},
+static const hg_field ping_fields[] = {
+    {"t", HG_FIELD_ANY, false, AT(t), .what = "comes back in pong"},
     {0},
 };
 
-static const struct {
-    const char *type;
-    const field *fields;
-} messages[] = {
-    [HG_MESSAGE_TRANSLATE] = {"translate", translate_fields},
-    [HG_MESSAGE_CANCEL] = {"cancel", cancel_fields},
-    [HG_MESSAGE_SESSION_UPDATE] = {"session.update", update_fields},
-    [HG_MESSAGE_RESUME] = {"resume", resume_fields},
-    [HG_MESSAGE_PING] = {"ping", ping_fields},
+static const hg_message_row messages[] = {
+    [HG_MESSAGE_TRANSLATE] = {"translate", "translate a sentence, or its next revision",
+                              translate_fields},
+    [HG_MESSAGE_CANCEL] = {"cancel", "end what runs of a sentence; silent when nothing does",
+                           cancel_fields},
+    [HG_MESSAGE_SESSION_UPDATE] = {"session.update", "set the defaults of what follows",
+                                   update_fields},
+    [HG_MESSAGE_RESUME] = {"resume",
+                           "take over a lost session: the first message after session.ready",
+                           resume_fields},
+    [HG_MESSAGE_PING] = {"ping", "ask for a pong: browsers see no pings of the protocol",
+                         ping_fields},
 };
 
 #define MESSAGES (sizeof messages / sizeof *messages)
+
+const hg_message_row *hg_message_row_at(size_t index)
+{
+    return index < MESSAGES ? &messages[index] : NULL;
+}
 
 bool hg_message_refuse(hg_refusal *refusal, hg_code code, const char *format, ...)
 {
@@ -107,14 +95,15 @@ bool hg_message_refuse(hg_refusal *refusal, hg_code code, const char *format, ..
 }
 
 /* value is outside low .. high of its field; unit says of what. */
-static bool refuse_bounds(const field *f, double value, const char *unit, hg_refusal *refusal)
+static bool refuse_bounds(const hg_field *f, double value, const char *unit, hg_refusal *refusal)
 {
     hg_code code = value > f->high && f->over ? f->over : HG_CODE_bad_field;
     return hg_message_refuse(refusal, code, "%s has %.15g%s, expected %.15g to %.15g", f->name,
                              value, unit, f->low, f->high);
 }
 
-static bool read_string(const field *f, const json_t *value, hg_message *out, hg_refusal *refusal)
+static bool read_string(const hg_field *f, const json_t *value, hg_message *out,
+                        hg_refusal *refusal)
 {
     if (!json_is_string(value))
         return hg_message_refuse(refusal, HG_CODE_bad_field, "%s must be a string", f->name);
@@ -126,7 +115,8 @@ static bool read_string(const field *f, const json_t *value, hg_message *out, hg
     return true;
 }
 
-static bool read_integer(const field *f, const json_t *value, hg_message *out, hg_refusal *refusal)
+static bool read_integer(const hg_field *f, const json_t *value, hg_message *out,
+                         hg_refusal *refusal)
 {
     if (!json_is_integer(value))
         return hg_message_refuse(refusal, HG_CODE_bad_field, "%s must be an integer", f->name);
@@ -137,7 +127,8 @@ static bool read_integer(const field *f, const json_t *value, hg_message *out, h
     return true;
 }
 
-static bool read_number(const field *f, const json_t *value, hg_message *out, hg_refusal *refusal)
+static bool read_number(const hg_field *f, const json_t *value, hg_message *out,
+                        hg_refusal *refusal)
 {
     if (!json_is_number(value))
         return hg_message_refuse(refusal, HG_CODE_bad_field, "%s must be a number", f->name);
@@ -147,7 +138,7 @@ static bool read_number(const field *f, const json_t *value, hg_message *out, hg
     return true;
 }
 
-static bool read_bool(const field *f, const json_t *value, hg_message *out, hg_refusal *refusal)
+static bool read_bool(const hg_field *f, const json_t *value, hg_message *out, hg_refusal *refusal)
 {
     if (!json_is_boolean(value))
         return hg_message_refuse(refusal, HG_CODE_bad_field, "%s must be true or false", f->name);
@@ -155,7 +146,8 @@ static bool read_bool(const field *f, const json_t *value, hg_message *out, hg_r
     return true;
 }
 
-static bool read_targets(const field *f, const json_t *value, hg_message *out, hg_refusal *refusal)
+static bool read_targets(const hg_field *f, const json_t *value, hg_message *out,
+                         hg_refusal *refusal)
 {
     if (!json_is_array(value))
         return hg_message_refuse(refusal, HG_CODE_bad_field, "%s must be an array of strings",
@@ -169,10 +161,10 @@ static bool read_targets(const field *f, const json_t *value, hg_message *out, h
             return hg_message_refuse(refusal, HG_CODE_bad_field, "%s[%zu] must be a string",
                                      f->name, i);
         size_t length = hg_utf8_length(json_string_value(entry), json_string_length(entry));
-        if (length == 0 || length > TARGET_MAX)
+        if (length == 0 || length > HG_TARGET_MAX)
             return hg_message_refuse(refusal, HG_CODE_bad_field,
                                      "%s[%zu] has %zu characters, expected 1 to %d", f->name, i,
-                                     length, TARGET_MAX);
+                                     length, HG_TARGET_MAX);
         out->target[i] = json_string_value(entry);
     }
     out->targets = (uint32_t)count;
@@ -180,7 +172,7 @@ static bool read_targets(const field *f, const json_t *value, hg_message *out, h
 }
 
 /* Only what asks for nothing may be there: an empty glossary is honoured by having none. */
-static bool read_unserved(const field *f, const json_t *value, hg_refusal *refusal)
+static bool read_unserved(const hg_field *f, const json_t *value, hg_refusal *refusal)
 {
     if (json_is_array(value) && json_array_size(value) == 0) return true;
     if (json_is_object(value) && json_object_size(value) == 0) return true;
@@ -188,35 +180,35 @@ static bool read_unserved(const field *f, const json_t *value, hg_refusal *refus
                              f->name);
 }
 
-static bool read_fields(const field *fields, const json_t *object, hg_message *out,
+static bool read_fields(const hg_field *fields, const json_t *object, hg_message *out,
                         hg_refusal *refusal);
 
-static bool read_field(const field *f, json_t *value, hg_message *out, hg_refusal *refusal)
+static bool read_field(const hg_field *f, json_t *value, hg_message *out, hg_refusal *refusal)
 {
     switch (f->kind) {
-    case KIND_STRING: return read_string(f, value, out, refusal);
-    case KIND_INTEGER: return read_integer(f, value, out, refusal);
-    case KIND_NUMBER: return read_number(f, value, out, refusal);
-    case KIND_BOOL: return read_bool(f, value, out, refusal);
-    case KIND_TARGETS: return read_targets(f, value, out, refusal);
-    case KIND_ANY: *(json_t **)((char *)out + f->offset) = value; return true;
-    case KIND_OBJECT:
+    case HG_FIELD_STRING: return read_string(f, value, out, refusal);
+    case HG_FIELD_INTEGER: return read_integer(f, value, out, refusal);
+    case HG_FIELD_NUMBER: return read_number(f, value, out, refusal);
+    case HG_FIELD_BOOL: return read_bool(f, value, out, refusal);
+    case HG_FIELD_TARGETS: return read_targets(f, value, out, refusal);
+    case HG_FIELD_ANY: *(json_t **)((char *)out + f->offset) = value; return true;
+    case HG_FIELD_OBJECT:
         if (!json_is_object(value))
             return hg_message_refuse(refusal, HG_CODE_bad_field, "%s must be an object", f->name);
         return read_fields(f->inner, value, out, refusal);
-    case KIND_UNSERVED: return read_unserved(f, value, refusal);
+    case HG_FIELD_UNSERVED: return read_unserved(f, value, refusal);
     }
     assert(!"a kind without reader");
     return false;
 }
 
 /* A member that is null counts as absent. Members that no row names are ignored. */
-static bool read_fields(const field *fields, const json_t *object, hg_message *out,
+static bool read_fields(const hg_field *fields, const json_t *object, hg_message *out,
                         hg_refusal *refusal)
 {
-    for (const field *f = fields; f->name; f++) {
+    for (const hg_field *f = fields; f->name; f++) {
         json_t *value = json_object_get(object, f->name);
-        bool absent = !value || (json_is_null(value) && f->kind != KIND_ANY);
+        bool absent = !value || (json_is_null(value) && f->kind != HG_FIELD_ANY);
         if (absent && f->required)
             return hg_message_refuse(refusal, HG_CODE_bad_field, "%s is missing", f->name);
         if (!absent && !read_field(f, value, out, refusal)) return false;

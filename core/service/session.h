@@ -17,6 +17,7 @@
 #include "core/base/buf.h"
 #include "core/base/limits.h"
 #include "core/service/access.h"
+#include "core/service/close.h"
 #include "core/service/metrics.h"
 #include "core/service/out_queue.h"
 #include "core/translate/translate.h"
@@ -35,19 +36,6 @@ typedef struct hg_session_shared {
     bool ended;                        /* some session has an end but still its conversation */
     void (*wake)(hg_session *session); /* something waits in the queue, or the end came */
 } hg_session_shared;
-
-/* Close codes of docs/PROTOCOL.md; 1007 and 1011 are those of RFC 6455. */
-enum {
-    HG_CLOSE_GOING_AWAY = 1001,
-    HG_CLOSE_BINARY = 1003,
-    HG_CLOSE_NOT_UTF8 = 1007,
-    HG_CLOSE_TOKEN = 1008,
-    HG_CLOSE_TOO_LARGE = 1009,
-    HG_CLOSE_INTERNAL = 1011,
-    HG_CLOSE_STARTING = 1013,
-    HG_CLOSE_TOO_SLOW = 4008,
-    HG_CLOSE_TOO_MANY = 4009,
-};
 
 struct hg_session {
     TAILQ_ENTRY(hg_session) link; /* in the service's list */
