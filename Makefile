@@ -7,7 +7,7 @@ CLANG ?= clang
 BUILD ?= build
 JOBS ?= $(shell nproc)
 PYTHON := /usr/bin/python3
-NVCC ?= $(shell command -v nvcc)
+NVCC ?= $(firstword $(shell command -v nvcc) $(wildcard /usr/local/cuda/bin/nvcc))
 FUZZ_SECONDS ?= 5
 
 PKGS := libwebsockets sqlite3 icu-i18n icu-uc jansson openssl libarchive
@@ -68,6 +68,7 @@ check-long: check ## what takes longer: whole counts, ten minutes of fuzzing for
 	HYDRAGLOT_LONG=1 $(PYTHON) -m pytest -q tests/e2e
 	HYDRAGLOT_LONG=1 $(BUILD)/tests/golden/test_smollm2
 	HYDRAGLOT_LONG=1 $(BUILD)/tests/unit/test_cuda_kernels
+	HYDRAGLOT_LONG=1 $(BUILD)/tests/unit/test_cuda_goldens
 
 deps: ## install what building needs, and only that
 	@.ci/deps build

@@ -2,7 +2,7 @@
  *
  *   bench.c          the command: which parts run, and the report
  *   bench_steps.c    steps of the device, held against the machine's roofline
- *   bench_shape.c    models and adapters of a given shape, made in memory
+ *   bench_shape.c    models and adapters of a given shape, made in memory (bench_shape.h)
  *   bench_clients.c  sentences of some clients at once, through the runtime
  *   bench_wire.c     the same through a websocket of the service
  *   bench_drafts.c   sentences grown by a word, with drafts and without
@@ -13,6 +13,7 @@
 #define HG_CLI_BENCH_H
 
 #include "core/cli/bench_drafts.h"
+#include "core/cli/bench_shape.h"
 #include "core/cli/cli.h"
 #include "core/cli/progress.h"
 #include "core/service/json_out.h"
@@ -27,22 +28,6 @@ typedef struct hg_spread {
 hg_spread hg_spread_of(double *value, size_t count);
 /* The value that share of the sorted value [count] do not exceed. */
 double hg_percentile(const double *value, size_t count, double share);
-
-/* ---- bench_shape.c ---- */
-typedef struct hg_shaped hg_shaped; /* owns the memory of weights */
-
-/* name: one of --shape. Random INT4 codes, symmetric; all layers view the same memory, for what a
- * device packs is its own. */
-hg_status hg_shaped_open(const char *name, hg_shaped **out, hg_error *error) HG_CHECKED;
-void hg_shaped_close(hg_shaped *shaped); /* NULL is allowed */
-const hg_weights *hg_shaped_weights(const hg_shaped *shaped);
-
-/* An adapter on all linear layers, F16. */
-typedef struct hg_shaped_adapter hg_shaped_adapter;
-hg_status hg_shaped_adapter_open(const hg_shape *shape, uint32_t rank, hg_shaped_adapter **out,
-                                 hg_error *error) HG_CHECKED;
-void hg_shaped_adapter_close(hg_shaped_adapter *adapter); /* NULL is allowed */
-const hg_lora_weights *hg_shaped_adapter_weights(const hg_shaped_adapter *adapter);
 
 /* ---- bench_steps.c ---- */
 typedef enum hg_bench_adapters {

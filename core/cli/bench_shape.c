@@ -5,10 +5,11 @@
  * the source of a model of 8 billion parameters takes some 400 MB beside what the device packs.
  */
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/cli/bench.h"
+#include "core/cli/bench_shape.h"
 
 #define GROUP     128
 #define MAX_PARTS 64

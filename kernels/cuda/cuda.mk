@@ -33,6 +33,7 @@ cuda-resources: cuda
 	@$(PYTHON) kernels/cuda/resources.py $(BUILD) $(NVCC)
 
 # The same sources for the emulator, which runs them on the CPU in tests.
+CUDA_RUNTIME ?= -Itests/cuda_emulator
 EMULATED := $(patsubst %.c,$(BUILD)/emulated/%.o,$(wildcard kernels/cuda/*.c)) \
             $(patsubst %.cu,$(BUILD)/emulated/%.o,$(CUDA_KERNELS) $(wildcard tests/cuda_emulator/*.cu)) \
             $(patsubst %.cpp,$(BUILD)/emulated/%.o,$(wildcard tests/cuda_emulator/*.cpp))
@@ -52,3 +53,14 @@ $(BUILD)/emulated/%.o: %.cpp
 CUDA_TESTS := $(call programs,tests/unit/test_cuda_*.c)
 $(CUDA_TESTS): $(EMULATED)
 $(CUDA_TESTS): LDLIBS += -lstdc++
+# What a card's machine would need libraries for, as one flat file.
+CUDA_GOLDENS := build/cuda_goldens.bin
+$(CUDA_GOLDENS): tests/gpu/goldens.py tests/golden/model.safetensors
+	@$(PYTHON) $< $@
+$(BUILD)/tests/unit/test_cuda_goldens: | $(CUDA_GOLDENS)
+GUARD := -Wl,--wrap=cudaMalloc,--wrap=cudaFree
+$(BUILD)/tests/gpu/guard.o: CFLAGS += $(CUDA_RUNTIME)
+$(BUILD)/tests/unit/test_cuda_guard.o: CFLAGS += $(CUDA_RUNTIME)
+$(BUILD)/tests/unit/test_cuda_guard: $(BUILD)/tests/gpu/guard.o
+$(BUILD)/tests/unit/test_cuda_guard: LDLIBS += $(GUARD)
+include tests/gpu/gpu.mk

@@ -1,5 +1,6 @@
 /* cmocka.h: the few of cmocka's names that the kernel tests use, for a static program of another
- * processor, where the library is not at hand. The first failure ends the program.
+ * processor and for a machine with a card, where the library is not at hand. The first failure ends
+ * the program.
  */
 #ifndef HG_TESTS_ARM_CMOCKA_H
 #define HG_TESTS_ARM_CMOCKA_H
@@ -26,11 +27,13 @@ struct CMUnitTest {
     do {                                                                                           \
         if (!(x)) fail_msg("%s", #x);                                                              \
     } while (0)
-#define assert_false(x)              assert_true(!(x))
-#define assert_non_null(p)           assert_true((p) != NULL)
-#define assert_int_equal(a, b)       assert_true((long long)(a) == (long long)(b))
-#define assert_memory_equal(a, b, n) assert_true(memcmp(a, b, n) == 0)
-#define assert_string_equal(a, b)    assert_true(strcmp(a, b) == 0)
+#define assert_false(x)               assert_true(!(x))
+#define assert_non_null(p)            assert_true((p) != NULL)
+#define assert_null(p)                assert_true((p) == NULL)
+#define assert_in_range(a, low, high) assert_true((a) >= (low) && (a) <= (high))
+#define assert_int_equal(a, b)        assert_true((long long)(a) == (long long)(b))
+#define assert_memory_equal(a, b, n)  assert_true(memcmp(a, b, n) == 0)
+#define assert_string_equal(a, b)     assert_true(strcmp(a, b) == 0)
 
 #define cmocka_run_group_tests(tests, setup, teardown)                                             \
     run_tests(tests, sizeof(tests) / sizeof *(tests))

@@ -1,5 +1,5 @@
 """cuda_floor.py: the least time of a step on a card, computed from the CUDA device's own byte and
-operation counts. Nothing is measured here.
+operation counts. Nothing is measured here; tests/gpu/report.py holds measured times against it.
 
     python3 tests/bench/cuda_floor.py
 
@@ -18,7 +18,12 @@ LINEAR = LAYERS * sum(i * o for i, o in PAIRS)
 UNIT, CODES = 1024 + 32, 1024
 LAYER_BYTES = LINEAR / (CODES * 2) * UNIT       # INT4, groups of 128
 HEAD_BYTES = HIDDEN * VOCABULARY / CODES * UNIT  # INT8, groups of 128
-ROWS = 32
+ROWS, STEP_ROWS = 32, 256                        # of a pass, of a step
+POSITION, PROMPT = 100, 2048
+IN, OUT = 43, 100                                # tokens, as the NVIDIA multi-LoRA figures are stated
+STEPS = [(n, "none", 0) for n in (1, 8, 16, 32)] + [
+    (n, sharing, rank) for rank in (16, 64) for n in (1, 8, 16, 32) for sharing in ("same", "distinct")]
+REQUESTS = [(n, sharing, rank) for rank in (16, 64) for n in (1, 2, 4, 8, 16) for sharing in ("same", "distinct")]
 
 
 def adapter(rank):
@@ -37,19 +42,52 @@ def step(rows, wanted, position, adapters=0, rank=0):
     return read, operations
 
 
-def main():
-    print("| step | GB read | " + " | ".join(f"{name}" for name, _, _ in CARDS) + " |")
-    print("|---|---|" + "---|" * len(CARDS))
-    cases = [("1 lane", step(1, 1, 100))]
-    cases += [(f"{n} lanes", step(n, n, 100)) for n in (8, 16, 32)]
-    cases += [(f"{n} lanes, one r{r} adapter for all", step(n, n, 100, 1, r)) for n, r in ((8, 16), (16, 64))]
-    cases += [(f"{n} lanes, {n} r{r} adapters" if n > 1 else f"1 lane, its r{r} adapter", step(n, n, 100, n, r))
-              for n, r in ((8, 16), (16, 16), (1, 64), (8, 64), (16, 64), (32, 16))]
-    cases += [("a prompt of 2,048 tokens, in passes", step(2048, 1, 2048))]
-    for name, (read, operations) in cases:
-        least = [max(read / speed, operations / peak) * 1e3 for _, speed, peak in CARDS]
-        print(f"| {name} | {read / 1e9:.2f} | " + " | ".join(f"{ms:.2f} ms" for ms in least) + " |")
+def own(lanes, sharing):
+    """Adapters that a step of so many lanes reads."""
+    return {"none": 0, "same": 1, "distinct": lanes}[sharing]
+
+
+def name_of(lanes, sharing, rank):
+    lane = f"{lanes} lane" + "s" * (lanes > 1)
+    return lane + {"none": "", "same": f", one r{rank} adapter", "distinct": f", r{rank} adapter each"}[sharing]
+
+
+def least_ms(work, bandwidth, peak):
+    read, operations = work
+    return max(read / bandwidth, operations / peak) * 1e3
+
+
+def request_ms(batch, sharing, rank, bandwidth, peak):
+    """IN tokens of each of a batch, then OUT for each: its prompts' steps and the others."""
+    def ms(rows, position):
+        return least_ms(step(rows, batch, position, own(batch, sharing), rank), bandwidth, peak)
+    share = STEP_ROWS // batch
+    prompts = sum(ms(batch * min(share, IN - done), done + share / 2) for done in range(0, IN, share))
+    return prompts + sum(ms(batch, IN + i) for i in range(1, OUT))
+
+
+def table(heads, rows):
+    return "\n".join("| " + " | ".join(map(str, row)) + " |" for row in (heads, ["---"] * len(heads), *rows))
+
+
+def computed():
+    """Both tables, for each card."""
+    cards = [name for name, _, _ in CARDS]
+    cases = [(name_of(*case), step(case[0], case[0], POSITION, own(*case[:2]), case[2])) for case in STEPS
+             if case[0] > 1 or case[1] != "same"]
+    cases.append((f"a prompt of {PROMPT:,} tokens, in passes", step(PROMPT, 1, PROMPT)))
+    rows = [[name, f"{work[0] / 1e9:.2f}"] + [f"{least_ms(work, *card[1:]):.2f} ms" for card in CARDS]
+            for name, work in cases]
+    yield table(["step", "GB read", *cards], rows)
+    rows = []
+    for batch, sharing, rank in REQUESTS:
+        if batch == 1 and sharing == "same":
+            continue
+        times = [request_ms(batch, sharing, rank, *card[1:]) for card in CARDS]
+        rows.append([batch, rank, {"same": "same", "distinct": "unique"}[sharing]]
+                    + [f"{batch * OUT / ms * 1e3:,.0f}/s, {ms:.0f} ms" for ms in times])
+    yield table(["batch", "rank", "adapters", *cards], rows)
 
 
 if __name__ == "__main__":
-    main()
+    print(*computed(), sep="\n\n")

@@ -34,7 +34,8 @@ typedef enum cudaError {
 
 typedef enum cudaMemcpyKind {
     cudaMemcpyHostToDevice = 1,
-    cudaMemcpyDeviceToHost = 2
+    cudaMemcpyDeviceToHost = 2,
+    cudaMemcpyDeviceToDevice = 3
 } cudaMemcpyKind;
 
 typedef struct CUstream_st *cudaStream_t;

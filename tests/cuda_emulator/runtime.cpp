@@ -180,7 +180,8 @@ cudaError_t cudaMemcpy(void *to, const void *from, size_t bytes, cudaMemcpyKind 
 {
     CALL();
     bool in = on_card(to, bytes), out = on_card(from, bytes);
-    bool ok = !bytes || (kind == cudaMemcpyHostToDevice ? in && !out : out && !in);
+    bool ok = !bytes || (in == (kind != cudaMemcpyDeviceToHost) &&
+                         out == (kind != cudaMemcpyHostToDevice));
     if (ok && bytes) memcpy(to, from, bytes);
     return done(ok, cudaErrorInvalidValue);
 }

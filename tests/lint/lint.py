@@ -49,7 +49,8 @@ def flags(name):
     isa = next((f for k, f in ISA.items() if pathlib.Path(name).name.startswith(k)), "")
     packages = subprocess.run(["pkg-config", "--cflags", *PACKAGES], capture_output=True, text=True).stdout
     # The CUDA device's host files need no toolkit here: the emulator has the runtime's header.
-    cuda = "-Itests/cuda_emulator" if name.startswith("kernels/cuda/") else ""
+    card = name.startswith(("kernels/cuda/", "tests/gpu/", "tests/unit/test_cuda_"))
+    cuda = "-Itests/cuda_emulator" if card else ""
     return shlex.split(f"{base} {cuda} {isa if name.startswith('kernels/cpu/') else ''} {packages}")
 
 

@@ -1,4 +1,4 @@
-/* cuda_help.h: small random models on the CUDA device of the emulator, beside the CPU reference. */
+/* cuda_help.h: small random models on the CUDA device, beside the CPU reference. */
 #ifndef HG_TESTS_CUDA_HELP_H
 #define HG_TESTS_CUDA_HELP_H
 
@@ -9,10 +9,8 @@
 #include <cmocka.h>
 
 #include "kernels/cuda/cuda.h"
-#include "tests/cuda_emulator/cuda_runtime_api.h"
 #include "tests/support/device_harness.h"
-
-static const hg_emulator_machine good_machine = {13000, 1, 9, (size_t)1 << 30, 3};
+#include "tests/unit/cuda_card.h"
 
 static const hg_shape small = {.vocabulary = 103,
                                .hidden = 128,
@@ -49,12 +47,12 @@ static inline harness open_cuda(const hg_weights *weights)
     return h;
 }
 
-/* Closes a device of the emulator and asks what it left behind. */
+/* Closes the device and asks what it left behind. */
 static inline void close_cuda(harness *h)
 {
     harness_close(h);
-    assert_int_equal(hg_emulator_held(), 0);
-    const char *fault = hg_emulator_fault();
+    assert_int_equal(card_held(), 0);
+    const char *fault = card_fault();
     if (fault) fail_msg("%s", fault);
 }
 

@@ -1,5 +1,5 @@
 /* test_cuda_device.c: the CUDA device's life on the emulator (tests/cuda_emulator): opening,
- * memory, slots and pages, and whichever call of CUDA's runtime fails: the error is clear and
+ * memory, and whichever call of CUDA's runtime fails: the error is clear and
  * nothing leaks. And the emulator itself: it finds what it is there to find.
  */
 #include <assert.h>
@@ -8,36 +8,6 @@
 
 #include "tests/cuda_emulator/planted.h"
 #include "tests/unit/cuda_help.h"
-
-/* A lane goes on from a page copied in part from another's; slots are dropped and put again. */
-static void test_pages_and_slots(void **state)
-{
-    (void)state;
-    fixture f = open_fixture();
-    harness_lane lane[2];
-    hg_error error;
-    for (int i = 0; i < 2; i++) {
-        random_source r = {9};
-        harness_lane_new(&lane[i], &r, 25, 1, small.vocabulary);
-    }
-    harness_run(&f.cuda, &lane[0], 1, 9);
-    uint32_t *own = f.cuda.page + HARNESS_LANE_PAGES, keep = own[0];
-    own[0] = f.cuda.page[0];
-    f.cuda.api->drop_adapter(f.cuda.device, 0);
-    harness_put(&f.cuda, 0, &f.adapter[1]->weights, 1);
-    harness_check(f.cuda.api->copy_page(f.cuda.device, f.cuda.page[1], own[1], 5, &error), &error);
-    lane[0].done = 24;
-    lane[1].done = 21;
-    lane[1].slot = 0; /* the same adapter by another slot */
-    harness_step(&f.cuda, lane, 2, (uint32_t[]){1, 4});
-    size_t from = (size_t)21 * small.vocabulary, bytes = 4 * small.vocabulary * sizeof(float);
-    assert_memory_equal(lane[0].logits + from, lane[1].logits + from, bytes);
-    own[0] = keep;
-    assert_int_equal(f.cuda.api->copy_page(f.cuda.device, 0, HARNESS_PAGES, 5, &error),
-                     HG_ERROR_ARGUMENT);
-    free_lanes(lane, 2);
-    close_fixture(&f);
-}
 
 static void assert_open_fails(const hg_emulator_machine *machine, hg_status status,
                               const char *words)
@@ -215,8 +185,9 @@ static void test_planted(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_open),     cmocka_unit_test(test_planted),
-        cmocka_unit_test(test_memory),   cmocka_unit_test(test_pages_and_slots),
+        cmocka_unit_test(test_open),
+        cmocka_unit_test(test_planted),
+        cmocka_unit_test(test_memory),
         cmocka_unit_test(test_failures),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

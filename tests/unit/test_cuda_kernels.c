@@ -1,7 +1,7 @@
-/* test_cuda_kernels.c: the CUDA device on the emulator (tests/cuda_emulator), against the CPU
- * reference.
+/* test_cuda_kernels.c: the CUDA device against the CPU reference: on the emulator
+ * (tests/cuda_emulator), and by `make gpu-check` on a card.
  *
- * The same sources that nvcc compiles run here, kernels and host files. What differs from the
+ * The same sources run on both, kernels and host files. What differs from the
  * reference is that activations, K and V are F16 and that a dense head becomes INT8, and the
  * tolerances say by how much. A row's bits do not depend on its company, nor on the card's size or
  * the order of its blocks.
@@ -10,9 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/model/adapter.h"
-#include "core/model/model.h"
-#include "core/model/safetensors.h"
 #include "tests/unit/cuda_help.h"
 
 #define TOLERANCE 2e-6 /* of logits, normalised */
@@ -107,18 +104,18 @@ static void test_company(void **state)
     }
     static const uint32_t chunk[] = {1, 7, 33};
     for (uint32_t c = 0; c < 3; c++) {
-        hg_emulator_set_order(c * 5); /* of the card's blocks */
+        card_set_order(c * 5); /* of the card's blocks */
         harness_run(&f.cuda, together, COMPANY, chunk[c]);
         assert_same_bits(alone, together);
     }
     harness_close(&f.cuda);
-    hg_emulator_set_machine(&(hg_emulator_machine){13000, 1, 9, (size_t)1 << 30, 23});
+    card_set_processors(23);
     f.cuda = open_cuda(&f.model->weights);
     for (uint16_t i = 0; i < 3; i++) harness_put(&f.cuda, i, &f.adapter[i]->weights, 100000);
     harness_run(&f.cuda, together, COMPANY, 9);
     assert_same_bits(alone, together);
-    hg_emulator_set_machine(&good_machine);
-    hg_emulator_set_order(0);
+    card_set_processors(0);
+    card_set_order(0);
     free_lanes(want, COMPANY);
     free_lanes(alone, COMPANY);
     free_lanes(together, COMPANY);
@@ -246,7 +243,7 @@ static void test_long_lane(void **state)
         free(want);
         random_model_free(model);
     }
-    assert_null(hg_emulator_fault());
+    assert_null(card_fault());
 }
 
 /* Every tenth token has the same logits: the lowest of the best ones wins, within a thread of the
@@ -273,69 +270,34 @@ static void test_ties(void **state)
     random_model_free(model);
 }
 
-/* ---- the embedded model ---- */
-
-static const void *golden(const hg_safetensors *file, const char *name)
-{
-    const hg_tensor *t = hg_safetensors_find(file, name);
-    if (!t) fail_msg("tests/golden/model.safetensors has no tensor %s", name);
-    assert(t && t->data);
-    return t->data;
-}
-
-/* One golden sentence in one step, with its own tokens as history; equal arg-maxes of tokens. */
-static uint32_t run_golden(const hg_safetensors *file, hg_device *device, uint32_t sentence,
-                           uint32_t *decoded)
-{
-    const int32_t *tokens = golden(file, "tokens"), *start = golden(file, "start");
-    const int32_t *prompt = golden(file, "prompt"), *argmax = golden(file, "argmax");
-    for (uint32_t s = 0; s < sentence; s++) argmax += start[s + 1] - start[s] - prompt[s];
-    uint32_t rows = (uint32_t)(start[sentence + 1] - start[sentence]) - 1, equal = 0;
-    uint32_t first = (uint32_t)prompt[sentence] - 1; /* the invocation token is the prompt's last */
-    hg_row row[HARNESS_ROWS];
-    int32_t token[HARNESS_ROWS];
-    uint32_t page[HARNESS_LANE_PAGES] = {5, 3, 1, 0, 2, 4};
-    assert_true(rows <= HARNESS_ROWS);
-    for (uint32_t i = 0; i < rows; i++)
-        row[i] = (hg_row){.token = tokens[start[sentence] + (int32_t)i],
-                          .position = i,
-                          .slot = i >= first ? 0 : HG_NO_SLOT,
-                          .want = i >= first};
-    hg_step step = {.row = row, .page = page, .rows = rows, .lanes = 1};
-    hg_result result = {.token = token};
-    hg_error error;
-    harness_check(hg_cuda_device()->forward(device, &step, &result, &error), &error);
-    for (uint32_t i = first; i < rows; i++) equal += token[i] == argmax[i - first];
-    *decoded = rows - first;
-    return equal;
-}
-
-/* hydra-tiny with a real adapter, against what transformers and PEFT gave. */
-static void test_goldens(void **state)
+/* A lane goes on from a page copied in part from another's; slots are dropped and put again. */
+static void test_pages_and_slots(void **state)
 {
     (void)state;
-    hg_safetensors file;
-    hg_model *model;
-    hg_adapter *adapter;
+    fixture f = open_fixture();
+    harness_lane lane[2];
     hg_error error;
-    harness_check(hg_safetensors_open("tests/golden/model.safetensors", &file, &error), &error);
-    harness_check(hg_model_open("models/hydra-tiny", &model, &error), &error);
-    harness_check(hg_adapter_open("plugins/de", &model->weights.shape, &adapter, &error), &error);
-    harness cuda = open_cuda(&model->weights);
-    harness_put(&cuda, 0, &adapter->lora, HG_LIMIT_ADAPTER_PIECE);
-    uint32_t equal = 0, decoded = 0;
-    uint32_t sentences = getenv("HYDRAGLOT_LONG") ? 50 : 3; /* the first fifty are German */
-    for (uint32_t s = 0; s < sentences; s++) {
-        uint32_t more;
-        equal += run_golden(&file, cuda.device, s, &more);
-        decoded += more;
+    for (int i = 0; i < 2; i++) {
+        random_source r = {9};
+        harness_lane_new(&lane[i], &r, 25, 1, small.vocabulary);
     }
-    print_message("hydra-tiny: %u of %u tokens equal\n", equal, decoded);
-    assert_true(decoded >= 15 && equal >= 0.985 * decoded);
-    close_cuda(&cuda);
-    hg_adapter_close(adapter);
-    hg_model_close(model);
-    hg_safetensors_close(&file);
+    harness_run(&f.cuda, &lane[0], 1, 9);
+    uint32_t *own = f.cuda.page + HARNESS_LANE_PAGES, keep = own[0];
+    own[0] = f.cuda.page[0];
+    f.cuda.api->drop_adapter(f.cuda.device, 0);
+    harness_put(&f.cuda, 0, &f.adapter[1]->weights, 1);
+    harness_check(f.cuda.api->copy_page(f.cuda.device, f.cuda.page[1], own[1], 5, &error), &error);
+    lane[0].done = 24;
+    lane[1].done = 21;
+    lane[1].slot = 0; /* the same adapter by another slot */
+    harness_step(&f.cuda, lane, 2, (uint32_t[]){1, 4});
+    size_t from = (size_t)21 * small.vocabulary, bytes = 4 * small.vocabulary * sizeof(float);
+    assert_memory_equal(lane[0].logits + from, lane[1].logits + from, bytes);
+    own[0] = keep;
+    assert_int_equal(f.cuda.api->copy_page(f.cuda.device, 0, HARNESS_PAGES, 5, &error),
+                     HG_ERROR_ARGUMENT);
+    free_lanes(lane, 2);
+    close_fixture(&f);
 }
 
 int main(void)
@@ -343,7 +305,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_forms),     cmocka_unit_test(test_company),
         cmocka_unit_test(test_long_lane), cmocka_unit_test(test_odd_shapes),
-        cmocka_unit_test(test_goldens),   cmocka_unit_test(test_ties),
+        cmocka_unit_test(test_ties),      cmocka_unit_test(test_pages_and_slots),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

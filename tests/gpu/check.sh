@@ -1,0 +1,71 @@
+#!/usr/bin/env bash
+# check.sh BUILD: runs what `make gpu-check` built: every kernel against the reference, the golden
+# sentences, then both again under compute-sanitizer. Where there is none, or it refuses the card or
+# takes too long, the programs with guards around each block run instead, and a word says so.
+# BUILD/gpu-emulated runs on the emulator, which watches by itself.
+set -u
+build=$1
+log=$build/log
+python=${GPU_PYTHON:-python3}
+sanitizer_s=60 # for each program and tool; all of gpu-check has 8 minutes
+
+fail() {
+    cat "$log"
+    echo "gpu-check: $1"
+    exit 1
+}
+
+# run NAME SECONDS COMMAND...
+run() {
+    local name=$1 most_s=$2 begin=$SECONDS
+    shift 2
+    timeout "$most_s" "$@" > "$log" 2>&1
+    local ended=$?
+    [ $ended = 124 ] && fail "$name: not done after $most_s s"
+    [ $ended = 0 ] || fail "$name failed"
+    echo "== $name: passed in $((SECONDS - begin)) s$(grep -h 'tokens equal' "$log" | sed 's/^/; /')"
+}
+
+# watch TOOL PROGRAM: under compute-sanitizer; 1 when that could not be done, and says why.
+watch() {
+    local tool=$1 program=$2 begin=$SECONDS
+    timeout $sanitizer_s compute-sanitizer --tool "$tool" --error-exitcode 77 "$build/plain/$program" > "$log" 2>&1
+    local ended=$?
+    if [ $ended = 124 ]; then
+        echo "== $program under $tool: no fault in $sanitizer_s s, then it was stopped"
+    elif ! grep -q ' SUMMARY: ' "$log" || grep -qi 'not supported\|internal sanitizer error\|before first instrumented' "$log"; then
+        echo "== compute-sanitizer $tool refuses: $(grep -m1 -i 'error\|not supported\|fail' "$log" | sed 's/^=* *//')"
+    elif [ $ended != 0 ]; then
+        fail "$program under $tool failed"
+    else
+        echo "== $program under $tool: passed in $((SECONDS - begin)) s"
+        return 0
+    fi
+    return 1
+}
+
+watched=1
+if [ "$build" = build/gpu ]; then
+    echo "gpu-check: $("$python" tests/gpu/card.py), $(date +%F)"
+    run "kernels against the reference" 150 env HYDRAGLOT_LONG=1 "$build/plain/kernels"
+    run "golden sentences" 60 "$build/plain/goldens"
+    if command -v compute-sanitizer > /dev/null; then
+        for tool in memcheck racecheck; do
+            for program in kernels goldens; do watch $tool $program || watched=0; done
+        done
+    else
+        echo "== compute-sanitizer is not installed"
+        watched=0
+    fi
+else
+    run "kernels against the reference" 600 "$build/plain/kernels"
+    run "golden sentences" 600 "$build/plain/goldens"
+    watched=0
+fi
+if [ $watched = 0 ]; then
+    for program in guard kernels goldens; do
+        run "$program with guards around each block" 600 "$build/guarded/$program"
+    done
+    echo "== guards see writes beside a block; wrong reads and races are what the emulator sees (make unit)"
+fi
+echo "gpu-check: all passed"
