@@ -1,7 +1,7 @@
 /* serve.c: `hydraglot serve`. Opens the service, says where to look, runs until it is told to stop.
  *
  * SIGINT and SIGTERM ask the service to end; a second one, or one that comes while the model is
- * still being loaded, ends the process at once.
+ * still being loaded, ends the process at once. SIGHUP asks it to read its certificate anew.
  */
 #include <signal.h>
 #include <stdatomic.h>
@@ -16,8 +16,10 @@ static _Atomic(hg_service *) running; /* what a signal stops; NULL outside of ru
 static void on_signal(int number)
 {
     hg_service *service = atomic_load(&running);
-    if (service) hg_service_stop(service);
-    (void)number;
+    if (service && number == SIGHUP)
+        hg_service_reload(service);
+    else if (service)
+        hg_service_stop(service);
 }
 
 static void catch_signals(void)
@@ -27,6 +29,15 @@ static void catch_signals(void)
     sigemptyset(&action.sa_mask);
     if (sigaction(SIGINT, &action, NULL) || sigaction(SIGTERM, &action, NULL))
         hg_log(HG_LOG_WARN, "serve", "SIGINT and SIGTERM cannot be caught: they end at once");
+}
+
+/* From the start on: what comes before there is anything to reload is for nothing. */
+static void catch_reload(void)
+{
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    sigemptyset(&action.sa_mask);
+    if (sigaction(SIGHUP, &action, NULL))
+        hg_log(HG_LOG_WARN, "serve", "SIGHUP cannot be caught: it ends the service");
 }
 
 /* What its holder needs to make further ones. */
@@ -59,9 +70,12 @@ int hg_command_serve(const hg_settings *settings)
         .allow_origin = settings->allow_origin,
         .base_path = settings->base_path,
         .trust_proxy = settings->trust_proxy,
+        .tls_cert = settings->tls_cert,
+        .tls_key = settings->tls_key,
         .runtime = hg_cli_runtime_options(settings, true),
         .loaded = on_loaded,
     };
+    catch_reload();
     hg_status status = hg_service_open(&options, &service, &error);
     if (status) goto out;
     status = hg_service_run(service, &error);

@@ -61,6 +61,10 @@ static const setting table[] = {
     {"--trust-proxy", "HYDRAGLOT_TRUST_PROXY", TYPE_SWITCH, AT(trust_proxy), NULL, NULL, 0, 0,
      NULL, SERVE,
      "believe X-Forwarded-Host: only where every request comes through a proxy that sets it"},
+    {"--tls-cert", "HYDRAGLOT_TLS_CERT", TYPE_TEXT, AT(tls_cert), "FILE", NULL, 0, 0, NULL, SERVE,
+     "serve TLS with this certificate and the chain behind it, in PEM (default: no TLS)"},
+    {"--tls-key", "HYDRAGLOT_TLS_KEY", TYPE_TEXT, AT(tls_key), "FILE", NULL, 0, 0, NULL, SERVE,
+     "private key of --tls-cert, in PEM without a password"},
     {"--data", "HYDRAGLOT_DATA", TYPE_TEXT, AT(data), "DIR", NULL, 0, 0, NULL,
      RUNTIME | PLUGINS | BATCHES | TOKENS,
      "folder of the database; without it translate and bench store nothing (default: var/ of a "

@@ -42,6 +42,7 @@ typedef struct hg_settings {
     bool log_text;
     const char *allow_origin, *base_path;
     bool trust_proxy;
+    const char *tls_cert, *tls_key;
     const char *scope, *label;
     int64_t expires, rate;
     const char *to, *from, *file;

@@ -68,8 +68,9 @@ hg_status hg_address_parse(const char *text, hg_address *out, hg_error *error)
 
 void hg_address_url(const hg_address *address, char *out, int size)
 {
-    const char *format = address->v6 ? "http://[%s]:%u/" : "http://%s:%u/";
-    snprintf(out, (size_t)size, format, address->host, address->port);
+    const char *format = address->v6 ? "%s://[%s]:%u/" : "%s://%s:%u/";
+    const char *scheme = address->tls ? "https" : "http";
+    snprintf(out, (size_t)size, format, scheme, address->host, address->port);
 }
 
 /* ---- origins ---- */
@@ -135,7 +136,7 @@ static bool is_own_host(const hg_address *address, const char *host)
     int found;
     bool v6, loopback = false;
     if (!split(host, name, &found) || found == -2) return false;
-    if (found == -1) found = 80;
+    if (found == -1) found = address->tls ? 443 : 80;
     if (found != address->port) return false;
     if (strcasecmp(name, "localhost") == 0) return true;
     return parse_number(name, &v6, &loopback) && (loopback || !address->loopback);
@@ -152,6 +153,6 @@ bool hg_origin_allowed(const hg_address *address, const char *allowed, const cha
     const char *from = host_of(origin);
     if (!from) return false;
     if (hg_origin_listed(allowed, origin) || strcasecmp(from, host) == 0) return true;
-    return address->loopback && strncasecmp(origin, "http://", 7) == 0 &&
-           is_own_host(address, from);
+    bool https = strncasecmp(origin, "https://", 8) == 0;
+    return address->loopback && https == address->tls && is_own_host(address, from);
 }

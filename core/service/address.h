@@ -23,13 +23,14 @@ typedef struct hg_address {
     char host[64]; /* numeric: "127.0.0.1", "::1" */
     uint16_t port; /* 0: any free one */
     bool v6, loopback;
+    bool tls; /* set by the service: https, port 443 where none is said */
 } hg_address;
 
 /* Reads "HOST:PORT": a number ([...] round one of IPv6) or localhost. HG_ERROR_ARGUMENT, naming
  * --listen, for anything else. */
 hg_status hg_address_parse(const char *text, hg_address *out, hg_error *error) HG_CHECKED;
 
-/* "http://127.0.0.1:8080/" into out [size]. */
+/* "http://127.0.0.1:8080/", or https, into out [size]. */
 void hg_address_url(const hg_address *address, char *out, int size);
 
 /* allowed: origins with commas between ("https://chat.example,http://10.0.0.7:3000"), or NULL.
@@ -39,8 +40,8 @@ hg_status hg_origins_check(const char *allowed, hg_error *error) HG_CHECKED;
 /* Whether origin is one of them. */
 bool hg_origin_listed(const char *allowed, const char *origin);
 
-/* host is the value of `Host`: a name of address with its port (80 when it has none), or the host
- * of an allowed origin. */
+/* host is the value of `Host`: a name of address with its port (80, or 443, when it has none), or
+ * the host of an allowed origin. */
 bool hg_host_allowed(const hg_address *address, const char *allowed, const char *host);
 
 /* origin is the value of `Origin`, host that of `Host`, which was allowed: a page of the same host,

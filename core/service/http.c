@@ -17,6 +17,7 @@
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/service/fields.h"
+#include "core/service/tls.h"
 
 size_t hg_http_user_bytes(void)
 {
@@ -446,6 +447,10 @@ int hg_http_callback(struct lws *wsi, enum lws_callback_reasons reason, void *us
     case LWS_CALLBACK_CLOSED_HTTP:
     case LWS_CALLBACK_HTTP_DROP_PROTOCOL:
         if (x && x->wsi) reset(x);
+        return 0;
+    case LWS_CALLBACK_OPENSSL_LOAD_EXTRA_SERVER_VERIFY_CERTS: /* a vhost with TLS has its context */
+        hg_service_of(wsi)->tls = user;
+        hg_tls_settle(user);
         return 0;
     case LWS_CALLBACK_EVENT_WAIT_CANCELLED: hg_service_poll(hg_service_of(wsi)); return 0;
     default: return lws_callback_http_dummy(wsi, reason, user, in, count);

@@ -19,6 +19,7 @@
 #include "core/base/version.h"
 #include "core/service/http.h"
 #include "core/service/message.h"
+#include "core/service/tls.h"
 
 #define BUSY_TICK_US  20000   /* while something runs or loads: deadlines, new languages */
 #define IDLE_TICK_US  1000000 /* otherwise */
@@ -239,6 +240,9 @@ static hg_status open_socket(hg_service *service, hg_error *error)
         .protocols = service->protocols,
         .options = LWS_SERVER_OPTION_EXPLICIT_VHOSTS | LWS_SERVER_OPTION_FAIL_UPON_UNABLE_TO_BIND,
         .retry_and_idle_policy = &keepalive,
+        .ssl_cert_filepath = service->tls_cert,
+        .ssl_private_key_filepath = service->tls_key,
+        .alpn = "http/1.1", /* answers are written for it alone */
         .server_string = "hydraglot",
         .vhost_name = "hydraglot",
         .gid = (gid_t)-1,
@@ -246,6 +250,7 @@ static hg_status open_socket(hg_service *service, hg_error *error)
         .user = service,
     };
     if (!service->address.v6) info.options |= LWS_SERVER_OPTION_DISABLE_IPV6;
+    if (service->tls_cert) info.options |= LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
     lws_set_log_level(LLL_ERR | LLL_WARN, log_lws);
     bound_descriptors();
     service->context = lws_create_context(&info);
@@ -261,10 +266,10 @@ static hg_status open_socket(hg_service *service, hg_error *error)
     size_t used = strlen(service->url);
     if (*service->base_path)
         snprintf(service->url + used, sizeof service->url - used, "%s/", service->base_path + 1);
-    if (!service->address.loopback)
+    if (!service->address.loopback && !service->tls)
         hg_log(HG_LOG_WARN, "service",
                "%s is reached from other machines: tokens and text cross the network in clear "
-               "unless a proxy with TLS stands before it",
+               "unless a proxy with TLS stands before it; --tls-cert serves TLS",
                service->url);
     return HG_OK;
 }
@@ -320,6 +325,14 @@ static hg_status take_base_path(hg_service *service, const char *path, hg_error 
     return HG_OK;
 }
 
+static hg_status take_tls(hg_service *service, const hg_service_options *options, hg_error *error)
+{
+    service->tls_cert = options->tls_cert;
+    service->tls_key = options->tls_key;
+    service->address.tls = options->tls_cert != NULL;
+    return hg_tls_check(options->tls_cert, options->tls_key, error);
+}
+
 static hg_status take_access(hg_service *service, const hg_service_options *options,
                              hg_error *error)
 {
@@ -344,6 +357,8 @@ hg_status hg_service_open(const hg_service_options *options, hg_service **out, h
     if (status) goto out;
     status = take_access(service, options, error);
     if (status) goto out;
+    status = take_tls(service, options, error);
+    if (status) goto out;
     status =
         hg_path_join(service->web_path, sizeof service->web_path, options->web_path, "", error);
     if (status) goto out;
@@ -361,6 +376,16 @@ out:
 }
 
 /* ---- running and ending ---- */
+
+static void reload(hg_service *service)
+{
+    hg_error error;
+    if (!service->tls) return;
+    if (hg_tls_use(service->tls, service->tls_cert, service->tls_key, &error))
+        hg_log(HG_LOG_ERROR, "service", "not reloaded: %s", error.message);
+    else
+        hg_log(HG_LOG_INFO, "service", "reloaded: new connections get %s", service->tls_cert);
+}
 
 /* 1001 to everybody. Conversations end now; their lanes are cancelled and logged. */
 static void begin_stop(hg_service *service)
@@ -391,6 +416,7 @@ hg_status hg_service_run(hg_service *service, hg_error *error)
 {
     lws_sul_schedule(service->context, 0, &service->tick, tick, 1);
     while (!atomic_load(&service->stop)) {
+        if (atomic_exchange(&service->reload, false)) reload(service);
         if (lws_service(service->context, 0) < 0)
             return hg_fail(error, HG_ERROR_IO, "the event loop of libwebsockets failed");
         if (service->shared.runtime || service->opening.joinable) continue;
@@ -404,6 +430,12 @@ hg_status hg_service_run(hg_service *service, hg_error *error)
     if (service->shared.runtime)
         hg_translator_poll(service->shared.runtime, 0); /* so that the last batches are logged */
     return HG_OK;
+}
+
+void hg_service_reload(hg_service *service)
+{
+    atomic_store(&service->reload, true);
+    lws_cancel_service(service->context);
 }
 
 void hg_service_stop(hg_service *service)

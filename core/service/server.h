@@ -4,6 +4,7 @@
 #define HG_SERVICE_SERVER_H
 
 #include <libwebsockets.h>
+#include <openssl/ssl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -34,6 +35,8 @@ struct hg_service {
     const char *allow_origin;               /* or NULL */
     char base_path[HG_LIMIT_BASE_PATH + 1]; /* "", or "/x" */
     bool trust_proxy;
+    const char *tls_cert, *tls_key; /* or NULL */
+    SSL_CTX *tls;                   /* of the vhost, which owns it; NULL: no TLS */
     char web_path[HG_PATH_MAX];
     struct lws_context *context;
     struct lws_vhost *vhost;
@@ -48,7 +51,7 @@ struct hg_service {
     uint32_t calls;                      /* how many those are */
     uint32_t unsent;                     /* HTTP answers that are not out yet */
     size_t bodies_bytes;                 /* of HTTP requests' bodies */
-    atomic_bool stop;                    /* set by any thread or a signal handler */
+    atomic_bool reload, stop;            /* set by any thread or a signal handler */
     int64_t watched_us;                  /* when tokens were last looked at */
     bool stopping;                       /* seen by the loop: no new sessions */
     bool ready;                          /* hg_runtime_ready was true */

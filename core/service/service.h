@@ -16,12 +16,13 @@
 typedef struct hg_service hg_service;
 
 typedef struct hg_service_options {
-    const char *listen;         /* "HOST:PORT"; port 0: any free one */
-    const char *allow_origin;   /* as in hg_origins_check; must outlive the service */
-    const char *base_path;      /* "/x": everything lies below it; NULL or "/": at the top */
-    bool trust_proxy;           /* X-Forwarded-Host is what Host and Origin are checked against */
-    const char *web_path;       /* folder of the page */
-    hg_runtime_options runtime; /* the service sets the doorbell; its strings must outlive it */
+    const char *listen;       /* "HOST:PORT"; port 0: any free one */
+    const char *allow_origin; /* as in hg_origins_check; must outlive the service */
+    const char *base_path;    /* "/x": everything lies below it; NULL or "/": at the top */
+    bool trust_proxy;         /* X-Forwarded-Host is what Host and Origin are checked against */
+    const char *web_path;     /* folder of the page */
+    const char *tls_cert, *tls_key; /* PEM files, or both NULL; must outlive the service */
+    hg_runtime_options runtime;     /* the service sets the doorbell; its strings must outlive it */
     void (*loaded)(hg_service *service); /* called by run once the model is on the device */
 } hg_service_options;
 
@@ -41,6 +42,10 @@ hg_status hg_service_first_token(hg_service *service, char *text, hg_error *erro
  * From its start /healthz answers; while the model is being loaded websockets get `starting`. The
  * error is that of the runtime when it could not be opened. */
 hg_status hg_service_run(hg_service *service, hg_error *error) HG_CHECKED;
+
+/* Asks run to read certificate and key anew, for new connections; what is wrong with them is logged
+ * and changes nothing. Async-signal-safe; any thread. */
+void hg_service_reload(hg_service *service);
 
 /* Asks run to return. Async-signal-safe; any thread. */
 void hg_service_stop(hg_service *service);

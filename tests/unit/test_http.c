@@ -117,6 +117,19 @@ static void test_origin(void **state)
     assert_false(hg_origin_allowed(&wide, NULL, "10.0.0.1:8080", "http://localhost:8080"));
 }
 
+static void test_tls(void **state)
+{
+    (void)state;
+    hg_address own = address_of("127.0.0.1:443");
+    assert_false(hg_origin_allowed(&own, NULL, "127.0.0.1:443", "https://localhost:443"));
+    own.tls = true;
+    assert_true(hg_origin_allowed(&own, NULL, "127.0.0.1:443", "https://localhost:443"));
+    assert_true(hg_origin_allowed(&own, NULL, "127.0.0.1", "https://localhost"));
+    assert_false(hg_origin_allowed(&own, NULL, "127.0.0.1:443", "http://localhost:443"));
+    assert_true(hg_host_allowed(&own, NULL, "localhost"));
+    assert_false(hg_host_allowed(&own, NULL, "localhost:80"));
+}
+
 static void test_list_of_origins(void **state)
 {
     (void)state;
@@ -244,6 +257,7 @@ int main(void)
         cmocka_unit_test(test_host_beyond_loopback),
         cmocka_unit_test(test_list_of_origins),
         cmocka_unit_test(test_origin),
+        cmocka_unit_test(test_tls),
         cmocka_unit_test(test_files),
         cmocka_unit_test(test_no_way_out),
         cmocka_unit_test(test_etag_follows_content),
