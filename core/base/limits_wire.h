@@ -9,6 +9,10 @@
     X(SENTENCES, 64, "sentence ids whose state a session keeps, least recently used leave")        \
     X(SESSION_JOBS, 8, "jobs of one session in the engine; a further translate gets `busy`")       \
     X(OUT_QUEUE, 1 << 20, "bytes waiting for one slow reader before it is closed with 4008")       \
+    X(REPLAY, 1 << 20, "bytes of sent events kept for a resume: what the kernels hold, and more")  \
+    X(REPLAY_S, 90, "s that they are kept: until a silent break is found, the grace and a rest")   \
+    X(RESUME_MS, 30000, "ms that a session whose connection broke is kept, its lanes running")     \
+    X(DETACHED, 2000, "sessions kept without a connection; the one kept longest leaves")           \
     X(HTTP_BODY, 1 << 20, "bytes of a request body")                                               \
     X(HTTP_BODIES, 64 << 20, "bytes of all request bodies at once; a further one gets 503")        \
     X(HTTP_BODY_S, 20, "s that a request body may take to come in")                                \
@@ -29,7 +33,7 @@
     X(TEMPERATURE, 2, "sampling temperature; above it text is noise")                              \
     X(TOKENS, 2048, "output tokens of a lane that a request may ask for")                          \
     X(EVENT, 512 << 10, "bytes of one event: the longest text, escaped, and its fields")           \
-    X(SEND_BUFFER, 256 << 10, "bytes the kernel keeps for one reader; bounds what it costs")       \
+    X(SEND_BUFFER, 64 << 10, "bytes the kernel keeps for one reader; bounds what it costs")        \
     X(DESCRIPTORS, 2512, "open files: the sessions, other connections, what the program needs")    \
     X(WRITE_BURST, 64, "frames sent to one client before the others get their turn")               \
     X(PING_S, 20, "s without a sign of life before a client is pinged")                            \

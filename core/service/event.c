@@ -94,9 +94,8 @@ static const hg_member limit_members[] = {
     {"max_targets", HG_MEMBER_FIXED, .value = HG_LIMIT_LANES},
     {"max_frame", HG_MEMBER_FIXED, .value = HG_LIMIT_FRAME, .what = "bytes of one frame"},
     {"lanes_per_minute", HG_MEMBER_COUNT, AT(lanes_per_minute), .what = "0: no bound"},
-    /* No replay: no session can resume. */
-    {"replay_bytes", HG_MEMBER_FIXED, .value = 0},
-    {"resume_grace_ms", HG_MEMBER_FIXED, .value = 0, .what = "0: no resume"},
+    {"replay_bytes", HG_MEMBER_FIXED, .value = HG_LIMIT_REPLAY},
+    {"resume_grace_ms", HG_MEMBER_FIXED, .value = HG_LIMIT_RESUME_MS, .what = "0: no resume"},
     {0},
 };
 
@@ -111,6 +110,20 @@ static const hg_member ready_members[] = {
 
 static const hg_member changed_members[] = {
     {"languages", HG_MEMBER_ARRAY, AT(languages), .inner = language_members},
+    {0},
+};
+#undef AT
+
+typedef struct resumed {
+    const char *session, *key;
+    int64_t from_seq;
+} resumed;
+
+#define AT(name) offsetof(resumed, name)
+static const hg_member resumed_members[] = {
+    {"session", HG_MEMBER_TEXT, AT(session)},
+    {"key", HG_MEMBER_TEXT, AT(key), .what = "a new one, for the next time"},
+    {"from_seq", HG_MEMBER_LONG, AT(from_seq), .what = "where the replay begins"},
     {0},
 };
 #undef AT
@@ -147,7 +160,14 @@ static const hg_member pong_members[] = {
 #undef AT
 
 /* The events of hg_event_type, then the others. */
-enum { EVENT_READY = HG_EVENT_BATCH + 1, EVENT_CHANGED, EVENT_EXPIRING, EVENT_ERROR, EVENT_PONG };
+enum {
+    EVENT_READY = HG_EVENT_BATCH + 1,
+    EVENT_RESUMED,
+    EVENT_CHANGED,
+    EVENT_EXPIRING,
+    EVENT_ERROR,
+    EVENT_PONG,
+};
 
 static const hg_message_row events[] = {
     [HG_EVENT_COMMITTED] = {"translation.committed", "a new piece of text, never taken back",
@@ -160,6 +180,8 @@ static const hg_message_row events[] = {
     [HG_EVENT_BATCH] = {"batch.done", "after the last end of a revision", .members = batch_identity,
                         .more = batch_members},
     [EVENT_READY] = {"session.ready", "the first event of a connection", .members = ready_members},
+    [EVENT_RESUMED] = {"session.resumed", "the session goes on; what was missed follows",
+                       .members = resumed_members, .unnumbered = true},
     [EVENT_CHANGED] = {"languages.changed", "the languages served are others now",
                        .members = changed_members},
     [EVENT_EXPIRING] = {"token.expiring", "the session's token ends soon, and the session with it",
@@ -310,6 +332,12 @@ hg_status hg_token_expiring_print(int64_t expires_us, uint64_t seq, hg_buf *out)
     hg_clock_format(expires_us, date);
     const notice n = {.date = date};
     return print_event(&events[EVENT_EXPIRING], seq, &n, NULL, out);
+}
+
+hg_status hg_resumed_print(const char *session, const char *key, uint64_t from_seq, hg_buf *out)
+{
+    const resumed r = {.session = session, .key = key, .from_seq = (int64_t)from_seq};
+    return print_event(&events[EVENT_RESUMED], 0, &r, NULL, out);
 }
 
 hg_status hg_ready_print(const hg_ready *ready, uint64_t seq, hg_buf *out)

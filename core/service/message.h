@@ -84,6 +84,9 @@ typedef struct hg_ready {
     uint32_t lanes_per_minute; /* 0: no bound */
 } hg_ready;
 
+/* from_seq: of the first event that may be replayed */
+hg_status hg_resumed_print(const char *session, const char *key, uint64_t from_seq,
+                           hg_buf *out) HG_CHECKED;
 hg_status hg_ready_print(const hg_ready *ready, uint64_t seq, hg_buf *out) HG_CHECKED;
 
 #endif

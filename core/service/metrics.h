@@ -42,7 +42,7 @@ typedef enum hg_lane_end {
 
 typedef struct hg_metrics {
     /* raised as things happen */
-    uint64_t sessions_total, sessions_refused, slow_readers;
+    uint64_t sessions_total, sessions_refused, sessions_resumed, slow_readers;
     uint64_t frames_in, frames_out, bytes_in, bytes_out, snapshots_dropped;
     uint64_t requests, http_requests, batches, tokens;
     uint64_t errors[HG_METRIC_CODES]; /* by code, error events and failed lanes */
@@ -51,7 +51,7 @@ typedef struct hg_metrics {
     hg_language_times language[HG_LIMIT_ADAPTER_SLOTS]; /* [language_count] as they come */
     uint32_t language_count;
     /* read when /metrics is asked for */
-    uint64_t sessions, ready, languages;
+    uint64_t sessions, sessions_detached, ready, languages;
     uint64_t steps, step_rows, prefill_tokens, shared_tokens, decode_tokens;
     uint64_t pages, pages_free, pages_cached, lanes_running, jobs_running;
     uint64_t adapters, adapters_bytes, weights_bytes, kv_bytes, workspace_bytes;

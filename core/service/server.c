@@ -19,6 +19,7 @@
 #include "core/base/version.h"
 #include "core/service/http.h"
 #include "core/service/message.h"
+#include "core/service/resume.h"
 #include "core/service/tls.h"
 
 #define BUSY_TICK_US  20000   /* while something runs or loads: deadlines, new languages */
@@ -61,7 +62,7 @@ static void refresh_languages(hg_service *service)
     if (hg_language_set_read(&service->languages, runtime))
         hg_log(HG_LOG_ERROR, "service", "no memory for the list of languages");
     hg_session *session;
-    TAILQ_FOREACH(session, &service->sessions, link) hg_session_languages_changed(session);
+    TAILQ_FOREACH(session, &service->shared.sessions, link) hg_session_languages_changed(session);
 }
 
 /* Without a reader nobody's token is known, and who needs one is refused. */
@@ -87,17 +88,26 @@ hg_status hg_service_first_token(hg_service *service, char *text, hg_error *erro
     return status;
 }
 
-/* Once a second: tokens that expired or were revoked end their sessions and requests. */
+/* Tokens that expired or were revoked end their sessions and requests. */
 static void watch_tokens(hg_service *service)
 {
-    int64_t now_us = hg_clock_us();
-    if (!service->shared.tokens || now_us - service->watched_us < IDLE_TICK_US) return;
-    service->watched_us = now_us;
+    if (!service->shared.tokens) return;
     bool changed = hg_token_reader_changed(service->shared.tokens) || service->shared.unsure;
     service->shared.unsure = false;
     hg_session *session;
-    TAILQ_FOREACH(session, &service->sessions, link) hg_session_watch_token(session, changed);
+    TAILQ_FOREACH(session, &service->shared.sessions, link)
+    hg_session_watch_token(session, changed);
     hg_exchanges_watch_tokens(service, changed);
+}
+
+/* Once a second: what time ends. */
+static void watch(hg_service *service)
+{
+    int64_t now_us = hg_clock_us();
+    if (now_us - service->watched_us < IDLE_TICK_US) return;
+    service->watched_us = now_us;
+    watch_tokens(service);
+    hg_sessions_age(&service->shared, now_us);
 }
 
 /* Takes over what the opening thread made; run ends when there is nothing. */
@@ -135,20 +145,14 @@ void hg_service_poll(hg_service *service)
             hg_log(HG_LOG_INFO, "service", "ready, %d languages",
                    (int)service->shared.metrics.languages);
     }
-    if (!service->shared.ended) return;
-    service->shared.ended = false;
-    hg_session *session;
-    TAILQ_FOREACH(session, &service->sessions, link)
-    {
-        if (session->close_code) hg_session_quiet(session);
-    }
+    if (service->shared.ended) hg_sessions_reap(&service->shared);
 }
 
 static bool something_runs(const hg_service *service)
 {
     const hg_session *session;
     if (service->calls) return true;
-    TAILQ_FOREACH(session, &service->sessions, link)
+    TAILQ_FOREACH(session, &service->shared.sessions, link)
     {
         if (session->conversation && hg_conversation_running(session->conversation)) return true;
     }
@@ -158,8 +162,8 @@ static bool something_runs(const hg_service *service)
 static void tick(lws_sorted_usec_list_t *sul)
 {
     hg_service *service = lws_container_of(sul, hg_service, tick);
+    watch(service);
     hg_service_poll(service);
-    watch_tokens(service);
     bool busy = !service->ready || service->stopping || something_runs(service);
     if (!busy) refresh_languages(service);
     lws_sul_schedule(service->context, 0, sul, tick, busy ? BUSY_TICK_US : IDLE_TICK_US);
@@ -169,6 +173,10 @@ void hg_service_read_gauges(hg_service *service)
 {
     hg_metrics *m = &service->shared.metrics;
     hg_engine_figures figures;
+    const hg_session *session;
+    m->sessions_detached = 0;
+    TAILQ_FOREACH(session, &service->shared.sessions, link)
+    m->sessions_detached += session->detached_us != 0;
     if (!service->shared.runtime) return;
     hg_engine_read_figures(hg_runtime_engine(service->shared.runtime), &figures);
     hg_store *store = hg_runtime_store(service->shared.runtime);
@@ -346,12 +354,14 @@ hg_status hg_service_open(const hg_service_options *options, hg_service **out, h
 {
     hg_service *service = calloc(1, sizeof *service);
     if (!service) return hg_fail(error, HG_ERROR_MEMORY, "no memory for the service");
-    TAILQ_INIT(&service->sessions);
+    TAILQ_INIT(&service->shared.sessions);
     TAILQ_INIT(&service->exchanges);
     service->languages = hg_language_set_new();
     service->shared.languages = hg_buf_new(HG_LIMIT_EVENT);
     service->shared.event = hg_buf_new(HG_LIMIT_EVENT);
     service->shared.wake = hg_ws_wake;
+    service->shared.drop = hg_ws_drop;
+    service->shared.move = hg_ws_move;
     fill_protocols(service);
     hg_status status = hg_address_parse(options->listen, &service->address, error);
     if (status) goto out;
@@ -394,13 +404,7 @@ static void begin_stop(hg_service *service)
            (int)service->shared.metrics.sessions);
     service->stopping = true;
     hg_exchanges_stop(service);
-    hg_session *session;
-    TAILQ_FOREACH(session, &service->sessions, link)
-    {
-        hg_session_end(session, HG_CLOSE_GOING_AWAY);
-        hg_session_quiet(session);
-    }
-    service->shared.ended = false;
+    hg_sessions_end(&service->shared, HG_CLOSE_GOING_AWAY);
     lws_sul_schedule(service->context, 0, &service->tick, tick, BUSY_TICK_US);
 }
 
@@ -409,7 +413,7 @@ static bool still_busy(hg_service *service)
     hg_engine_figures figures = {0};
     if (service->shared.runtime)
         hg_engine_read_figures(hg_runtime_engine(service->shared.runtime), &figures);
-    return !TAILQ_EMPTY(&service->sessions) || service->unsent || figures.jobs > 0;
+    return !TAILQ_EMPTY(&service->shared.sessions) || service->unsent || figures.jobs > 0;
 }
 
 hg_status hg_service_run(hg_service *service, hg_error *error)
@@ -448,12 +452,7 @@ void hg_service_stop(hg_service *service)
 void hg_service_close(hg_service *service)
 {
     if (!service) return;
-    hg_session *session;
-    TAILQ_FOREACH(session, &service->sessions, link)
-    {
-        hg_session_end(session, HG_CLOSE_GOING_AWAY);
-        hg_session_quiet(session);
-    }
+    hg_sessions_end(&service->shared, HG_CLOSE_GOING_AWAY);
     hg_exchanges_stop(service);
     if (service->opening.joinable) pthread_join(service->opening.thread, NULL);
     hg_token_reader_close(service->shared.tokens);
@@ -463,7 +462,7 @@ void hg_service_close(hg_service *service)
         lws_sul_cancel(&service->tick);
         lws_context_destroy(service->context); /* closes and frees the sessions */
     }
-    assert(TAILQ_EMPTY(&service->sessions));
+    assert(TAILQ_EMPTY(&service->shared.sessions));
     hg_buf_free(&service->shared.languages);
     hg_buf_free(&service->shared.event);
     hg_language_set_free(&service->languages);

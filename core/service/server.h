@@ -46,13 +46,12 @@ struct hg_service {
     void (*loaded)(hg_service *service);
     hg_session_shared shared;
     hg_language_set languages;
-    TAILQ_HEAD(, hg_session) sessions;
     TAILQ_HEAD(, hg_exchange) exchanges; /* HTTP requests whose work runs */
     uint32_t calls;                      /* how many those are */
     uint32_t unsent;                     /* HTTP answers that are not out yet */
     size_t bodies_bytes;                 /* of HTTP requests' bodies */
     atomic_bool reload, stop;            /* set by any thread or a signal handler */
-    int64_t watched_us;                  /* when tokens were last looked at */
+    int64_t watched_us;                  /* when tokens and sessions were last looked at */
     bool stopping;                       /* seen by the loop: no new sessions */
     bool ready;                          /* hg_runtime_ready was true */
     hg_device_info device;
@@ -68,6 +67,10 @@ size_t hg_ws_user_bytes(void);
 
 /* Asks libwebsockets for a call when the session's socket takes more. */
 void hg_ws_wake(hg_session *session);
+/* The session's connection closes with this code; the session stays. */
+void hg_ws_drop(hg_session *session, uint16_t close_code);
+/* The connection of one session becomes that of another, which has none. */
+void hg_ws_move(hg_session *from, hg_session *to);
 
 /* Delivers what the engine has and what changed in the catalog. */
 void hg_service_poll(hg_service *service);

@@ -9,7 +9,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/log.h"
-#include "core/service/message.h"
+#include "core/service/resume.h"
 
 #define STARTING_RETRY_MS 1000
 #define EXPIRY_WARNING_US INT64_C(60000000) /* before a token's end its client is told */
@@ -24,35 +24,49 @@ static bool random_hex(char *out, size_t bytes)
     return true;
 }
 
+bool hg_session_new_key(char key[65])
+{
+    return random_hex(key, 32);
+}
+
 void hg_session_end(hg_session *session, uint16_t close_code)
 {
     assert(close_code >= 1000);
     if (session->close_code) return;
     session->close_code = close_code;
     session->shared->ended = true;
-    if (close_code == HG_CLOSE_TOO_SLOW) {
-        session->shared->metrics.slow_readers++;
-        hg_out_queue_clear(&session->queue);
-    }
     session->shared->wake(session);
 }
 
-/* Queues what stands in shared->event; status is how printing went. */
-static void send_event(hg_session *session, hg_status status, const char *key)
+/* A reader that is too slow even for what is never dropped loses its connection, not its session.
+ */
+static hg_status give_up_reader(hg_session *session, const char *key, uint64_t seq)
 {
     hg_session_shared *shared = session->shared;
-    uint64_t dropped = session->queue.dropped;
+    hg_log(HG_LOG_INFO, "service", "session %s: reads too slowly, closed", session->name);
+    shared->metrics.slow_readers++;
+    shared->drop(session, HG_CLOSE_TOO_SLOW);
+    if (!hg_session_detach(session)) return HG_ERROR_LIMIT;
+    return hg_out_queue_push(&session->queue, shared->event.data, shared->event.length, seq, key);
+}
+
+void hg_session_send(hg_session *session, hg_status status, uint64_t seq, const char *key)
+{
+    hg_session_shared *shared = session->shared;
+    hg_out_queue *queue = &session->queue;
+    uint64_t dropped = queue->dropped;
     if (!status)
-        status = hg_out_queue_push(&session->queue, shared->event.data, shared->event.length, key);
-    shared->metrics.snapshots_dropped += session->queue.dropped - dropped;
+        status = hg_out_queue_push(queue, shared->event.data, shared->event.length, seq, key);
+    if (status == HG_ERROR_LIMIT && queue->bytes && session->connection)
+        status = give_up_reader(session, key, seq);
+    shared->metrics.snapshots_dropped += queue->dropped - dropped;
     if (!status) {
         shared->wake(session);
         return;
     }
-    bool slow = status == HG_ERROR_LIMIT && session->queue.bytes > 0;
-    hg_log(HG_LOG_INFO, "service", "session %s: %s", session->name,
-           slow ? "reads too slowly, closed" : "an event could not be queued, closed");
-    hg_session_end(session, slow ? HG_CLOSE_TOO_SLOW : HG_CLOSE_INTERNAL);
+    hg_log(HG_LOG_INFO, "service", "session %s: an event could not be queued, ended",
+           session->name);
+    hg_session_end(session, HG_CLOSE_INTERNAL);
 }
 
 /* The next seq, and an empty buffer for the event that bears it. */
@@ -81,7 +95,7 @@ static void take_event(const hg_event *event, void *context)
     }
     uint64_t seq = begin_event(session);
     hg_status status = hg_event_print(event, seq, &session->shared->event);
-    send_event(session, status, snapshot ? key : NULL);
+    hg_session_send(session, status, seq, snapshot ? key : NULL);
 }
 
 static void send_refusal(hg_session *session, const hg_refusal *refusal, const char *id,
@@ -91,7 +105,7 @@ static void send_refusal(hg_session *session, const hg_refusal *refusal, const c
     session->shared->metrics.errors[refusal->code]++;
     uint64_t seq = begin_event(session);
     hg_status status = hg_error_print(refusal, id, rev, seq, &session->shared->event);
-    send_event(session, status, NULL);
+    hg_session_send(session, status, seq, NULL);
 }
 
 static void send_ready(hg_session *session)
@@ -106,7 +120,7 @@ static void send_ready(hg_session *session)
         .lanes_per_minute = session->caller.rate,
     };
     uint64_t seq = begin_event(session);
-    send_event(session, hg_ready_print(&ready, seq, &session->shared->event), NULL);
+    hg_session_send(session, hg_ready_print(&ready, seq, &session->shared->event), seq, NULL);
 }
 
 /* There is no model to speak of yet: the client may come again. */
@@ -125,7 +139,7 @@ void hg_session_languages_changed(hg_session *session)
     uint64_t seq = begin_event(session);
     const char *languages = hg_buf_text(&session->shared->languages);
     hg_status status = hg_languages_changed_print(languages, seq, &session->shared->event);
-    send_event(session, status, NULL);
+    hg_session_send(session, status, seq, NULL);
 }
 
 void hg_session_watch_token(hg_session *session, bool changed)
@@ -141,7 +155,7 @@ void hg_session_watch_token(hg_session *session, bool changed)
     session->told_of_expiry = true;
     uint64_t seq = begin_event(session);
     hg_status status = hg_token_expiring_print(caller->expires_us, seq, &session->shared->event);
-    send_event(session, status, NULL);
+    hg_session_send(session, status, seq, NULL);
 }
 
 hg_status hg_session_new(hg_session_shared *shared, void *connection, const hg_caller *caller,
@@ -154,9 +168,10 @@ hg_status hg_session_new(hg_session_shared *shared, void *connection, const hg_c
     session->caller = *caller;
     session->incoming = hg_buf_new(HG_LIMIT_FRAME);
     memcpy(session->source, "auto", sizeof "auto");
-    hg_out_queue_init(&session->queue, HG_LIMIT_OUT_QUEUE);
+    hg_out_queue_init(&session->queue, HG_LIMIT_OUT_QUEUE, HG_LIMIT_REPLAY);
+    TAILQ_INSERT_TAIL(&shared->sessions, session, link);
     hg_status status = HG_OK;
-    if (!random_hex(session->name, 16) || !random_hex(session->key, 32))
+    if (!random_hex(session->name, 16) || !hg_session_new_key(session->key))
         status = hg_fail(error, HG_ERROR_STATE, "no random bytes for a session's name");
     if (!status && shared->runtime)
         status = hg_conversation_new(shared->runtime, session->name, take_event, session,
@@ -174,12 +189,6 @@ hg_status hg_session_new(hg_session_shared *shared, void *connection, const hg_c
     return HG_OK;
 }
 
-void hg_session_quiet(hg_session *session)
-{
-    if (session->conversation) hg_conversation_free(session->conversation);
-    session->conversation = NULL;
-}
-
 static void forget_targets(hg_session *session)
 {
     for (uint32_t i = 0; i < session->targets; i++) free(session->target[i]);
@@ -189,7 +198,8 @@ static void forget_targets(hg_session *session)
 void hg_session_free(hg_session *session)
 {
     if (!session) return;
-    hg_session_quiet(session);
+    hg_conversation_free(session->conversation);
+    TAILQ_REMOVE(&session->shared->sessions, session, link);
     hg_out_queue_clear(&session->queue);
     hg_buf_free(&session->incoming);
     forget_targets(session);
@@ -221,14 +231,15 @@ static bool handle_translate(hg_session *session, const hg_message *message, int
         .received_us = received_us,
     };
     hg_rates *rates = &session->shared->rates;
-    uint32_t wait_ms = hg_rate_wait(rates, &session->caller, targets, received_us);
+    uint32_t lanes = hg_targets_merged(request.target, targets);
+    uint32_t wait_ms = hg_rate_wait(rates, &session->caller, lanes, received_us);
     if (wait_ms) {
         hg_message_refuse(refusal, HG_CODE_rate, "the token's lanes of this minute are used");
         refusal->retry_after_ms = wait_ms;
         return false;
     }
     if (!hg_conversation_translate(session->conversation, &request, refusal)) return false;
-    hg_rate_pay(rates, &session->caller, targets, received_us);
+    hg_rate_pay(rates, &session->caller, lanes, received_us);
     session->shared->metrics.requests++;
     return true;
 }
@@ -257,7 +268,7 @@ static bool handle_update(hg_session *session, const hg_message *message, hg_ref
 static void handle_ping(hg_session *session, const hg_message *message)
 {
     hg_buf_clear(&session->shared->event);
-    send_event(session, hg_pong_print(message->t, &session->shared->event), NULL);
+    hg_session_send(session, hg_pong_print(message->t, &session->shared->event), 0, NULL);
 }
 
 static bool handle(hg_session *session, const hg_message *message, int64_t received_us,
@@ -270,9 +281,7 @@ static bool handle(hg_session *session, const hg_message *message, int64_t recei
         (void)hg_conversation_cancel(session->conversation, message->id);
         return true;
     case HG_MESSAGE_SESSION_UPDATE: return handle_update(session, message, refusal);
-    case HG_MESSAGE_RESUME:
-        return hg_message_refuse(refusal, HG_CODE_resume_gone,
-                                 "this server keeps nothing of lost sessions; go on with this one");
+    case HG_MESSAGE_RESUME: return hg_session_resume(session, message, refusal);
     case HG_MESSAGE_PING: handle_ping(session, message); return true;
     }
     assert(!"a message without handler");
@@ -287,6 +296,7 @@ void hg_session_receive(hg_session *session, const char *bytes, size_t count, in
     hg_refusal refusal = {0};
     bool good = hg_message_parse(bytes, count, &message, &refusal) &&
                 handle(session, &message, received_us, &refusal);
+    session->spoken = true;
     if (!good) send_refusal(session, &refusal, message.id, message.rev);
     hg_message_free(&message);
 }

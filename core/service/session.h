@@ -3,9 +3,13 @@
  * Knows messages and translations but no sockets: ws.c feeds it whole text frames and sends what
  * its queue holds; it asks for that by shared->wake. Service thread only.
  *
+ * A session outlives its connection: when that breaks, or reads too slowly, the session is
+ * *detached*: lanes run on and events wait for HG_LIMIT_RESUME_MS, until a new connection's
+ * `resume` takes it over (resume.c). All sessions are in shared->sessions.
+ *
  * Ending: hg_session_end says with which close code; from then on no event is queued any more, what
  * was queued for a reason other than slowness is still sent, and ws.c closes. The conversation,
- * which may be the very caller of the sink, is freed later, by hg_session_quiet.
+ * which may be the very caller of the sink, is freed later, by hg_sessions_reap.
  */
 #ifndef HG_SERVICE_SESSION_H
 #define HG_SERVICE_SESSION_H
@@ -27,21 +31,26 @@ typedef struct hg_session hg_session;
 /* What all sessions of a service share. */
 typedef struct hg_session_shared {
     hg_runtime *runtime; /* NULL while the model is being loaded */
+    TAILQ_HEAD(, hg_session) sessions;
     hg_metrics metrics;
     hg_token_reader *tokens; /* owned by the service; NULL while there is no store */
     bool unsure;             /* whether some token is revoked could not be asked */
     hg_rates rates;
-    hg_buf languages;                  /* the array `languages`, printed */
-    hg_buf event;                      /* the event being printed */
-    bool ended;                        /* some session has an end but still its conversation */
+    hg_buf languages; /* the array `languages`, printed */
+    hg_buf event;     /* the event being printed */
+    bool ended;       /* some session has an end but still its conversation */
+    /* Of ws.c; none of them calls back. */
     void (*wake)(hg_session *session); /* something waits in the queue, or the end came */
+    void (*drop)(hg_session *session, uint16_t close_code); /* its connection goes, it stays */
+    void (*move)(hg_session *from, hg_session *to); /* from's connection is to's, which had none */
 } hg_session_shared;
 
 struct hg_session {
-    TAILQ_ENTRY(hg_session) link; /* in the service's list */
+    TAILQ_ENTRY(hg_session) link; /* in shared->sessions */
     hg_session_shared *shared;
-    void *connection; /* of ws.c */
-    hg_caller caller;
+    void *connection;              /* of ws.c; NULL: none */
+    int64_t detached_us;           /* since when it has none; 0: it has one */
+    hg_caller caller;              /* of the connection, or the last one */
     bool told_of_expiry;           /* token.expiring is out */
     hg_conversation *conversation; /* owned; NULL once quiet */
     hg_out_queue queue;
@@ -50,7 +59,9 @@ struct hg_session {
     int64_t received_us; /* when that first fragment came */
     uint64_t seq;        /* of the newest event */
     uint16_t close_code; /* 0: open */
+    bool spoken;         /* a message came: it is too late to resume another session */
     char name[33], key[65];
+    char key_before[65]; /* was good when the session was last resumed, and is until it is again */
     char source[HG_LIMIT_TAG];    /* default; "auto" at first */
     char *target[HG_LIMIT_LANES]; /* [targets] defaults, owned */
     uint32_t targets;
@@ -77,7 +88,11 @@ void hg_session_languages_changed(hg_session *session);
 /* The first call decides the code. */
 void hg_session_end(hg_session *session, uint16_t close_code);
 
-/* Frees the conversation: what runs is cancelled and logged. Not from inside a sink. */
-void hg_session_quiet(hg_session *session);
+/* Queues what stands in shared->event; status is how printing went; seq 0: it has none; key: of a
+ * snapshot. */
+void hg_session_send(hg_session *session, hg_status status, uint64_t seq, const char *key);
+
+/* 64 random hexadecimal digits. */
+bool hg_session_new_key(char key[65]);
 
 #endif

@@ -8,6 +8,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/log.h"
+#include "core/service/resume.h"
 #include "core/text/utf8.h"
 
 static_assert(HG_OUT_HEADROOM >= LWS_PRE, "room for the frame's header");
@@ -15,7 +16,10 @@ static_assert(HG_OUT_HEADROOM >= LWS_PRE, "room for the frame's header");
 /* libwebsockets keeps one of these for each connection, zeroed. */
 typedef struct connection {
     hg_caller caller;
-    hg_session *session; /* NULL when there are too many */
+    hg_session *session; /* NULL when there are too many, or it went without its connection */
+    uint16_t close_code; /* of a connection that its session has left */
+    bool counted;        /* among the open ones */
+    bool goodbye;        /* the client closed and means it: nothing is to be kept */
     bool closed;         /* a close frame was asked for; what still comes in is ignored */
     size_t dropped;      /* bytes of an oversize message so far; 0: none is coming in */
 } connection;
@@ -28,9 +32,31 @@ size_t hg_ws_user_bytes(void)
 void hg_ws_wake(hg_session *session)
 {
     struct lws *wsi = session->connection;
+    if (!wsi) return;
     lws_callback_on_writable(wsi);
     /* A reader that takes nothing would never let its close frame out. */
     if (session->close_code) lws_set_timeout(wsi, PENDING_TIMEOUT_USER_OK, HG_LIMIT_CLOSE_S);
+}
+
+void hg_ws_drop(hg_session *session, uint16_t close_code)
+{
+    struct lws *wsi = session->connection;
+    connection *c = lws_wsi_user(wsi);
+    c->session = NULL;
+    c->close_code = close_code;
+    session->connection = NULL;
+    lws_callback_on_writable(wsi);
+    lws_set_timeout(wsi, PENDING_TIMEOUT_USER_OK, HG_LIMIT_CLOSE_S);
+}
+
+void hg_ws_move(hg_session *from, hg_session *to)
+{
+    struct lws *wsi = from->connection;
+    connection *c = lws_wsi_user(wsi);
+    assert(c->session == from && !to->connection);
+    c->session = to;
+    to->connection = wsi;
+    from->connection = NULL;
 }
 
 /* The callback that returns this ends the connection with a close frame of that code. */
@@ -51,6 +77,7 @@ static int established(struct lws *wsi, connection *c)
     /* The close frame must wait for the next writeable: here it would not be sent. */
     if (service->shared.metrics.sessions >= HG_LIMIT_SESSIONS || service->stopping) {
         service->shared.metrics.sessions_refused++;
+        c->close_code = service->stopping ? HG_CLOSE_GOING_AWAY : HG_CLOSE_TOO_MANY;
         lws_callback_on_writable(wsi);
         return 0;
     }
@@ -58,20 +85,32 @@ static int established(struct lws *wsi, connection *c)
         hg_log(HG_LOG_ERROR, "service", "%s", error.message);
         return -1;
     }
-    TAILQ_INSERT_TAIL(&service->sessions, c->session, link);
     service->shared.metrics.sessions++;
+    c->counted = true;
     return 0;
 }
 
 static void closed(struct lws *wsi, connection *c)
 {
     hg_service *service = hg_service_of(wsi);
-    if (!c->session) return;
-    TAILQ_REMOVE(&service->sessions, c->session, link);
+    if (!c->counted) return;
     assert(service->shared.metrics.sessions > 0);
     service->shared.metrics.sessions--;
-    hg_session_free(c->session);
+    if (!c->session) return;
+    c->session->connection = NULL;
+    if (c->goodbye || c->closed || service->stopping || !hg_session_detach(c->session))
+        hg_session_free(c->session);
     c->session = NULL;
+}
+
+/* Whether the client's close frame says that it is done, or leaves the page. A frame without a code
+ * does not: a client that gives a silent connection up sends it, and wants to resume. */
+static bool is_goodbye(const void *in, size_t count)
+{
+    const unsigned char *bytes = in;
+    if (count < 2) return false;
+    unsigned code = (unsigned)bytes[0] << 8 | bytes[1];
+    return code == HG_CLOSE_DONE || code == HG_CLOSE_GOING_AWAY;
 }
 
 /* A whole message is there. */
@@ -131,7 +170,7 @@ static bool send_first(struct lws *wsi, hg_session *session)
     if (sent < 0 || (size_t)sent < message->count) return false;
     session->shared->metrics.frames_out++;
     session->shared->metrics.bytes_out += message->count;
-    hg_out_queue_pop(&session->queue);
+    hg_out_queue_pop(&session->queue, hg_clock_us());
     return true;
 }
 
@@ -140,8 +179,8 @@ static bool send_first(struct lws *wsi, hg_session *session)
 static int writeable(struct lws *wsi, connection *c)
 {
     hg_session *session = c->session;
-    if (!session) return close_with(wsi, c, HG_CLOSE_TOO_MANY);
     if (c->closed) return 0;
+    if (!session) return close_with(wsi, c, c->close_code);
     for (int i = 0; i < HG_LIMIT_WRITE_BURST && hg_out_queue_first(&session->queue); i++) {
         if (i > 0 && lws_send_pipe_choked(wsi)) break;
         if (!send_first(wsi, session)) return -1;
@@ -164,6 +203,7 @@ int hg_ws_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user
     case LWS_CALLBACK_ESTABLISHED: return established(wsi, c);
     case LWS_CALLBACK_RECEIVE: return receive(wsi, c, in, count);
     case LWS_CALLBACK_SERVER_WRITEABLE: return writeable(wsi, c);
+    case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE: c->goodbye = is_goodbye(in, count); return 0;
     case LWS_CALLBACK_CLOSED: closed(wsi, c); return 0;
     default: return 0;
     }

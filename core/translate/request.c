@@ -143,6 +143,20 @@ static void target_key(const char *target, hg_tag *tag, char key[HG_TARGET_MAX])
     snprintf(key, HG_TARGET_MAX, "%s", *tag->text ? tag->text : target);
 }
 
+uint32_t hg_targets_merged(const char *const *target, uint32_t targets)
+{
+    char key[HG_LIMIT_LANES][HG_TARGET_MAX];
+    uint32_t merged = 0, same;
+    assert(targets <= HG_LIMIT_LANES);
+    for (uint32_t i = 0; i < targets; i++) {
+        hg_tag tag;
+        target_key(target[i], &tag, key[merged]);
+        for (same = 0; same < merged && strcmp(key[same], key[merged]) != 0;) same++;
+        merged += same == merged;
+    }
+    return merged;
+}
+
 static void resolve(hg_request *request, hg_request_lane *lane, const hg_tag *tag)
 {
     const hg_catalog *catalog = &request->runtime->catalog;

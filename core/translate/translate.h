@@ -90,6 +90,9 @@ void hg_conversation_free(hg_conversation *conversation);
 bool hg_conversation_translate(hg_conversation *conversation, const hg_translate_request *request,
                                hg_refusal *refusal) HG_CHECKED;
 
+/* How many lanes targets, HG_LIMIT_LANES at most, stand for: duplicates merge. */
+uint32_t hg_targets_merged(const char *const *target, uint32_t targets);
+
 /* Ends what runs of this id as "cancelled". false when nothing did. */
 bool hg_conversation_cancel(hg_conversation *conversation, const char *id);
 

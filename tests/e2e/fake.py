@@ -37,6 +37,7 @@ def pieces(text, language):
 class Session:
     def __init__(self):
         self.id, self.key = secrets.token_hex(4), secrets.token_hex(8)
+        self.key_before = None
         self.seq, self.log, self.socket = 0, [], None
         self.revs, self.ended, self.running = {}, set(), {}
 
@@ -169,10 +170,11 @@ class Fake:
 
     async def resume(self, fresh, message):
         old = self.sessions.get(message["session"])
-        if not old or old.key != message["key"]:
+        if not old or message["key"] not in (old.key, old.key_before):
             await self.say(fresh, type="error", code="resume_gone", message="gone", retry=False)
             return fresh
         del self.sessions[fresh.id]
+        old.key_before = message["key"]  # the answer with the new one may be lost
         old.key, old.socket = secrets.token_hex(8), fresh.socket
         self.resumed += 1
         missed = [e for e in old.log if e["seq"] > message["last_seq"]]

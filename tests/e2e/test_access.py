@@ -210,7 +210,7 @@ async def test_websocket_with_a_token(service, token):
             await client.send(type="translate", id="r", rev=1, text="Hi.", source="no tag",
                               targets=["de"])
             assert (await client.error())["code"] != "rate"
-        await client.translate("a", 1, "Good morning.", ["de", "fr"], final=True)
+        await client.translate("a", 1, "Good morning.", ["de", "fr", "DE", "fr"], final=True)
         await client.send(type="translate", id="b", rev=1, text="Hello.", targets=["de", "fr"])
         error = await client.error()
         assert error["code"] == "rate" and error["retry"] and 0 < error["retry_after_ms"] <= 60000
