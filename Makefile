@@ -65,6 +65,7 @@ check: deps-check ## install what the tests need and pass them all
 check-long: check ## what takes longer: whole counts, ten minutes of fuzzing for each target
 	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=600
 	$(BUILD)/tests/golden/test_quality reference
+	@$(MAKE) --no-print-directory autobahn
 	HYDRAGLOT_LONG=1 $(PYTHON) -m pytest -q tests/e2e
 	HYDRAGLOT_LONG=1 $(BUILD)/tests/golden/test_smollm2
 	HYDRAGLOT_LONG=1 $(BUILD)/tests/unit/test_cuda_kernels
@@ -149,6 +150,7 @@ bench-peers: ## the same work on llama.cpp, built here, in turns with ours
 	$(PYTHON) tests/bench/bench_peers.py
 
 include kernels/cuda/cuda.mk
+include tests/e2e/autobahn.mk
 
 clean: ## remove what was built
 	rm -rf build

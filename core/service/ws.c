@@ -113,6 +113,16 @@ static bool is_goodbye(const void *in, size_t count)
     return code == HG_CLOSE_DONE || code == HG_CLOSE_GOING_AWAY;
 }
 
+/* libwebsockets answers a close frame with what it says, but for a reason that is not UTF-8. */
+static int peer_closes(struct lws *wsi, connection *c, const void *in, size_t count)
+{
+    const char *reason = (const char *)in + 2;
+    c->goodbye = is_goodbye(in, count);
+    if (count > 2 && hg_utf8_valid(reason, count - 2) != count - 2)
+        return close_with(wsi, c, HG_CLOSE_NOT_UTF8);
+    return 0;
+}
+
 /* A whole message is there. */
 static int finish_message(struct lws *wsi, connection *c)
 {
@@ -203,7 +213,7 @@ int hg_ws_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user
     case LWS_CALLBACK_ESTABLISHED: return established(wsi, c);
     case LWS_CALLBACK_RECEIVE: return receive(wsi, c, in, count);
     case LWS_CALLBACK_SERVER_WRITEABLE: return writeable(wsi, c);
-    case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE: c->goodbye = is_goodbye(in, count); return 0;
+    case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE: return peer_closes(wsi, c, in, count);
     case LWS_CALLBACK_CLOSED: closed(wsi, c); return 0;
     default: return 0;
     }

@@ -1,7 +1,8 @@
 /* node_client.mjs: hydraglot.js in Node on the `ws` package: argv: URL, path of ws, sentences.
  *
  * Types each sentence in two revisions, one after another, and prints what it heard as JSON: the
- * translations, how often each language ended, and every text that took back committed words.
+ * translations, how often languages and sentences ended, what ended twice in one revision, and every
+ * text that took back committed words.
  */
 import { createRequire } from 'node:module';
 import { Hydraglot } from '../../web/hydraglot.js';
@@ -9,13 +10,26 @@ import { Hydraglot } from '../../web/hydraglot.js';
 const [url, ws, count] = process.argv.slice(2);
 const client = new Hydraglot({ url, WebSocket: createRequire(import.meta.url)(ws) });
 const targets = ['de', 'ja', 'ru'];
-const heard = { translations: [], ends: 0, batches: 0, taken_back: [], errors: [], states: {} };
+const heard = { translations: [], ends: 0, batches: 0, doubled: [], taken_back: [], errors: [],
+  states: {} };
 const solid = new Map();
+const ended = new Set();
+
+function end(key) {
+  if (ended.has(key)) heard.doubled.push(key);
+  ended.add(key);
+}
 
 client.on('state', ({ state }) => { heard.states[state] = (heard.states[state] ?? 0) + 1; });
 client.on('error', ({ code }) => heard.errors.push(code));
-client.on('done', () => { heard.ends += 1; });
-client.on('batch', () => { heard.batches += 1; });
+client.on('done', ({ sentence: { id, rev }, translation: { language } }) => {
+  heard.ends += 1;
+  end(`${id} ${rev} ${language}`);
+});
+client.on('batch', ({ sentence: { id, rev } }) => {
+  heard.batches += 1;
+  end(`${id} ${rev}`);
+});
 client.on('update', ({ sentence, translation: { language, committed } }) => {
   const key = `${sentence.id} ${language}`;
   const before = solid.get(key) ?? '';

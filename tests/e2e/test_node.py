@@ -56,7 +56,7 @@ def test_a_client_killed_at_random_moments_loses_and_doubles_nothing(resumes, mo
     assert heard["translations"] == [
         [f"{tag} This is the sentence number {n} of many." for tag in TARGETS]
         for n in range(SENTENCES)]
-    assert heard["errors"] == [] and heard["batches"] == SENTENCES
+    assert heard["errors"] == [] and heard["doubled"] == [] and heard["batches"] == SENTENCES
     assert heard["ends"] == SENTENCES * len(TARGETS)
     assert heard["states"]["ready"] > 2 and kills > 2
     if resumes:

@@ -2,13 +2,17 @@
 reading costs bounded memory and may come back. HYDRAGLOT_LONG=1: a thousand kills instead of 25."""
 import asyncio
 import contextlib
+import json
 import os
+import pathlib
 import random
 
 import pytest
 import websockets
 
 from client import SUBPROTOCOL, Client, check_counts, committed, connect, done, run
+from conftest import Service, free_port
+from test_node import WS
 
 LANGUAGES = ["de", "ja", "fr"]
 SENTENCES = [
@@ -274,11 +278,11 @@ class Cutter:
     """A way to the service that breaks each connection after a random number of bytes, wherever
     that is: in the handshake, in the middle of a frame, of the replay."""
 
-    def __init__(self, service, rng, kills):
-        self.service, self.rng, self.kills, self.cut = service, rng, kills, 0
+    def __init__(self, service, rng, kills, port=0):
+        self.service, self.rng, self.kills, self.cut, self.port = service, rng, kills, 0, port
 
     async def __aenter__(self):
-        self.server = await asyncio.start_server(self.carry, "127.0.0.1", 0)
+        self.server = await asyncio.start_server(self.carry, "127.0.0.1", self.port)
         self.port = self.server.sockets[0].getsockname()[1]
         return self
 
@@ -343,3 +347,29 @@ async def test_killed_at_random_moments(service):
     check_whole(kept.heard, asked)
     print(f"{cutter.cut} kills, {len(asked)} requests, {len(kept.heard)} events")
     assert cutter.cut >= KILLS and service.metric("hydraglot_sessions_resumed_total") > KILLS / 3
+
+
+@run
+async def test_hydraglot_js_killed_at_random_moments(request, tmp_path):
+    """The client of web/ and the service agree on resuming: each sentence ends once in each
+    language, nothing is taken back, no error is seen, however often the connection breaks."""
+    port = free_port()
+    service = Service(request.config.getoption("--binary"), tmp_path, "--allow-origin",
+                      f"http://127.0.0.1:{port}")
+    sentences = 25
+    try:
+        service.wait_ready()
+        async with Cutter(service, random.Random(7), KILLS // 10 if LONG else 12, port) as cutter:
+            script = pathlib.Path(__file__).with_name("node_client.mjs")
+            node = await asyncio.create_subprocess_exec(
+                "node", str(script), f"ws://127.0.0.1:{port}/v1/live", str(WS), str(sentences),
+                stdout=asyncio.subprocess.PIPE)
+            heard = json.loads((await node.communicate())[0])
+        resumed = service.metric("hydraglot_sessions_resumed_total")
+    finally:
+        service.stop()
+    assert node.returncode == 0 and heard["errors"] == [] and heard["taken_back"] == []
+    assert heard["doubled"] == [] and heard["batches"] >= sentences
+    assert len(heard["translations"]) == sentences and all(map(all, heard["translations"]))
+    print(f"{cutter.cut} kills, {resumed:.0f} resumed")
+    assert cutter.cut > 5 and resumed > 3
