@@ -105,6 +105,6 @@ static bool runs_here(void)
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 }
 
-HG_INT8_FAMILY(avx2);
+HG_INT8_FAMILY(avx2, vector_linear);
 
 #endif

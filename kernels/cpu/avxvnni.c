@@ -64,6 +64,6 @@ static bool runs_here(void)
     return vnni && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 }
 
-HG_INT8_FAMILY(avxvnni);
+HG_INT8_FAMILY(avxvnni, vector_linear);
 
 #endif

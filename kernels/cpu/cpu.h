@@ -4,7 +4,9 @@
  *   avx2         INT8 activations, 256-bit integer dot products
  *   avxvnni      the same with VNNI on 256 bits
  *   avx512vnni   the same on AVX-512 VNNI
+ *   amx          that, and the tiles of AMX-INT8 for many rows
  *   neondot      the same on Arm's NEON with dot products
+ *   neoni8mm     that, and NEON's products of 8-bit matrices for more than one row
  *
  * hg_device_options.kernel names one; asking for one that this processor lacks is an error that
  * lists those it has.

@@ -24,10 +24,9 @@
 /* Best first. */
 static const hg_family *const families[] = {
 #if defined(__x86_64__)
-    &hg_family_avx512vnni,
-    &hg_family_avxvnni,
-    &hg_family_avx2,
+    &hg_family_amx,       &hg_family_avx512vnni, &hg_family_avxvnni, &hg_family_avx2,
 #elif defined(__aarch64__)
+    &hg_family_neoni8mm,
     &hg_family_neondot,
 #endif
     &hg_family_reference,

@@ -108,9 +108,9 @@ static inline uint32_t hg_projection_columns(const hg_shape *s, uint32_t project
 
 extern const hg_family hg_family_reference;
 #if defined(__x86_64__)
-extern const hg_family hg_family_avx2, hg_family_avxvnni, hg_family_avx512vnni;
+extern const hg_family hg_family_avx2, hg_family_avxvnni, hg_family_avx512vnni, hg_family_amx;
 #elif defined(__aarch64__)
-extern const hg_family hg_family_neondot;
+extern const hg_family hg_family_neondot, hg_family_neoni8mm;
 #endif
 
 #endif

@@ -7,7 +7,7 @@
  * the groups' order for each row by itself, so a row's bits depend on nothing but that row.
  *
  *   packed.c, int8_pack.c  into packed form   int8_step.c, int8_layer.c, int8_head.c  a step
- *   int8_memory.c  layouts, KV pages          vector*.h, avx*.c  the arithmetic
+ *   int8_memory.c  layouts, KV pages          vector*.h, avx*.c, amx.c, neon*.c  the arithmetic
  */
 #ifndef HG_KERNELS_CPU_INT8_H
 #define HG_KERNELS_CPU_INT8_H

@@ -1,4 +1,4 @@
-/* int8_tiles.h: the end of a fast family's file: `linear` out of its multiply_tile, and its tables.
+/* int8_tiles.h: the end of a fast family's file: vector_linear out of its multiply_tile.
  *
  * multiply_tile is compiled once for each number of rows up to ROWS, each width, each group, and
  * for scales of a single group or of several, so that its sums are registers. For each row all of
@@ -83,37 +83,6 @@ static void vector_linear(const hg_product *p)
         (p->w->group == 32 ? linear_8_32 : linear_8_16)(p);
 }
 
-/* The family and its ops; after it nothing follows in the file. */
-#define HG_INT8_FAMILY(isa)                                                                        \
-    const hg_int8_ops hg_ops_##isa = {                                                             \
-        .linear = vector_linear,                                                                   \
-        .norm = vector_norm,                                                                       \
-        .quantise = vector_quantise,                                                               \
-        .swiglu = vector_swiglu,                                                                   \
-        .above = vector_above,                                                                     \
-        .dot = vector_dot,                                                                         \
-        .dot_half = vector_dot_half,                                                               \
-        .store_k = vector_store_k,                                                                 \
-        .store_v = vector_store_v,                                                                 \
-        .attention = vector_attention,                                                             \
-    };                                                                                             \
-    static void forward(hg_device *device, const hg_step *step, const hg_result *result)           \
-    {                                                                                              \
-        hg_int8_forward(device, &hg_ops_##isa, step, result);                                      \
-    }                                                                                              \
-    const hg_family hg_family_##isa = {                                                            \
-        .name = #isa,                                                                              \
-        .runs_here = runs_here,                                                                    \
-        .state_bytes = sizeof(hg_int8),                                                            \
-        .check = hg_int8_check,                                                                    \
-        .page_bytes = hg_int8_page_bytes,                                                          \
-        .layout_model = hg_int8_layout_model,                                                      \
-        .layout_workspace = hg_int8_layout_workspace,                                              \
-        .layout_adapter = hg_int8_layout_adapter,                                                  \
-        .pack_model = hg_int8_pack_model,                                                          \
-        .pack_lora = hg_int8_pack_lora,                                                            \
-        .copy_page = hg_int8_copy_page,                                                            \
-        .forward = forward,                                                                        \
-    }
+#include "kernels/cpu/int8_family.h"
 
 #endif

@@ -1,27 +1,33 @@
 # Kernel families are compiled for their instruction set; the choice is made at run time. Those that
 # the processor at hand lacks are tested through an emulation of it.
 ifneq ($(findstring x86_64,$(shell $(CC) -dumpmachine)),)
-$(BUILD)/kernels/cpu/avx%.o: CFLAGS += -mavx2 -mfma -mf16c
+X86 := $(addprefix $(BUILD)/kernels/cpu/,avx2.o avxvnni.o avx512vnni.o amx.o)
+$(X86): CFLAGS += -mavx2 -mfma -mf16c
 ifdef VECTOR_CC # no fuzz target gets to these files, which clang takes minutes for
-$(BUILD)/kernels/cpu/avx%.o: override CC = $(VECTOR_CC)
-$(BUILD)/kernels/cpu/avx%.o: override SANITIZE =
+$(X86): override CC = $(VECTOR_CC)
+$(X86): override SANITIZE =
 endif
+AVX512 := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni
 $(BUILD)/kernels/cpu/avxvnni.o: CFLAGS += -mavxvnni
-$(BUILD)/kernels/cpu/avx512vnni.o: CFLAGS += -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni
+$(BUILD)/kernels/cpu/avx512vnni.o: CFLAGS += $(AVX512)
+$(BUILD)/kernels/cpu/amx.o: CFLAGS += $(AVX512) -mamx-tile -mamx-int8 -mxsave
 
 # The same sources with instructions that are beyond AVX2 taken from tests/isa_emulator. Their
 # objects come before the library's, so the tests run them.
-UNIT += $(addprefix $(BUILD)/tests/emulated/,test_kernels test_device)
-$(BUILD)/tests/emulated/%: $(BUILD)/tests/unit/%.o $(BUILD)/emulated/avxvnni.o $(BUILD)/emulated/avx512vnni.o $(SUPPORT) $(LIB)
+ISA_EMULATED := -Itests/isa_emulator -Wno-psabi -mavx2 -mfma -mf16c
+UNIT += $(addprefix $(BUILD)/tests/emulated/,test_kernels test_device) $(BUILD)/tests/isa_emulator/test_tiles
+$(BUILD)/tests/isa_emulator/%.o: CFLAGS += $(ISA_EMULATED)
+$(BUILD)/tests/emulated/%: $(BUILD)/tests/unit/%.o $(addprefix $(BUILD)/emulated/,avxvnni.o avx512vnni.o amx.o) $(SUPPORT) $(LIB)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(CFLAGS) $^ -o $@ -lcmocka $(LDLIBS)
-$(BUILD)/emulated/avx%.o: kernels/cpu/avx%.c
+$(BUILD)/emulated/%.o: kernels/cpu/%.c
 	@mkdir -p $(@D)
 	$(call say,CC,$@)
-	$(Q)$(CC) -Itests/isa_emulator $(CFLAGS) -O1 -Wno-psabi -mavx2 -mfma -mf16c -MMD -MP -c $< -o $@
+	$(Q)$(CC) $(CFLAGS) $(ISA_EMULATED) -O1 -MMD -MP -c $< -o $@
 else
 $(BUILD)/kernels/cpu/neondot.o: CFLAGS += -march=armv8.2-a+dotprod
+$(BUILD)/kernels/cpu/neoni8mm.o: CFLAGS += -march=armv8.2-a+dotprod+i8mm
 endif
 
 # The kernels and their tests for Arm, on an emulated processor. tests/arm stands in for the

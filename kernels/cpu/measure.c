@@ -10,10 +10,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
-#if defined(__x86_64__)
-#include <sys/syscall.h>
-#include <unistd.h>
-#endif
 
 #include "core/base/clock.h"
 #include "kernels/cpu/cpu.h"
@@ -29,7 +25,6 @@ typedef struct int8_loop {
     const char *kernel;
     double operations; /* of one turn */
     void (*run)(uint64_t turns);
-    bool (*allowed)(void); /* NULL: yes */
 } int8_loop;
 
 struct hg_measure {
@@ -117,12 +112,6 @@ static void dpbusd_512(uint64_t turns)
 #undef PRODUCT
 }
 
-/* The operating system has to allow tiles first: ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA. */
-static bool allow_tiles(void)
-{
-    return syscall(SYS_arch_prctl, 0x1023, 18) == 0;
-}
-
 /* Tiles of 16 rows of 64 bytes, four sums. */
 static void dpbusd_tiles(uint64_t turns)
 {
@@ -143,10 +132,10 @@ static void dpbusd_tiles(uint64_t turns)
 }
 
 static const int8_loop loops[] = {
-    {"avx2", 48 * 32 * 2, maddubs_256, NULL},
-    {"avxvnni", 16 * 32 * 2, dpbusd_256, NULL},
-    {"avx512vnni", 16 * 64 * 2, dpbusd_512, NULL},
-    {"amxint8", 4 * 16 * 16 * 64 * 2, dpbusd_tiles, allow_tiles},
+    {"avx2", 48 * 32 * 2, maddubs_256},
+    {"avxvnni", 16 * 32 * 2, dpbusd_256},
+    {"avx512vnni", 16 * 64 * 2, dpbusd_512},
+    {"amx", 4 * 16 * 16 * 64 * 2, dpbusd_tiles},
 };
 
 static void read_chunks(const uint8_t *p, size_t chunks)
@@ -189,8 +178,8 @@ static void smmla_128(uint64_t turns)
 }
 
 static const int8_loop loops[] = {
-    {"neondot", 16 * 16 * 2, sdot_128, NULL},
-    {"neoni8mm", 16 * 32 * 2, smmla_128, NULL},
+    {"neondot", 16 * 16 * 2, sdot_128},
+    {"neoni8mm", 16 * 32 * 2, smmla_128},
 };
 
 static void read_chunks(const uint8_t *p, size_t chunks)
@@ -203,7 +192,7 @@ static void read_chunks(const uint8_t *p, size_t chunks)
 }
 
 #else
-static const int8_loop loops[] = {{"", 0, NULL, NULL}};
+static const int8_loop loops[] = {{"", 0, NULL}};
 
 static void read_chunks(const uint8_t *p, size_t chunks)
 {
@@ -306,13 +295,21 @@ hg_status hg_measure_read(hg_measure *m, size_t bytes, double *bytes_per_s, hg_e
     return HG_OK;
 }
 
+/* The loop of a family that runs here: its test also asks the system for what it needs. */
+static const int8_loop *find_loop(const char *kernel)
+{
+    const char *const *here = hg_cpu_kernels();
+    while (*here && strcmp(*here, kernel) != 0) here++;
+    for (size_t i = 0; *here && i < sizeof loops / sizeof *loops; i++)
+        if (strcmp(loops[i].kernel, kernel) == 0) return &loops[i];
+    return NULL;
+}
+
 double hg_measure_int8(hg_measure *m, const char *kernel)
 {
     int64_t least = INT64_MAX;
-    m->loop = NULL;
-    for (size_t i = 0; i < sizeof loops / sizeof *loops; i++)
-        if (strcmp(loops[i].kernel, kernel) == 0) m->loop = &loops[i];
-    if (!m->loop || (m->loop->allowed && !m->loop->allowed())) return 0;
+    m->loop = find_loop(kernel);
+    if (!m->loop) return 0;
     m->passes = TURNS;
     for (int i = 0; i < INT8_TRIES; i++) {
         int64_t us = run_us(m);

@@ -27,7 +27,8 @@ hg_status hg_measure_read(hg_measure *measure, size_t bytes, double *bytes_per_s
                           hg_error *error) HG_CHECKED;
 
 /* Operations/s (a product and its sum are two) of the INT8 instruction that a kernel family stands
- * on, all operands in registers. 0 for a family without one. Takes some milliseconds. */
+ * on, all operands in registers. 0 for a family without one, or that does not run here. Takes some
+ * milliseconds. */
 double hg_measure_int8(hg_measure *measure, const char *kernel);
 
 #endif

@@ -1,121 +1,21 @@
 /* neondot.c: the family for Arm's NEON with the dot product instructions.
  *
  * A register holds four columns of four output rows; sdot multiplies it by four activations of one
- * row, picked from a register that holds those of four rows, and adds into exact 32-bit sums. Codes
- * of 4 bits are signed as they are; codes of 8 bits become so by turning over their highest bit,
- * which also takes their zero away. Compiled with the instruction set's flags, run only where
- * runs_here says so.
+ * row, picked from a register that holds those of four rows, and adds into exact 32-bit sums.
+ * Compiled with the instruction set's flags, run only where runs_here says so.
  */
 #if defined(__aarch64__)
 
 #include <sys/auxv.h>
 
-#include "kernels/cpu/int8.h"
-#include "kernels/cpu/vector_neon.h"
-#include "kernels/cpu/vector_attention.h"
-#include "kernels/cpu/vector_head.h"
-
-#define ROWS 4 /* 4 * 4 sums and four vectors of codes fit the 32 registers */
-
-/* One more row of dot_quad; the lane must be a literal. */
-#define DOT_ROW(r)                                                                                 \
-    if (rows > r)                                                                                  \
-    UNROLL for (uint32_t v = 0; v < 4; v++) sum[r * 4 + v] =                                       \
-        vdotq_laneq_s32(sum[r * 4 + v], w[v], four, r)
-
-/* sum[rows][4] += four columns of a block's codes times those of each row. Parts of a tile begin at
- * its row 8 at the latest, so four rows' worth may always be read. */
-INLINE void dot_quad(const int8x16_t *w, const int8_t *x, int32x4_t *sum, const uint32_t rows)
-{
-    int8x16_t four = vld1q_s8(x);
-    DOT_ROW(0);
-    DOT_ROW(1);
-    DOT_ROW(2);
-    DOT_ROW(3);
-}
+#include "kernels/cpu/int8_neon.h"
 
 INLINE void dot_group(const uint8_t *codes, const int8_t *q, int32x4_t *sum, const uint32_t rows,
                       const uint32_t bits, const uint32_t group)
 {
-    for (uint32_t c = 0; c < group; c += 32 / bits) {
-        const int8_t *x = q + c * HG_TILE;
-        int8x16_t first[4], second[4];
-        UNROLL for (uint32_t v = 0; v < 4; v++)
-        {
-            uint8x16_t w = vld1q_u8(codes + c * 2 * bits + 16 * v);
-            first[v] = vreinterpretq_s8_u8(bits == 8 ? veorq_u8(w, vdupq_n_u8(128))
-                                                     : vandq_u8(w, vdupq_n_u8(15)));
-            second[v] = vreinterpretq_s8_u8(vshrq_n_u8(w, 4));
-        }
-        dot_quad(first, x, sum, rows);
-        if (bits == 4) dot_quad(second, x + HG_TILE * 4, sum, rows);
-    }
+    dot_quads(codes, q, sum, rows, bits, group);
 }
 
-/* Adds what offsets contribute to one block: code * scale + offset is
- * (code - zero) * scale + (offset + zero * scale). */
-INLINE void add_offsets(const hg_packed *w, size_t cell, const hg_tile_group *x, uint32_t sub,
-                        v16 *out, const uint32_t rows)
-{
-    v16 zero = v16_set1(w->bits == 4 ? 8.0f : 128.0f);
-    for (uint32_t g = 0; g < w->groups; g += w->share, x += w->share, cell++) {
-        v16 offset = v16_fma(v16_load_half(w->scales + cell * HG_BLOCK), zero,
-                             v16_load_half(w->offsets + cell * HG_BLOCK));
-        UNROLL for (uint32_t r = 0; r < rows; r++) out[r] =
-            v16_fma(offset, v16_set1(hg_tile_sum(x, w->share, sub + r)), out[r]);
-    }
-}
-
-/* One block of output rows, whose scales start at cell: out[rows] = W x. */
-INLINE void multiply_block(const tile *t, size_t cell, v16 *out, const uint32_t rows,
-                           const uint32_t bits, const uint32_t group)
-{
-    const hg_packed *w = t->product->w;
-    const uint32_t sub = t->row % HG_TILE;
-    const size_t group_bytes = (size_t)group * 2 * bits;
-    const uint8_t *codes = w->codes + cell * w->share * group_bytes;
-    const int8_t *q = hg_tiles_q(t->product->x, t->row);
-    const hg_tile_group *x = hg_tiles_group(t->product->x, t->row), *end = x + w->groups;
-    UNROLL for (uint32_t r = 0; r < rows; r++) out[r] = v16_set1(0);
-    for (; x < end; cell++) {
-        v16 scaled[ROWS];
-        UNROLL for (uint32_t r = 0; r < rows; r++) scaled[r] = v16_set1(0);
-        for (uint32_t s = 0; s < w->share; s++, x++, codes += group_bytes, q += group * HG_TILE) {
-            int32x4_t sum[ROWS * 4];
-            UNROLL for (uint32_t i = 0; i < rows * 4; i++) sum[i] =
-                vdupq_n_s32(bits == 4 ? x->minus8[sub + i / 4] : 0);
-            dot_group(codes, q, sum, rows, bits, group);
-            UNROLL for (uint32_t i = 0; i < rows * 4; i++) scaled[i / 4].q[i % 4] =
-                vfmaq_n_f32(scaled[i / 4].q[i % 4], vcvtq_f32_s32(sum[i]), x->scale[sub + i / 4]);
-        }
-        v16 scale = v16_load_half(w->scales + cell * HG_BLOCK);
-        UNROLL for (uint32_t r = 0; r < rows; r++) out[r] = v16_fma(scaled[r], scale, out[r]);
-    }
-}
-
-INLINE void multiply_tile(const tile *t, const uint32_t rows, const uint32_t bits,
-                          const uint32_t group, const bool single)
-{
-    (void)single;
-    const hg_product *p = t->product;
-    const hg_packed *w = p->w;
-    const size_t cells = w->groups / w->share, stride = p->y_stride;
-    size_t cell = t->block * cells;
-    float *y = p->y + t->row * stride + (size_t)(t->block - p->block) * HG_BLOCK;
-    for (uint32_t b = 0; b < t->blocks; b++, cell += cells, y += HG_BLOCK) {
-        v16 out[ROWS];
-        multiply_block(t, cell, out, rows, bits, group);
-        if (w->offsets)
-            add_offsets(w, cell, hg_tiles_group(p->x, t->row), t->row % HG_TILE, out, rows);
-        UNROLL for (uint32_t r = 0; r < rows; r++)
-        {
-            if (p->add) out[r] = v16_add(v16_load(y + r * stride), out[r]);
-            v16_store(y + r * stride, out[r]);
-        }
-    }
-}
-
-#define SINGLE false
 #include "kernels/cpu/int8_tiles.h"
 
 static bool runs_here(void)
@@ -123,6 +23,6 @@ static bool runs_here(void)
     return getauxval(AT_HWCAP) & HWCAP_ASIMDDP;
 }
 
-HG_INT8_FAMILY(neondot);
+HG_INT8_FAMILY(neondot, vector_linear);
 
 #endif

@@ -41,7 +41,7 @@ typedef struct hg_int8_ops {
     void (*attention)(const hg_attention *job);
 } hg_int8_ops;
 
-extern const hg_int8_ops hg_ops_avx2, hg_ops_avxvnni, hg_ops_avx512vnni; /* x86-64 only */
-extern const hg_int8_ops hg_ops_neondot;                                 /* aarch64 only */
+extern const hg_int8_ops hg_ops_avx2, hg_ops_avxvnni, hg_ops_avx512vnni, hg_ops_amx; /* x86-64 */
+extern const hg_int8_ops hg_ops_neondot, hg_ops_neoni8mm;                            /* aarch64 */
 
 #endif

@@ -2,6 +2,29 @@
 #ifndef HG_TESTS_EMULATED512_H
 #define HG_TESTS_EMULATED512_H
 
+EMULATED uint32_t emulated_above(__m512 a, __m512 b)
+{
+    emulated512 x = {.f = a}, y = {.f = b};
+    uint32_t above = 0;
+    for (int k = 0; k < 16; k++) above |= (uint32_t)(x.lane[k] > y.lane[k]) << k;
+    return above;
+}
+
+EMULATED __m512 emulated_add(__m512 a, __m512 b)
+{
+    return a + b;
+}
+
+EMULATED __m512 emulated_mul(__m512 a, __m512 b)
+{
+    return a * b;
+}
+
+EMULATED __m512 emulated_div(__m512 a, __m512 b)
+{
+    return a / b;
+}
+
 EMULATED __m512 emulated_max(__m512 a, __m512 b)
 {
     emulated512 x = {.f = a}, y = {.f = b};
@@ -79,25 +102,6 @@ EMULATED float emulated_most(__m512 a)
     emulated512 x = {.f = a};
     for (int k = 1; k < 16; k++) x.lane[0] = x.lane[k] > x.lane[0] ? x.lane[k] : x.lane[0];
     return x.lane[0];
-}
-
-EMULATED int32_t emulated_sum_whole(__m512i a)
-{
-    emulated512 x = {.i = a};
-    for (int k = 1; k < 16; k++) x.whole[0] += x.whole[k];
-    return x.whole[0];
-}
-
-EMULATED __m512i emulated_shift_right16(__m512i a, unsigned by)
-{
-    emulated512 x = {.i = a};
-    for (int k = 0; k < 32; k++) x.word[k] = (uint16_t)(x.word[k] >> by);
-    return x.i;
-}
-
-EMULATED __m512i emulated_shift_left32(__m512i a, unsigned by)
-{
-    PER_LANE(i, whole, (int32_t)((uint32_t)x.whole[k] << by));
 }
 
 #endif

@@ -1,4 +1,4 @@
-/* emulated_convert.h: conversions of AVX-512 for immintrin.h. */
+/* emulated_convert.h: conversions and integers of AVX-512 for immintrin.h. */
 #ifndef HG_TESTS_EMULATED_CONVERT_H
 #define HG_TESTS_EMULATED_CONVERT_H
 
@@ -41,6 +41,38 @@ EMULATED __m128i emulated_to_bytes(__m512i a)
         x.byte[k] = (uint8_t)(w < -128 ? -128 : w > 127 ? 127 : w);
     }
     return _mm256_castsi256_si128(x.half_i[0]);
+}
+
+EMULATED __m512i emulated_add_whole(__m512i a, __m512i b)
+{
+    emulated512 x = {.i = a}, y = {.i = b};
+    x.half_i[0] = _mm256_add_epi32(x.half_i[0], y.half_i[0]);
+    x.half_i[1] = _mm256_add_epi32(x.half_i[1], y.half_i[1]);
+    return x.i;
+}
+
+EMULATED __m512i emulated_and(__m512i a, __m512i b)
+{
+    return a & b;
+}
+
+EMULATED __m512i emulated_shift_right16(__m512i a, unsigned by)
+{
+    emulated512 x = {.i = a};
+    for (int k = 0; k < 32; k++) x.word[k] = (uint16_t)(x.word[k] >> by);
+    return x.i;
+}
+
+EMULATED __m512i emulated_shift_left32(__m512i a, unsigned by)
+{
+    PER_LANE(i, whole, (int32_t)((uint32_t)x.whole[k] << by));
+}
+
+EMULATED int32_t emulated_sum_whole(__m512i a)
+{
+    emulated512 x = {.i = a};
+    for (int k = 1; k < 16; k++) x.whole[0] += x.whole[k];
+    return x.whole[0];
 }
 
 #endif

@@ -1,5 +1,5 @@
-/* immintrin.h: stands before the compiler's own in tests, so that the families for AVX-512 VNNI and
- * AVX-VNNI run, from the very same source, on any processor with AVX2.
+/* immintrin.h: stands before the compiler's own in tests, so that the families for AMX, AVX-512
+ * VNNI and AVX-VNNI run, from the very same source, on any processor with AVX2.
  *
  * Only what kernels/cpu uses. A vector of 512 bits is the compiler's own type, which it takes apart
  * by itself; rounding and fused operations are those of AVX2 on its halves.
@@ -50,36 +50,9 @@ EMULATED __m512i emulated_dpbusd512(__m512i a, __m512i u, __m512i s)
     return x.i;
 }
 
-EMULATED uint32_t emulated_above(__m512 a, __m512 b)
-{
-    emulated512 x = {.f = a}, y = {.f = b};
-    uint32_t above = 0;
-    for (int k = 0; k < 16; k++) above |= (uint32_t)(x.lane[k] > y.lane[k]) << k;
-    return above;
-}
-
-EMULATED __m512 emulated_add(__m512 a, __m512 b)
-{
-    return a + b;
-}
-
-EMULATED __m512 emulated_mul(__m512 a, __m512 b)
-{
-    return a * b;
-}
-
-EMULATED __m512 emulated_div(__m512 a, __m512 b)
-{
-    return a / b;
-}
-
-EMULATED __m512i emulated_and(__m512i a, __m512i b)
-{
-    return a & b;
-}
-
 #include "emulated512.h"
 #include "emulated_convert.h"
+#include "emulated_tiles.h"
 
 #undef _mm512_roundscale_ps
 #undef _mm512_cvtps_ph
@@ -97,7 +70,9 @@ EMULATED __m512i emulated_and(__m512i a, __m512i b)
 #define _mm512_loadu_ps                          emulated_load
 #define _mm512_loadu_si512                       emulated_load_whole
 #define _mm512_storeu_ps                         emulated_store
+#define _mm512_storeu_si512(p, a)                emulated_store(p, (__m512)(a))
 #define _mm512_add_ps                            emulated_add
+#define _mm512_add_epi32                         emulated_add_whole
 #define _mm512_mul_ps                            emulated_mul
 #define _mm512_div_ps                            emulated_div
 #define _mm512_and_si512                         emulated_and

@@ -24,6 +24,7 @@ PACKAGES = "libwebsockets sqlite3 icu-i18n icu-uc jansson openssl libarchive".sp
 ISA = {"avx2": "-mavx2 -mfma -mf16c",
        "avxvnni": "-mavxvnni -mavx2 -mfma -mf16c",
        "avx512": "-mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mavx2 -mfma -mf16c"}
+ISA["amx"] = ISA["avx512"] + " -mamx-tile -mamx-int8 -mxsave"
 MACHINE_PATH = re.compile(r"(?<![\w.])/(home|root|work|Users)/\w+")
 
 
