@@ -10,7 +10,7 @@ PYTHON := /usr/bin/python3
 NVCC ?= $(firstword $(shell command -v nvcc) $(wildcard /usr/local/cuda/bin/nvcc))
 FUZZ_SECONDS ?= 5
 
-PKGS := libwebsockets sqlite3 icu-i18n icu-uc jansson openssl libarchive
+PKGS := libwebsockets sqlite3 icu-i18n icu-uc jansson openssl libarchive zlib
 WARN := -Wall -Wextra -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes \
         -Wwrite-strings -Wvla -Wno-missing-field-initializers -Werror
 OPT ?= -O3 -g

@@ -5,6 +5,8 @@
 #define HG_LIMITS_WIRE(X)                                                                          \
     X(SESSIONS, 2000, "websocket sessions at once")                                                \
     X(FRAME, 64 << 10, "bytes of one websocket frame from a client")                               \
+    X(DEFLATE_BITS, 12, "window of a compressed websocket, a power of two: 4 KiB")                 \
+    X(GZIP, 256 << 10, "bytes of an HTTP answer that is compressed: some ms of the only thread")   \
     X(FRAME_REST, 4 << 20, "bytes of an oversize frame still read, so that its close code comes")  \
     X(SENTENCES, 64, "sentence ids whose state a session keeps, least recently used leave")        \
     X(SESSION_JOBS, 8, "jobs of one session in the engine; a further translate gets `busy`")       \

@@ -46,6 +46,7 @@ typedef struct hg_answer_head {
     unsigned status;
     const char *content_type;
     char etag[24];          /* "": none */
+    bool gzip;              /* the body is */
     bool close;             /* no further request on this connection */
     unsigned retry_after_s; /* 0: not said */
     const char *allow;      /* of a 405, static */
@@ -65,6 +66,7 @@ struct hg_exchange {
     bool head;             /* the method is HEAD */
     bool path_known;       /* it lies below the base path */
     bool preflight;        /* a page of an allowed origin asks what it may send */
+    bool gzip;             /* the caller takes a compressed answer */
     bool open;             /* translation and metrics need no token here */
     hg_caller caller;
     char origin[HG_HOST_MAX + 16]; /* of an allowed page, which may read the answer; "": none */

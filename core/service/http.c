@@ -17,6 +17,7 @@
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/service/fields.h"
+#include "core/service/gzip.h"
 #include "core/service/tls.h"
 
 size_t hg_http_user_bytes(void)
@@ -118,7 +119,7 @@ static void reset(hg_exchange *x)
     x->path = NULL;
     x->answer = (hg_answer_head){0};
     x->refusal = (hg_http_refusal){0};
-    x->stream = x->stream_end = x->head = x->preflight = x->open = x->path_known = false;
+    x->stream = x->stream_end = x->head = x->preflight = x->open = x->path_known = x->gzip = false;
     x->awaited = false;
     x->route = NULL;
     x->caller = (hg_caller){0};
@@ -359,6 +360,8 @@ static hg_http_refusal judge(hg_exchange *x)
     if (!x->path_known) return (hg_http_refusal){404, "everything here lies below --base-path"};
     if (x->route && !x->route->key_in_body && !hg_exchange_may(x, x->route->scope))
         return refuse_scope(service, &x->caller);
+    if (lws_hdr_total_length(x->wsi, WSI_TOKEN_HTTP_CONTENT_ENCODING) > 0)
+        return (hg_http_refusal){415, "a body is taken as it is, without Content-Encoding"};
     if (x->expected > HG_LIMIT_HTTP_BODY) return (hg_http_refusal){413, "the body is too large"};
     if (method == HG_POST && service->stopping) return (hg_http_refusal){503, "shutting down"};
     return (hg_http_refusal){0};
@@ -405,6 +408,9 @@ static int begin(struct lws *wsi, hg_exchange *x, const char *path)
     *x->content_type = '\0';
     if (lws_hdr_copy(wsi, x->content_type, sizeof x->content_type, WSI_TOKEN_HTTP_CONTENT_TYPE) < 0)
         snprintf(x->content_type, sizeof x->content_type, "too long");
+    char accepted[256];
+    x->gzip = lws_hdr_copy(wsi, accepted, sizeof accepted, WSI_TOKEN_HTTP_ACCEPT_ENCODING) > 0 &&
+              hg_gzip_accepted(accepted);
     x->refusal = x->path ? judge(x) : (hg_http_refusal){500, "no memory"};
     if (!x->expected || x->expected > HG_LIMIT_FRAME_REST) return dispatch(x);
     lws_set_timeout(wsi, PENDING_TIMEOUT_HTTP_CONTENT, HG_LIMIT_HTTP_BODY_S);

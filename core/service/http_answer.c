@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "core/base/log.h"
+#include "core/service/gzip.h"
 #include "core/text/utf8.h"
 
 #define HEADERS_MAX 2048 /* bytes of an answer's headers */
@@ -27,6 +28,7 @@ static const struct {
     {"x-content-type-options:", "nosniff"},
     {"referrer-policy:", "no-referrer"},
     {"cache-control:", "no-cache"},
+    {"vary:", "Accept-Encoding"},
 };
 
 static const char *reason(unsigned status)
@@ -80,10 +82,18 @@ static void start(headers *h, struct lws *wsi, unsigned status)
         put(h, fixed_headers[i].name, fixed_headers[i].value);
 }
 
+/* Weak where the same file has two forms: the tag is that of its content. */
+static void put_etag(headers *h, const hg_answer_head *a)
+{
+    char tag[sizeof a->etag + 2];
+    snprintf(tag, sizeof tag, "%s%s", a->gzip ? "W/" : "", a->etag);
+    put(h, "etag:", tag);
+}
+
 static void put_answer(headers *h, const hg_answer_head *a, size_t body_bytes)
 {
     char number[16];
-    if (*a->etag) put(h, "etag:", a->etag);
+    if (*a->etag) put_etag(h, a);
     if (a->allow) put(h, "allow:", a->allow);
     if (a->status == 401) put(h, "www-authenticate:", "Bearer");
     if (a->close) put(h, "connection:", "close");
@@ -93,6 +103,7 @@ static void put_answer(headers *h, const hg_answer_head *a, size_t body_bytes)
     }
     if (a->status == 304 || a->status == 204) return;
     put(h, "content-type:", a->content_type);
+    if (a->gzip) put(h, "content-encoding:", "gzip");
     if (body_bytes == SIZE_MAX) return; /* until the connection ends */
     h->failed |= lws_add_http_header_content_length(h->wsi, body_bytes, &h->at, h->end);
 }
@@ -209,6 +220,9 @@ void hg_answer(hg_exchange *x, unsigned status, const char *content_type, hg_buf
     hg_buf_free(&x->out);
     x->out = *body;
     *body = hg_buf_new(0);
+    /* Without memory for it the answer goes as it is. */
+    bool worth = status == 200 && x->gzip && hg_gzip_worth(content_type, x->out.length);
+    x->answer.gzip = worth && !hg_gzip(&x->out);
     await_reader(x);
 }
 

@@ -17,6 +17,7 @@
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/base/version.h"
+#include "core/service/deflate.h"
 #include "core/service/http.h"
 #include "core/service/message.h"
 #include "core/service/resume.h"
@@ -250,6 +251,7 @@ static hg_status open_socket(hg_service *service, hg_error *error)
         .retry_and_idle_policy = &keepalive,
         .ssl_cert_filepath = service->tls_cert,
         .ssl_private_key_filepath = service->tls_key,
+        .extensions = hg_deflate_extensions,
         .alpn = "http/1.1", /* answers are written for it alone */
         .server_string = "hydraglot",
         .vhost_name = "hydraglot",
@@ -359,6 +361,7 @@ hg_status hg_service_open(const hg_service_options *options, hg_service **out, h
     service->languages = hg_language_set_new();
     service->shared.languages = hg_buf_new(HG_LIMIT_EVENT);
     service->shared.event = hg_buf_new(HG_LIMIT_EVENT);
+    service->shared.packed = hg_buf_new(2 * HG_LIMIT_EVENT);
     service->shared.wake = hg_ws_wake;
     service->shared.drop = hg_ws_drop;
     service->shared.move = hg_ws_move;
@@ -465,6 +468,7 @@ void hg_service_close(hg_service *service)
     assert(TAILQ_EMPTY(&service->shared.sessions));
     hg_buf_free(&service->shared.languages);
     hg_buf_free(&service->shared.event);
+    hg_buf_free(&service->shared.packed);
     hg_language_set_free(&service->languages);
     free(service);
 }

@@ -38,6 +38,7 @@ typedef struct hg_session_shared {
     hg_rates rates;
     hg_buf languages; /* the array `languages`, printed */
     hg_buf event;     /* the event being printed */
+    hg_buf packed;    /* the message being compressed */
     bool ended;       /* some session has an end but still its conversation */
     /* Of ws.c; none of them calls back. */
     void (*wake)(hg_session *session); /* something waits in the queue, or the end came */

@@ -8,6 +8,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/log.h"
+#include "core/service/deflate.h"
 #include "core/service/resume.h"
 #include "core/text/utf8.h"
 
@@ -20,6 +21,8 @@ typedef struct connection {
     uint16_t close_code; /* of a connection that its session has left */
     bool counted;        /* among the open ones */
     bool goodbye;        /* the client closed and means it: nothing is to be kept */
+    hg_deflate deflate;  /* as agreed on, or not */
+    bool packed;         /* the message coming in is */
     bool closed;         /* a close frame was asked for; what still comes in is ignored */
     size_t dropped;      /* bytes of an oversize message so far; 0: none is coming in */
 } connection;
@@ -93,6 +96,7 @@ static int established(struct lws *wsi, connection *c)
 static void closed(struct lws *wsi, connection *c)
 {
     hg_service *service = hg_service_of(wsi);
+    hg_deflate_free(&c->deflate);
     if (!c->counted) return;
     assert(service->shared.metrics.sessions > 0);
     service->shared.metrics.sessions--;
@@ -164,20 +168,46 @@ static int receive(struct lws *wsi, connection *c, const void *in, size_t count)
     if (!session->receiving) {
         session->received_us = hg_clock_us();
         session->receiving = true;
+        c->packed = c->deflate.client_bits && lws_get_reserved_bits(wsi);
     }
-    hg_status status = hg_buf_append(&session->incoming, in, count);
+    hg_buf *whole = &session->incoming;
+    hg_status status = c->packed ? hg_deflate_unpack(&c->deflate, in, count, is_whole(wsi), whole)
+                                 : hg_buf_append(whole, in, count);
     if (status == HG_ERROR_LIMIT) return drop(wsi, c, count);
+    if (status == HG_ERROR_FORMAT) return close_with(wsi, c, HG_CLOSE_NOT_UTF8);
     if (status) return close_with(wsi, c, HG_CLOSE_INTERNAL);
     return is_whole(wsi) ? finish_message(wsi, c) : 0;
 }
 
-/* Sends the oldest message; false when the connection is gone. */
-static bool send_first(struct lws *wsi, hg_session *session)
+/* 0, or less when the connection is gone. */
+static int write_text(struct lws *wsi, unsigned char *bytes, size_t count)
 {
+    int sent = lws_write(wsi, bytes, count, LWS_WRITE_TEXT);
+    return sent < 0 || (size_t)sent < count ? -1 : 0;
+}
+
+/* The same for a message that is packed first, behind the room for its frame's header. */
+static int write_packed(struct lws *wsi, connection *c, const char *bytes, size_t count)
+{
+    static const char headroom[HG_OUT_HEADROOM];
+    hg_buf *packed = &c->session->shared->packed;
+    hg_buf_clear(packed);
+    if (hg_buf_append(packed, headroom, sizeof headroom) ||
+        hg_deflate_pack(&c->deflate, bytes, count, packed))
+        return -1;
+    return write_text(wsi, (unsigned char *)packed->data + sizeof headroom,
+                      packed->length - sizeof headroom);
+}
+
+/* Sends the oldest message; false when the connection is gone. */
+static bool send_first(struct lws *wsi, connection *c)
+{
+    hg_session *session = c->session;
     hg_out_message *message = hg_out_queue_first(&session->queue);
-    unsigned char *bytes = (unsigned char *)message->bytes + HG_OUT_HEADROOM;
-    int sent = lws_write(wsi, bytes, message->count, LWS_WRITE_TEXT);
-    if (sent < 0 || (size_t)sent < message->count) return false;
+    char *bytes = message->bytes + HG_OUT_HEADROOM;
+    int failed = c->deflate.server_bits ? write_packed(wsi, c, bytes, message->count)
+                                        : write_text(wsi, (unsigned char *)bytes, message->count);
+    if (failed) return false;
     session->shared->metrics.frames_out++;
     session->shared->metrics.bytes_out += message->count;
     hg_out_queue_pop(&session->queue, hg_clock_us());
@@ -193,7 +223,7 @@ static int writeable(struct lws *wsi, connection *c)
     if (!session) return close_with(wsi, c, c->close_code);
     for (int i = 0; i < HG_LIMIT_WRITE_BURST && hg_out_queue_first(&session->queue); i++) {
         if (i > 0 && lws_send_pipe_choked(wsi)) break;
-        if (!send_first(wsi, session)) return -1;
+        if (!send_first(wsi, c)) return -1;
     }
     if (hg_out_queue_first(&session->queue))
         lws_callback_on_writable(wsi);
@@ -210,6 +240,7 @@ int hg_ws_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user
     case LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION: /* the last time that headers are there */
         c->caller = hg_http_caller(wsi);
         return 0;
+    case LWS_CALLBACK_CONFIRM_EXTENSION_OKAY: return !hg_deflate_offered(wsi, &c->deflate);
     case LWS_CALLBACK_ESTABLISHED: return established(wsi, c);
     case LWS_CALLBACK_RECEIVE: return receive(wsi, c, in, count);
     case LWS_CALLBACK_SERVER_WRITEABLE: return writeable(wsi, c);

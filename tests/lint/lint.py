@@ -20,7 +20,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 FILE_MOST = {"kernels": 400, "header": 120, "other": 600}
 FUNCTION_MOST, FUNCTION_MEDIAN, COLUMNS = 70, 15, 100
 MAKEFILE_MOST, TREE_MOST = 200, 60 << 20
-PACKAGES = "libwebsockets sqlite3 icu-i18n icu-uc jansson openssl libarchive".split()
+PACKAGES = "libwebsockets sqlite3 icu-i18n icu-uc jansson openssl libarchive zlib".split()
 ISA = {"avx2": "-mavx2 -mfma -mf16c",
        "avxvnni": "-mavxvnni -mavx2 -mfma -mf16c",
        "avx512": "-mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mavx2 -mfma -mf16c"}
