@@ -7,7 +7,7 @@
  * Contract, for every implementation:
  * - A row's result depends only on its own lane: the same bits whatever other rows a step has and
  *   however a prompt was cut into steps.
- * - Nothing is allocated after load_model but by put_adapter_begin.
+ * - Nothing is allocated after load_model, but by put_adapter_begin where measure is NULL.
  * - A call that fails leaves the device as it was, unless it returns HG_ERROR_DEVICE: then only
  *   close may follow.
  */
@@ -20,9 +20,10 @@
 
 #include "core/base/error.h"
 #include "kernels/device_cache.h"
+#include "kernels/device_plan.h"
 #include "kernels/weights.h"
 
-#define HG_DEVICE_VERSION 3
+#define HG_DEVICE_VERSION 4
 #define HG_NO_SLOT        UINT16_MAX /* a row that runs on the base alone */
 
 typedef struct hg_device hg_device; /* each implementation defines its own */
@@ -34,16 +35,6 @@ typedef struct hg_device_options {
     hg_device_cache cache;
 } hg_device_options;
 
-/* What to make room for; fixed from load_model to close. */
-typedef struct hg_device_plan {
-    uint32_t pages;         /* KV pages of HG_LIMIT_PAGE_TOKENS tokens, all layers, K and V */
-    uint32_t lane_pages;    /* entries of one lane's page table */
-    uint32_t step_rows;     /* most rows of a step */
-    uint32_t step_lanes;    /* most lanes of a step */
-    uint32_t adapter_slots; /* slots 0 .. adapter_slots - 1 */
-    uint8_t dense_bits; /* 4 or 8: how families without floats round dense layers; 0: they refuse */
-} hg_device_plan;
-
 typedef struct hg_device_info {
     char name[64];   /* "cpu: AMD EPYC 9B14", "cuda: NVIDIA H200" */
     char kernel[32]; /* "avx512vnni" */
@@ -51,11 +42,6 @@ typedef struct hg_device_info {
     size_t page_bytes; /* of one KV page; 0 before load_model */
     bool cached;       /* the packed model came from the cache */
 } hg_device_info;
-
-typedef struct hg_device_memory {
-    size_t weights_bytes, pages_bytes, adapters_bytes, workspace_bytes;
-    size_t logits_bytes; /* the part of the weights that only logits need */
-} hg_device_memory;
 
 /* Rows of one lane stand together, positions rising by one from row to row. A row attends to
  * positions 0 .. its own of its lane; what it needs below its lane's first row of this step must
@@ -90,6 +76,13 @@ typedef struct hg_device_api {
     void (*close)(hg_device *device); /* NULL is allowed */
     void (*describe)(const hg_device *device, hg_device_info *out);
     void (*memory)(const hg_device *device, hg_device_memory *out); /* what is really held */
+
+    /* What load_model would take with plan, by sizes alone: neither device nor card is needed, the
+     * weights' values are not looked at. NULL: memory is the host's and is taken as it is needed;
+     * then room is NULL too. */
+    hg_status (*measure)(const hg_weights *weights, const hg_device_plan *plan,
+                         hg_device_memory *out, hg_error *error);
+    hg_status (*room)(hg_device *device, hg_device_room *out, hg_error *error);
 
     /* Packs the model into the device's own order and allocates what plan says. Once per device.
      * The views in weights must stay valid until close. */

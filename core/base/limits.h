@@ -53,7 +53,10 @@
     X(PAGE_TOKENS, 16, "tokens of one KV page")                                                    \
     X(ADAPTER_SLOTS, 64, "adapters resident on the device")                                        \
     X(ADAPTER_PIECE, 256 << 10, "bytes of an adapter uploaded between two steps")                  \
-    X(KV_TOKENS, 16384, "tokens of the KV pool when no size is given: 32 lanes of 512")            \
+    X(PLAN_LANES, 32, "lanes that KV is planned for when no number is given")                      \
+    X(PLAN_TOKENS, 512, "tokens of KV planned for a lane; longer ones take from the others")       \
+    X(PLAN_ADAPTERS, 16, "adapters that a card makes room for when no number is given")            \
+    X(PLAN_RANK, 16, "rank that they are planned with; others count by their bytes")               \
     X(PREFIXES, 256, "token sequences whose KV is kept for reuse")                                 \
     X(WORKERS, 64, "threads of the CPU device")                                                    \
     X(CACHE_LEAST, 256 << 20, "bytes of weights worth a cache file; fewer pack in a second")       \

@@ -89,16 +89,19 @@ static int spread_of(uint32_t columns)
     return -(int)lrint(log2((double)columns) / 2);
 }
 
-static hg_linear random_linear(owner *o, uint32_t rows, uint32_t columns)
+static hg_linear linear_of(uint32_t rows, uint32_t columns)
 {
     uint16_t group = columns % GROUP ? 32 : GROUP;
+    return (hg_linear){.rows = rows, .columns = columns, .group = group, .bits = 4};
+}
+
+static hg_linear random_linear(owner *o, uint32_t rows, uint32_t columns)
+{
+    hg_linear w = linear_of(rows, columns);
     size_t cells = (size_t)rows * columns;
-    return (hg_linear){.codes = random_bytes(o, cells / 2),
-                       .scales = random_halves(o, cells / group, spread_of(columns) - 3, false),
-                       .rows = rows,
-                       .columns = columns,
-                       .group = group,
-                       .bits = 4};
+    w.codes = random_bytes(o, cells / 2);
+    w.scales = random_halves(o, cells / w.group, spread_of(columns) - 3, false);
+    return w;
 }
 
 static const float *ones(owner *o, uint32_t count)
@@ -141,7 +144,21 @@ static void fill_model(hg_shaped *m, const hg_shape *s)
         frequency[i] = powf(10000.0f, -2.0f * (float)i / (float)s->head_dim);
 }
 
-hg_status hg_shaped_open(const char *name, hg_shaped **out, hg_error *error)
+/* The table as such models have it: not quantised. */
+static void fill_sizes(hg_shaped *m, const hg_shape *s)
+{
+    hg_layer *layer = take(&m->owner, s->layers * sizeof *layer);
+    hg_matrix table = {.rows = s->vocabulary, .columns = s->hidden, .type = HG_BF16};
+    m->weights = (hg_weights){.shape = *s, .embedding = table, .head = table, .layer = layer};
+    for (uint32_t i = 0; layer && i < s->layers * HG_PROJECTIONS; i++) {
+        uint32_t rows, columns;
+        size_of(s, i % HG_PROJECTIONS, &rows, &columns);
+        layer[i / HG_PROJECTIONS].linear[i % HG_PROJECTIONS] = linear_of(rows, columns);
+    }
+}
+
+static hg_status open_filled(const char *name, void (*fill)(hg_shaped *, const hg_shape *),
+                             hg_shaped **out, hg_error *error)
 {
     *out = NULL;
     const hg_shape *shape = NULL;
@@ -151,13 +168,23 @@ hg_status hg_shaped_open(const char *name, hg_shaped **out, hg_error *error)
     hg_shaped *m = calloc(1, sizeof *m);
     if (!m) return hg_fail(error, HG_ERROR_MEMORY, "out of memory");
     m->owner.random = 0x9E3779B97F4A7C15u;
-    fill_model(m, shape);
+    fill(m, shape);
     if (m->owner.failed) {
         hg_shaped_close(m);
         return hg_fail(error, HG_ERROR_MEMORY, "no memory for a model of shape %s", name);
     }
     *out = m;
     return HG_OK;
+}
+
+hg_status hg_shaped_open(const char *name, hg_shaped **out, hg_error *error)
+{
+    return open_filled(name, fill_model, out, error);
+}
+
+hg_status hg_shaped_open_sizes(const char *name, hg_shaped **out, hg_error *error)
+{
+    return open_filled(name, fill_sizes, out, error);
 }
 
 void hg_shaped_close(hg_shaped *m)

@@ -12,6 +12,8 @@ typedef struct hg_shaped hg_shaped; /* owns the memory of weights */
 /* name: one of --shape. Random INT4 codes, symmetric; all layers view the same memory, for what a
  * device packs is its own. */
 hg_status hg_shaped_open(const char *name, hg_shaped **out, hg_error *error) HG_CHECKED;
+/* The same without values, and with a table of BF16: for planning only. */
+hg_status hg_shaped_open_sizes(const char *name, hg_shaped **out, hg_error *error) HG_CHECKED;
 void hg_shaped_close(hg_shaped *shaped); /* NULL is allowed */
 const hg_weights *hg_shaped_weights(const hg_shaped *shaped);
 

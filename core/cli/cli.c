@@ -195,6 +195,8 @@ hg_runtime_options hg_cli_runtime_options(const hg_settings *settings, bool with
         .drafts = drafts(settings),
         .threads = (uint32_t)settings->threads,
         .device_memory_bytes = (size_t)settings->device_memory_bytes,
+        .lanes = (uint32_t)settings->lanes,
+        .adapters = (uint32_t)settings->adapters,
         .cache_bytes = (size_t)settings->cache_bytes,
         .policy = {.agreement = (uint32_t)settings->agreement,
                    .least_words = (uint32_t)settings->agree_after,

@@ -37,6 +37,10 @@ hg_status hg_cli_open_runtime(const hg_settings *settings, bool wait, hg_runtime
  * with_data is true. */
 hg_runtime_options hg_cli_runtime_options(const hg_settings *settings, bool with_data);
 
+/* ---- doctor_plan.c ---- */
+/* `doctor --plan`; returns the exit code. */
+int hg_doctor_plan(const hg_settings *settings);
+
 /* ---- targets.c ---- */
 /* Which languages to translate into. */
 typedef struct hg_targets {

@@ -331,6 +331,7 @@ static int print_asyncapi(void)
 
 int hg_command_doctor(const hg_settings *settings)
 {
+    if (settings->plan) return hg_doctor_plan(settings);
     if (settings->limits) return print_limits();
     if (settings->metrics) return print_metrics();
     if (settings->codes) return print_codes();

@@ -37,7 +37,7 @@ typedef struct hg_settings {
     const char *listen, *data, *model, *plugins, *web, *device, *kernel, *only, *log_level;
     const char *quantize; /* "int8", "int4" or NULL */
     const char *drafts;   /* "auto", "always" or "never" */
-    int64_t threads, device_memory_bytes, cache_bytes;
+    int64_t threads, device_memory_bytes, lanes, adapters, cache_bytes;
     int64_t agreement, agree_after, ahead, hold_back;
     bool log_text;
     const char *allow_origin, *base_path;
@@ -50,7 +50,7 @@ typedef struct hg_settings {
     const char *out, *method, *calibration, *against, *text, *plugin, *bits, *group;
     bool quantized;
     const char *shape;
-    bool full, json, limits, settings, metrics, codes, templates, asyncapi;
+    bool full, json, plan, limits, settings, metrics, codes, templates, asyncapi;
     bool help, version;
 
     bool data_given;         /* --data or HYDRAGLOT_DATA, not the default */

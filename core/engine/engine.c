@@ -14,50 +14,6 @@
 
 /* ---- opening ------------------------------------------------------------------------------ */
 
-/* What the device makes room for. A page's size is known only after load_model, so the pool is
- * planned with F32 keys and values: a device that keeps F16 takes half of kv_bytes. */
-static hg_status make_plan(hg_engine *engine, hg_error *error)
-{
-    const hg_shape *shape = &engine->options.weights->shape;
-    engine->vocabulary = shape->vocabulary;
-    engine->lane_tokens =
-        shape->positions < HG_LIMIT_LANE_TOKENS ? shape->positions : HG_LIMIT_LANE_TOKENS;
-    hg_device_plan plan = {.lane_pages = hg_pages_for(engine->lane_tokens),
-                           .step_rows = HG_LIMIT_STEP_ROWS,
-                           .step_lanes = HG_LIMIT_STEP_LANES,
-                           .adapter_slots = HG_LIMIT_ADAPTER_SLOTS,
-                           .dense_bits = engine->options.dense_bits};
-    size_t page_bytes = sizeof(float) * 2 * shape->layers * shape->kv_heads * shape->head_dim *
-                        HG_LIMIT_PAGE_TOKENS;
-    size_t most = (size_t)plan.lane_pages * plan.step_lanes;
-    size_t usual = hg_pages_for(HG_LIMIT_KV_TOKENS);
-    size_t pages = engine->options.kv_bytes ? engine->options.kv_bytes / page_bytes : usual;
-    if (pages == 0)
-        return hg_fail(error, HG_ERROR_LIMIT,
-                       "the KV pool of %zu bytes has no room for one page of %zu bytes",
-                       engine->options.kv_bytes, page_bytes);
-    /* Beyond full lanes the pool serves prefixes, of which PREFIXES full ones are the most. */
-    most += (size_t)plan.lane_pages * HG_LIMIT_PREFIXES;
-    plan.pages = (uint32_t)(pages < most ? pages : most);
-    engine->plan = plan;
-    return HG_OK;
-}
-
-static hg_status allocate(hg_engine *engine, hg_error *error)
-{
-    const hg_device_plan *plan = &engine->plan;
-    engine->row = calloc(plan->step_rows, sizeof *engine->row);
-    engine->table = calloc((size_t)plan->step_lanes * plan->lane_pages, sizeof *engine->table);
-    engine->token = calloc(plan->step_rows, sizeof *engine->token);
-    engine->logits = calloc((size_t)plan->step_lanes * engine->vocabulary, sizeof *engine->logits);
-    engine->candidate = calloc(engine->vocabulary, sizeof *engine->candidate);
-    bool failed = !engine->row || !engine->table || !engine->token || !engine->logits ||
-                  !engine->candidate || hg_pages_open(&engine->pages, plan->pages);
-    if (failed) return hg_fail(error, HG_ERROR_MEMORY, "no memory for the engine's tables");
-    hg_prefixes_open(&engine->prefixes, &engine->pages);
-    return HG_OK;
-}
-
 static void init_locks(hg_engine *engine)
 {
     pthread_condattr_t steady;
@@ -74,13 +30,6 @@ static void init_locks(hg_engine *engine)
 
 static void free_engine(hg_engine *engine)
 {
-    hg_prefixes_close(&engine->prefixes);
-    hg_pages_close(&engine->pages);
-    free(engine->row);
-    free(engine->table);
-    free(engine->token);
-    free(engine->logits);
-    free(engine->candidate);
     pthread_mutex_destroy(&engine->lock);
     pthread_cond_destroy(&engine->work);
     pthread_cond_destroy(&engine->changed);
@@ -119,9 +68,11 @@ hg_status hg_engine_open(const hg_engine_options *options, hg_engine **out, hg_e
     if (!engine) return hg_fail(error, HG_ERROR_MEMORY, "no memory for the engine");
     engine->options = *options;
     init_locks(engine);
-    hg_status status = make_plan(engine, error);
-    if (!status) status = allocate(engine, error);
-    if (!status) status = start_thread(engine, error);
+    const hg_shape *shape = &options->weights->shape;
+    engine->vocabulary = shape->vocabulary;
+    engine->lane_tokens =
+        shape->positions < HG_LIMIT_LANE_TOKENS ? shape->positions : HG_LIMIT_LANE_TOKENS;
+    hg_status status = start_thread(engine, error);
     if (status) {
         free_engine(engine);
         return status;
@@ -208,9 +159,9 @@ static hg_status check_lane(const hg_engine *engine, const hg_lane_request *lane
     return HG_OK;
 }
 
-static hg_status check_job(hg_engine *engine, hg_job *job, hg_error *error)
+/* Engine lock held. */
+static hg_status check_pages(const hg_engine *engine, const hg_job *job, hg_error *error)
 {
-    hg_job_group(job);
     uint32_t pages = hg_job_pages(job);
     if (pages <= engine->plan.pages) return HG_OK;
     return hg_fail(error, HG_ERROR_LIMIT,
@@ -227,6 +178,8 @@ static hg_status post(hg_engine *engine, hg_job *job, hg_error *error)
     if (engine->jobs == HG_LIMIT_JOBS)
         return hg_fail(error, HG_ERROR_STATE, "%d jobs are in the engine, the most it takes",
                        HG_LIMIT_JOBS);
+    hg_status status = check_pages(engine, job, error);
+    if (status) return status;
     for (uint32_t i = 0; i < job->lanes; i++) hg_slot_take(engine, &job->lane[i]);
     hg_job_hold(job);
     engine->jobs++;
@@ -249,11 +202,10 @@ hg_status hg_engine_submit(hg_engine *engine, const hg_job_request *request, hg_
     for (uint32_t i = 0; i < lanes; i++)
         if ((status = check_lane(engine, &request->lane[i], i, error))) return status;
     if ((status = hg_job_new(request, &job, error))) return status;
-    if ((status = check_job(engine, job, error))) goto out;
+    hg_job_group(job);
     pthread_mutex_lock(&engine->lock);
     status = post(engine, job, error);
     pthread_mutex_unlock(&engine->lock);
-out:
     if (status)
         hg_job_release(job);
     else

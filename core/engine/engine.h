@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #include "core/base/error.h"
+#include "core/engine/plan.h"
 #include "kernels/device.h"
 
 typedef struct hg_engine hg_engine;
@@ -31,9 +32,8 @@ typedef struct hg_engine_options {
     const hg_device_api *api;
     hg_device_options device;
     const hg_weights *weights; /* must stay valid until hg_engine_close */
-    uint8_t dense_bits;        /* of hg_device_plan */
+    hg_plan_wish plan;         /* its bound is device.memory_bytes */
     hg_drafts drafts;
-    size_t kv_bytes; /* most bytes of the KV pool, planned as F32; 0: KV_TOKENS tokens */
     void (*doorbell)(void *context); /* rung by the engine thread when news came up; may be NULL */
     void *doorbell_context;
 } hg_engine_options;

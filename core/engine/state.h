@@ -3,6 +3,7 @@
  *   engine.c    opening, closing, submitting, cancelling, news: called from any thread
  *   adapters.c  the table of adapters: both sides
  *   thread.c    the engine thread's loop and the reading of results
+ *   device.c    opening and closing the device, and what is as large as its plan
  *   admit.c     room for a job: turns, pages, prefixes, forks; and giving it back
  *   schedule.c  the rows of the next step
  *
@@ -19,21 +20,8 @@
 #include "core/engine/pages.h"
 #include "core/engine/prefix.h"
 #include "core/engine/sample.h"
+#include "core/engine/slots.h"
 #include "core/engine/turns.h"
-
-/* An adapter's place. Its index is the device's slot number. All fields: engine lock. */
-typedef struct hg_slot {
-    uint64_t key;
-    hg_adapter_state state;
-    uint64_t order; /* of adding: uploads go one after the other */
-    bool begun;     /* the device holds something in this slot */
-    bool resident;  /* rows may name it */
-    uint32_t lanes; /* submitted and not ended */
-    const hg_lora_weights *weights;
-    void (*release)(void *owner); /* NULL once called */
-    void *owner;
-    hg_error failure;
-} hg_slot;
 
 typedef struct hg_job_list {
     hg_job *job[HG_LIMIT_JOBS]; /* [count] in the order of submitting */
@@ -43,7 +31,6 @@ typedef struct hg_job_list {
 struct hg_engine {
     /* Fixed from open. */
     hg_engine_options options;
-    hg_device_plan plan;
     uint32_t vocabulary, lane_tokens; /* most positions of a lane */
     pthread_t thread;
 
@@ -55,6 +42,7 @@ struct hg_engine {
     bool opened;          /* the thread tried to open the device; lost says how it went */
     bool posted, closing; /* for the thread */
     bool cancels;         /* some job->cancel has risen */
+    hg_device_plan plan;  /* written while the device is opened; the thread reads without it */
     hg_error lost;        /* the device failed: status is not HG_OK, nothing runs any more */
     hg_job_list inbox;    /* submitted, each with the engine's reference */
     uint32_t jobs;        /* in the engine, inbox included */
@@ -79,24 +67,6 @@ struct hg_engine {
     hg_engine_figures counts;                /* the growing ones, copied into figures */
 };
 
-/* ---- adapters.c ---- */
-
-/* Counts a lane on its adapter, so that the adapter stays until the lane has ended. When the
- * adapter takes no new lanes the lane ends FAILED. Engine lock held; the job is not posted yet. */
-void hg_slot_take(hg_engine *engine, hg_lane *lane);
-void hg_slot_give(hg_engine *engine, hg_lane *lane); /* engine thread; takes the lock */
-
-typedef enum hg_slot_ready { HG_SLOT_READY, HG_SLOT_WAIT, HG_SLOT_NEVER } hg_slot_ready;
-/* Whether rows may name the lane's slot; *failure says why not ever. Engine lock held. */
-hg_slot_ready hg_slot_check(const hg_engine *engine, const hg_lane *lane, hg_status *failure);
-
-/* Something is to be uploaded or freed. Engine lock held. */
-bool hg_slots_busy(const hg_engine *engine);
-/* Uploads a piece and frees what has left. Engine thread, no lock held. */
-void hg_slots_work(hg_engine *engine);
-/* Gives all owners back; the device is about to close, or is lost. Engine thread, no lock held. */
-void hg_slots_abandon(hg_engine *engine);
-
 /* ---- admit.c: engine thread ---- */
 
 /* Admits waiting jobs in order while there is room. */
@@ -109,6 +79,14 @@ void hg_fork(hg_engine *engine, hg_lane *lane);
 /* ---- schedule.c: engine thread ---- */
 /* Builds the next step in engine->row, table and step_lane. */
 hg_step hg_schedule(hg_engine *engine);
+
+/* ---- device.c: engine thread ---- */
+
+/* Opens the device, plans its memory, loads the model, and makes what follows the plan's sizes;
+ * after a failure there is no device. figures say what it is and holds. */
+hg_status hg_engine_open_device(hg_engine *engine, hg_error *error) HG_CHECKED;
+/* Nothing may run on it any more. */
+void hg_engine_close_device(hg_engine *engine);
 
 /* ---- thread.c ---- */
 

@@ -278,26 +278,14 @@ static void publish(hg_engine *engine, bool ring)
 
 /* ---- the thread --------------------------------------------------------------------------- */
 
-/* Opens the device and loads the model into it; says so to hg_engine_open, which waits. */
+/* Opens the device; says so to hg_engine_open, which waits. */
 static hg_status open_device(hg_engine *engine)
 {
-    const hg_engine_options *options = &engine->options;
-    const hg_device_api *api = options->api;
     hg_error error = {0};
-    hg_device_info info = {0};
-    hg_device_memory memory = {0};
-    hg_status status = api->open(&options->device, &engine->device, &error);
-    if (!status) status = api->load_model(engine->device, options->weights, &engine->plan, &error);
-    if (!status) {
-        api->describe(engine->device, &info);
-        api->memory(engine->device, &memory);
-    }
+    hg_status status = hg_engine_open_device(engine, &error);
     error.status = status;
     pthread_mutex_lock(&engine->lock);
     engine->lost = error;
-    engine->figures.device = info;
-    engine->figures.memory = memory;
-    engine->figures.pages = engine->pages.count;
     copy_figures(engine);
     engine->opened = true;
     pthread_cond_broadcast(&engine->changed);
@@ -319,8 +307,7 @@ void *hg_engine_thread(void *argument)
         end_all(engine, HG_LANE_CANCELLED, HG_OK);
         publish(engine, false);
         hg_slots_abandon(engine);
+        hg_engine_close_device(engine);
     }
-    engine->options.api->close(engine->device);
-    engine->device = NULL;
     return NULL;
 }

@@ -195,9 +195,10 @@ void hg_service_read_gauges(hg_service *service)
     m->lanes_running = figures.lanes;
     m->adapters = figures.adapters_ready;
     m->adapters_bytes = figures.memory.adapters_bytes;
+    m->adapters_filled_bytes = figures.memory.filled_bytes;
     m->weights_bytes = figures.memory.weights_bytes;
     m->kv_bytes = figures.memory.pages_bytes;
-    m->workspace_bytes = figures.memory.workspace_bytes;
+    m->workspace_bytes = figures.memory.workspace_bytes + figures.memory.graphs_bytes;
     m->batch_rows_dropped = store ? hg_store_dropped_batches(store) : 0;
 }
 

@@ -73,6 +73,13 @@ static const struct {
 
 #define DEVICE_ROWS (sizeof device_row / sizeof device_row[0])
 
+hg_status hg_device_find(const char *name, const hg_device_api **out, hg_error *error)
+{
+    for (size_t i = 0; i < DEVICE_ROWS; i++)
+        if (strcmp(name, device_row[i].name) == 0) return device_row[i].find(out, error);
+    return hg_fail(error, HG_ERROR_ARGUMENT, "there is no device \"%s\"", name);
+}
+
 static hg_status open_row(size_t row, hg_engine_options *options, hg_engine **out, hg_error *error)
 {
     assert(row < DEVICE_ROWS);

@@ -10,4 +10,7 @@
 hg_status hg_device_open_engine(const char *name, hg_engine_options *options, hg_engine **out,
                                 hg_error *error) HG_CHECKED;
 
+/* The device of that name, not opened; for CUDA its library is. */
+hg_status hg_device_find(const char *name, const hg_device_api **out, hg_error *error) HG_CHECKED;
+
 #endif

@@ -32,7 +32,8 @@ typedef struct hg_runtime_options {
     hg_drafts drafts;           /* of hg_engine_options */
     uint8_t dense_bits;         /* what dense layers are rounded to: 4, 8, or 0: not at all */
     uint32_t threads;           /* 0: all cores we may run on */
-    size_t device_memory_bytes; /* 0: no bound */
+    size_t device_memory_bytes; /* 0: no bound but that of the plan (core/engine/plan.h) */
+    uint32_t lanes, adapters;   /* to make room for; 0: the usual numbers, or fewer */
     size_t
         cache_bytes;  /* most that data_path/cache may hold of packed models; 0: nothing is kept */
     hg_policy policy; /* of sentences that are still being typed */

@@ -17,6 +17,7 @@ void hg_cpu_memory(const hg_device *d, hg_device_memory *out)
                               .logits_bytes = d->logits_bytes};
     for (uint32_t i = 0; d->slot && i < d->plan.adapter_slots; i++)
         out->adapters_bytes += d->slot[i].memory.size;
+    out->filled_bytes = out->adapters_bytes;
 }
 
 static size_t memory_held(const hg_device *d)

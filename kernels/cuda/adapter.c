@@ -1,9 +1,11 @@
 /* adapter.c: adapter slots: an upload in pieces, on a stream of its own.
  *
- * begin allocates one block for the adapter and lays its matrices out, in the file's type and at
- * their true ranks. step copies a piece into the pinned staging buffer and queues it; the next
- * piece waits for the one before, which by then has long arrived, since steps ran in between.
- * commit writes the slot's line of the card's table, from when on rows may name it.
+ * begin takes a range of the block that load_model took for adapters and lays the matrices out, in
+ * the file's type and at their true ranks. step copies a piece into pinned memory and queues it;
+ * there are two such stages, so it waits only for the piece before the last, and the stream of the
+ * steps for none. commit queues the slot's line of the card's table and lets the steps to come wait
+ * for that: at most for one piece and a line. No step runs while these calls are made, so ranges
+ * and lines that were given back may be written again at once.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -38,16 +40,16 @@ static size_t matrix_bytes(const hg_matrix *m)
     return (size_t)m->rows * m->columns * (m->type == HG_F32 ? 4 : 2);
 }
 
-/* The place of a matrix behind those before it, which end at *bytes. */
-static const void *place(const hg_cuda_slot *slot, const hg_matrix *m, size_t *bytes)
+/* The place of a matrix behind those before it, which end at *bytes; room NULL: only counts. */
+static const void *place(const uint8_t *room, const hg_matrix *m, size_t *bytes)
 {
     size_t at = *bytes;
     *bytes += (matrix_bytes(m) + HG_CUDA_LINE - 1) / HG_CUDA_LINE * HG_CUDA_LINE;
-    return slot->block ? slot->block + at : NULL;
+    return room ? room + at : NULL;
 }
 
-/* Fills the slot's pairs and its size; with a block, their pointers too. */
-static void lay_pairs(const hg_device *d, hg_cuda_slot *slot)
+/* Fills the slot's pairs and its size; with room for it, their pointers too. */
+static void lay_pairs(const hg_device *d, hg_cuda_slot *slot, const uint8_t *room)
 {
     slot->bytes = 0;
     for (uint32_t i = 0; i < pairs_of(d); i++) {
@@ -58,8 +60,8 @@ static void lay_pairs(const hg_device *d, hg_cuda_slot *slot)
             continue;
         }
         if (pair->rank > slot->rank_max) slot->rank_max = pair->rank;
-        pair->a.data = place(slot, &pair->a, &slot->bytes);
-        pair->b.data = place(slot, &pair->b, &slot->bytes);
+        pair->a.data = place(room, &pair->a, &slot->bytes);
+        pair->b.data = place(room, &pair->b, &slot->bytes);
     }
 }
 
@@ -74,21 +76,13 @@ hg_status hg_cuda_put_begin(hg_device *d, uint16_t index, const hg_lora_weights 
     hg_cuda_slot made = {.state = HG_CUDA_LOADING, .weights = weights};
     made.pair = calloc(pairs_of(d), sizeof *made.pair);
     if (!made.pair) return hg_fail(error, HG_ERROR_MEMORY, "no memory for adapter slot %u", index);
-    lay_pairs(d, &made);
-    size_t need = hg_cuda_held(d) + made.bytes;
-    if (d->memory_bytes && need > d->memory_bytes)
-        status = hg_fail(error, HG_ERROR_LIMIT,
-                         "--device-memory %zu: another adapter needs %zu bytes in all; allow more "
-                         "or use less",
-                         d->memory_bytes, need);
-    if (!status)
-        status =
-            HG_CUDA_TRY(d, cudaMalloc((void **)&made.block, made.bytes ? made.bytes : 1), error);
+    lay_pairs(d, &made, NULL);
+    status = hg_cuda_find_range(d, made.bytes, &made.at, error);
     if (status) {
         free(made.pair);
         return status;
     }
-    lay_pairs(d, &made);
+    lay_pairs(d, &made, d->adapter_room + made.at);
     *slot = made;
     return HG_OK;
 }
@@ -117,38 +111,54 @@ static const hg_matrix *settle(const hg_device *d, hg_cuda_slot *slot, uint8_t *
     return m;
 }
 
-/* Queues at most the staging buffer's size from one matrix. */
-static hg_status send(hg_device *d, uint8_t *to, const uint8_t *from, size_t bytes, hg_error *error)
+/* Fills the stage from where the upload is, up to bytes, and queues its way to the card. */
+static hg_status fill_stage(hg_device *d, hg_cuda_slot *slot, const hg_cuda_stage *stage,
+                            size_t bytes, hg_error *error)
+{
+    uint8_t *to = NULL;
+    const hg_matrix *m = settle(d, slot, &to);
+    for (size_t used = 0; m && used < bytes;) {
+        size_t piece = matrix_bytes(m) - slot->next_byte;
+        if (piece > bytes - used) piece = bytes - used;
+        memcpy(stage->memory + used, (const uint8_t *)m->data + slot->next_byte, piece);
+        hg_status status = HG_CUDA_TRY(d,
+                                       cudaMemcpyAsync(to + slot->next_byte, stage->memory + used,
+                                                       piece, cudaMemcpyHostToDevice, d->upload),
+                                       error);
+        if (status) return status;
+        slot->next_byte += piece;
+        used += piece;
+        m = settle(d, slot, &to);
+    }
+    return HG_OK;
+}
+
+/* One piece: at most bytes, and a stage's size. */
+static hg_status send_piece(hg_device *d, hg_cuda_slot *slot, size_t bytes, hg_error *error)
 {
     assert(bytes <= HG_LIMIT_ADAPTER_PIECE);
-    hg_status status = HG_CUDA_TRY(d, cudaEventSynchronize(d->uploaded), error);
-    if (status) return status;
-    memcpy(d->staging, from, bytes);
-    status = HG_CUDA_TRY(
-        d, cudaMemcpyAsync(to, d->staging, bytes, cudaMemcpyHostToDevice, d->upload), error);
-    return status ? status : HG_CUDA_TRY(d, cudaEventRecord(d->uploaded, d->upload), error);
+    const hg_cuda_stage *stage = &d->stage[d->next_stage];
+    hg_status status = HG_CUDA_TRY(d, cudaEventSynchronize(stage->sent), error);
+    if (!status) status = fill_stage(d, slot, stage, bytes, error);
+    if (!status) status = HG_CUDA_TRY(d, cudaEventRecord(stage->sent, d->upload), error);
+    d->next_stage = (d->next_stage + 1) % HG_CUDA_STAGES;
+    return status;
 }
 
 hg_status hg_cuda_put_step(hg_device *d, uint16_t index, size_t bytes, bool *done, hg_error *error)
 {
     hg_cuda_slot *slot = NULL;
+    uint8_t *to = NULL;
     hg_status status = find_slot(d, index, HG_CUDA_LOADING, &slot, error);
     if (status) return status;
     assert(slot);
-    uint8_t *to = NULL;
-    const hg_matrix *m = settle(d, slot, &to);
-    while (m && bytes) {
-        size_t piece = matrix_bytes(m) - slot->next_byte;
-        if (piece > bytes) piece = bytes;
-        if (piece > HG_LIMIT_ADAPTER_PIECE) piece = HG_LIMIT_ADAPTER_PIECE;
-        const uint8_t *from = m->data;
-        status = send(d, to + slot->next_byte, from + slot->next_byte, piece, error);
+    while (bytes && settle(d, slot, &to)) {
+        size_t piece = bytes < HG_LIMIT_ADAPTER_PIECE ? bytes : HG_LIMIT_ADAPTER_PIECE;
+        status = send_piece(d, slot, piece, error);
         if (status) return status;
-        slot->next_byte += piece;
         bytes -= piece;
-        m = settle(d, slot, &to);
     }
-    *done = !m;
+    *done = !settle(d, slot, &to);
     return HG_OK;
 }
 
@@ -166,7 +176,8 @@ hg_status hg_cuda_put_commit(hg_device *d, uint16_t index, hg_error *error)
     size_t bytes = pairs_of(d) * sizeof *line;
     status = HG_CUDA_TRY(
         d, cudaMemcpyAsync(line, slot->pair, bytes, cudaMemcpyHostToDevice, d->upload), error);
-    if (!status) status = HG_CUDA_TRY(d, cudaStreamSynchronize(d->upload), error);
+    if (!status) status = HG_CUDA_TRY(d, cudaEventRecord(d->committed, d->upload), error);
+    if (!status) status = HG_CUDA_TRY(d, cudaStreamWaitEvent(d->compute, d->committed, 0), error);
     if (status) return status;
     slot->weights = NULL;
     slot->state = HG_CUDA_READY;
@@ -177,10 +188,8 @@ void hg_cuda_drop(hg_device *d, uint16_t index)
 {
     assert(index < d->plan.adapter_slots);
     hg_cuda_slot *slot = &d->slot[index];
-    if (slot->block) {
+    if (slot->state == HG_CUDA_LOADING) /* a piece may not have reached its range yet */
         hg_cuda_note(d, cudaStreamSynchronize(d->upload), "cudaStreamSynchronize");
-        hg_cuda_note(d, cudaFree(slot->block), "cudaFree");
-    }
     free(slot->pair);
     *slot = (hg_cuda_slot){0};
 }

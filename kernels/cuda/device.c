@@ -55,8 +55,12 @@ static void cuda_close(hg_device *d)
     if (d->compute) hg_cuda_note(d, cudaStreamSynchronize(d->compute), "cudaStreamSynchronize");
     if (d->upload) hg_cuda_note(d, cudaStreamSynchronize(d->upload), "cudaStreamSynchronize");
     hg_cuda_unload_model(d);
-    if (d->staging) hg_cuda_note(d, cudaFreeHost(d->staging), "cudaFreeHost");
-    if (d->uploaded) hg_cuda_note(d, cudaEventDestroy(d->uploaded), "cudaEventDestroy");
+    for (int i = 0; i < HG_CUDA_STAGES; i++) {
+        const hg_cuda_stage *stage = &d->stage[i];
+        if (stage->memory) hg_cuda_note(d, cudaFreeHost(stage->memory), "cudaFreeHost");
+        if (stage->sent) hg_cuda_note(d, cudaEventDestroy(stage->sent), "cudaEventDestroy");
+    }
+    if (d->committed) hg_cuda_note(d, cudaEventDestroy(d->committed), "cudaEventDestroy");
     if (d->upload) hg_cuda_note(d, cudaStreamDestroy(d->upload), "cudaStreamDestroy");
     if (d->compute) hg_cuda_note(d, cudaStreamDestroy(d->compute), "cudaStreamDestroy");
     free(d);
@@ -96,6 +100,11 @@ static hg_status find_card(hg_device *d, hg_error *error)
     return HG_OK;
 }
 
+static hg_status make_event(hg_device *d, cudaEvent_t *out, hg_error *error)
+{
+    return HG_CUDA_TRY(d, cudaEventCreateWithFlags(out, cudaEventDisableTiming), error);
+}
+
 static hg_status make_streams(hg_device *d, hg_error *error)
 {
     hg_status status = HG_CUDA_TRY(d, cudaSetDevice(d->card), error);
@@ -105,12 +114,12 @@ static hg_status make_streams(hg_device *d, hg_error *error)
     if (!status)
         status =
             HG_CUDA_TRY(d, cudaStreamCreateWithFlags(&d->upload, cudaStreamNonBlocking), error);
-    if (!status)
-        status =
-            HG_CUDA_TRY(d, cudaEventCreateWithFlags(&d->uploaded, cudaEventDisableTiming), error);
-    if (!status)
-        status =
-            HG_CUDA_TRY(d, cudaMallocHost((void **)&d->staging, HG_LIMIT_ADAPTER_PIECE), error);
+    if (!status) status = make_event(d, &d->committed, error);
+    for (int i = 0; i < HG_CUDA_STAGES && !status; i++) {
+        void **memory = (void **)&d->stage[i].memory;
+        status = make_event(d, &d->stage[i].sent, error);
+        if (!status) status = HG_CUDA_TRY(d, cudaMallocHost(memory, HG_LIMIT_ADAPTER_PIECE), error);
+    }
     return status;
 }
 
@@ -154,6 +163,8 @@ __attribute__((visibility("default"))) const hg_device_api *hg_cuda_device(void)
         .close = cuda_close,
         .describe = cuda_describe,
         .memory = hg_cuda_memory,
+        .measure = hg_cuda_measure,
+        .room = hg_cuda_room,
         .load_model = hg_cuda_load_model,
         .put_adapter_begin = hg_cuda_put_begin,
         .put_adapter_step = hg_cuda_put_step,

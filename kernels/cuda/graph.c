@@ -155,8 +155,18 @@ static hg_status capture(hg_device *d, uint32_t width, bool head, hg_error *erro
     if (!status) status = hg_cuda_check(d, ended, "cudaStreamEndCapture", error);
     if (!status)
         status = HG_CUDA_TRY(d, cudaGraphInstantiate(&d->graph[width][head], graph, 0), error);
+    /* What it needs of the card is taken now, not by the first step. */
+    if (!status) status = HG_CUDA_TRY(d, cudaGraphUpload(d->graph[width][head], d->compute), error);
     if (graph) hg_cuda_note(d, cudaGraphDestroy(graph), "cudaGraphDestroy");
     return status;
+}
+
+#define LAUNCH_ASSUMED 8192 /* bytes of the card; not documented, and not measured by us yet */
+
+size_t hg_cuda_graphs_assumed(uint32_t layers)
+{
+    size_t launches = 2 * (1 + 5 * (size_t)layers) + 2; /* without the head and with it */
+    return HG_CUDA_WIDTHS * launches * LAUNCH_ASSUMED;
 }
 
 hg_status hg_cuda_capture(hg_device *d, hg_error *error)

@@ -34,14 +34,60 @@ void hg_cuda_memory(const hg_device *d, hg_device_memory *out)
 {
     *out = (hg_device_memory){.weights_bytes = d->weights.bytes,
                               .pages_bytes = d->pages.bytes,
-                              .workspace_bytes = d->workspace.bytes};
+                              .adapters_bytes = d->adapters.bytes,
+                              .workspace_bytes = d->workspace.bytes,
+                              .graphs_bytes = d->graphs_bytes};
     for (uint32_t i = 0; d->slot && i < d->plan.adapter_slots; i++)
-        out->adapters_bytes += d->slot[i].bytes;
+        out->filled_bytes += d->slot[i].bytes;
 }
 
 size_t hg_cuda_held(const hg_device *d)
 {
     hg_device_memory m;
     hg_cuda_memory(d, &m);
-    return m.weights_bytes + m.pages_bytes + m.adapters_bytes + m.workspace_bytes;
+    return hg_device_memory_sum(&m);
+}
+
+hg_status hg_cuda_room(hg_device *d, hg_device_room *out, hg_error *error)
+{
+    hg_status status = hg_cuda_alive(d, error);
+    if (status) return status;
+    return HG_CUDA_TRY(d, cudaMemGetInfo(&out->left_bytes, &out->whole_bytes), error);
+}
+
+/* ---- ranges ---- */
+
+/* The slot with the lowest beginning among those that end behind at, or NULL. */
+static const hg_cuda_slot *next_range(const hg_device *d, size_t at)
+{
+    const hg_cuda_slot *next = NULL;
+    for (uint32_t i = 0; i < d->plan.adapter_slots; i++) {
+        const hg_cuda_slot *slot = &d->slot[i];
+        if (slot->at + slot->bytes > at && (!next || slot->at < next->at)) next = slot;
+    }
+    return next;
+}
+
+hg_status hg_cuda_find_range(const hg_device *d, size_t bytes, size_t *at, hg_error *error)
+{
+    size_t begin = 0, whole = d->adapters.bytes, left = 0, largest = 0;
+    while (begin < whole) {
+        const hg_cuda_slot *next = next_range(d, begin);
+        size_t gap = (next ? next->at : whole) - begin;
+        if (gap >= bytes) {
+            *at = begin;
+            return HG_OK;
+        }
+        left += gap;
+        if (gap > largest) largest = gap;
+        begin = next ? next->at + next->bytes : whole;
+    }
+    if (bytes == 0) { /* an adapter that leaves everything alone, and no room for any */
+        *at = 0;
+        return HG_OK;
+    }
+    return hg_fail(error, HG_ERROR_LIMIT,
+                   "the adapter has %zu bytes; of %zu for adapters %zu are free, at most %zu in "
+                   "one piece: give --adapters a larger number, or use fewer",
+                   bytes, whole, left, largest);
 }

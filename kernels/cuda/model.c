@@ -212,33 +212,53 @@ static hg_status lay_all(hg_device *d, const hg_weights *weights, bool counting,
 {
     const hg_shape *s = &d->shape;
     size_t page = (size_t)s->layers * 2 * HG_LIMIT_PAGE_TOKENS * s->kv_heads * s->head_dim;
-    d->weights = d->pages = d->workspace = (hg_cuda_pool){.counting = counting};
+    d->weights = d->pages = d->workspace = d->adapters = (hg_cuda_pool){.counting = counting};
     layout l = {d, error, HG_OK, 0};
     lay_weights(&l, weights);
     lay_workspace(&l);
     d->kv = take(&l, &d->pages, NULL, page * sizeof *d->kv * d->plan.pages);
-    if (!l.status && counting)
-        l.status = HG_CUDA_TRY(d, hg_cuda_project_residency(l.unit_bytes, &d->residency), error);
-    if (!l.status && counting)
-        l.status = HG_CUDA_TRY(d, hg_cuda_attend_residency(&d->residency), error);
+    d->adapter_room = take(&l, &d->adapters, NULL, d->plan.adapter_bytes);
+    if (counting) d->graphs_bytes = hg_cuda_graphs_assumed(s->layers);
+    d->unit_bytes = l.unit_bytes;
     return l.status;
 }
 
 /* The plan just counted against the operator's bound and what the card has left. */
 static hg_status check_plan(hg_device *d, hg_error *error)
 {
-    size_t need = hg_cuda_held(d), left = 0, whole = 0;
-    hg_status status = HG_CUDA_TRY(d, cudaMemGetInfo(&left, &whole), error);
+    size_t need = hg_cuda_held(d);
+    hg_device_room room = {0};
+    hg_status status = hg_cuda_room(d, &room, error);
     if (status) return status;
     bool bounded = d->memory_bytes && need > d->memory_bytes;
-    if (!bounded && need <= left) return HG_OK;
+    if (!bounded && need <= room.left_bytes) return HG_OK;
     return hg_fail(error, HG_ERROR_LIMIT,
-                   "%s %zu: the plan needs %zu bytes (weights %zu; %u KV pages %zu; workspace of "
-                   "%d rows %zu), adapters not counted: %s, or serve fewer lanes",
+                   "%s %zu: the plan needs %zu bytes (weights %zu; %u KV pages %zu; adapters %zu; "
+                   "workspace of %d rows %zu; graphs %zu): %s, or serve fewer lanes or adapters",
                    bounded ? "--device-memory" : "free memory of the card",
-                   bounded ? d->memory_bytes : left, need, d->weights.bytes, d->plan.pages,
-                   d->pages.bytes, HG_CUDA_ROWS, d->workspace.bytes,
-                   bounded ? "allow more" : "free some");
+                   bounded ? d->memory_bytes : room.left_bytes, need, d->weights.bytes,
+                   d->plan.pages, d->pages.bytes, d->adapters.bytes, HG_CUDA_ROWS,
+                   d->workspace.bytes, d->graphs_bytes, bounded ? "allow more" : "free some");
+}
+
+/* What the kernels' launches depend on of the card and of the layers' forms. */
+static hg_status ask_residency(hg_device *d, hg_error *error)
+{
+    hg_status status =
+        HG_CUDA_TRY(d, hg_cuda_project_residency(d->unit_bytes, &d->residency), error);
+    return status ? status : HG_CUDA_TRY(d, hg_cuda_attend_residency(&d->residency), error);
+}
+
+/* Captures the graphs and takes down what the card then has less. */
+static hg_status make_graphs(hg_device *d, hg_error *error)
+{
+    hg_device_room before = {0}, after = {0};
+    hg_status status = hg_cuda_room(d, &before, error);
+    if (!status) status = hg_cuda_capture(d, error);
+    if (!status) status = hg_cuda_room(d, &after, error);
+    bool less = after.left_bytes < before.left_bytes;
+    d->graphs_bytes = less ? before.left_bytes - after.left_bytes : 0;
+    return status;
 }
 
 void hg_cuda_unload_model(hg_device *d)
@@ -252,6 +272,7 @@ void hg_cuda_unload_model(hg_device *d)
     hg_cuda_pool_free(d, &d->weights);
     hg_cuda_pool_free(d, &d->pages);
     hg_cuda_pool_free(d, &d->workspace);
+    hg_cuda_pool_free(d, &d->adapters);
     if (d->pass) hg_cuda_note(d, cudaFreeHost(d->pass), "cudaFreeHost");
     if (d->token) hg_cuda_note(d, cudaFreeHost(d->token), "cudaFreeHost");
     free(d->slot);
@@ -260,6 +281,7 @@ void hg_cuda_unload_model(hg_device *d)
     d->layer = NULL;
     d->pass = NULL;
     d->token = NULL;
+    d->graphs_bytes = 0;
     d->loaded = false;
 }
 
@@ -278,15 +300,8 @@ static hg_status take_host(hg_device *d, hg_error *error)
                        error);
 }
 
-hg_status hg_cuda_load_model(hg_device *d, const hg_weights *weights, const hg_device_plan *plan,
-                             hg_error *error)
+static hg_status check_shape(const hg_shape *s, hg_error *error)
 {
-    const hg_shape *s = &weights->shape;
-    assert(plan->pages && plan->lane_pages && plan->step_rows && plan->step_lanes);
-    assert(plan->adapter_slots < HG_NO_SLOT && s->heads % s->kv_heads == 0);
-    hg_status status = hg_cuda_alive(d, error);
-    if (status) return status;
-    if (d->loaded) return hg_fail(error, HG_ERROR_STATE, "the CUDA device already holds a model");
     if (s->head_dim > HG_CUDA_HEAD_DIM_MAX)
         return hg_fail(error, HG_ERROR_UNSUPPORTED,
                        "config.json: head_dim %u, the CUDA device takes up to %d", s->head_dim,
@@ -296,6 +311,34 @@ hg_status hg_cuda_load_model(hg_device *d, const hg_weights *weights, const hg_d
                        "config.json: hidden_size %u, intermediate_size %u, attention %u: the CUDA "
                        "device takes multiples of 8; use --device cpu --kernel reference",
                        s->hidden, s->intermediate, s->heads * s->head_dim);
+    return HG_OK;
+}
+
+hg_status hg_cuda_measure(const hg_weights *weights, const hg_device_plan *plan,
+                          hg_device_memory *out, hg_error *error)
+{
+    hg_device d = {.shape = weights->shape, .plan = *plan};
+    hg_status status = check_shape(&d.shape, error);
+    if (status) return status;
+    d.layer = calloc(d.shape.layers, sizeof *d.layer);
+    if (!d.layer) return hg_fail(error, HG_ERROR_MEMORY, "no memory for the CUDA device's tables");
+    status = lay_all(&d, weights, true, error);
+    hg_cuda_memory(&d, out);
+    free(d.layer);
+    return status;
+}
+
+hg_status hg_cuda_load_model(hg_device *d, const hg_weights *weights, const hg_device_plan *plan,
+                             hg_error *error)
+{
+    const hg_shape *s = &weights->shape;
+    assert(plan->pages && plan->lane_pages && plan->step_rows && plan->step_lanes);
+    assert(plan->adapter_slots < HG_NO_SLOT && s->heads % s->kv_heads == 0);
+    hg_status status = hg_cuda_alive(d, error);
+    if (status) return status;
+    if (d->loaded) return hg_fail(error, HG_ERROR_STATE, "the CUDA device already holds a model");
+    status = check_shape(s, error);
+    if (status) return status;
     d->shape = *s;
     d->plan = *plan;
     status = take_host(d, error);
@@ -304,7 +347,8 @@ hg_status hg_cuda_load_model(hg_device *d, const hg_weights *weights, const hg_d
     if (!status) status = lay_all(d, weights, false, error);
     /* cudaMemcpy may return before the last bytes arrive, and our streams do not wait for it. */
     if (!status) status = HG_CUDA_TRY(d, cudaDeviceSynchronize(), error);
-    if (!status) status = hg_cuda_capture(d, error);
+    if (!status) status = ask_residency(d, error);
+    if (!status) status = make_graphs(d, error);
     if (status) {
         hg_cuda_unload_model(d);
         return status;

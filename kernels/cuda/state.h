@@ -29,6 +29,13 @@ typedef struct hg_cuda_workspace {
     hg_lora *lora;  /* [adapter_slots, layers, HG_PROJECTIONS] */
 } hg_cuda_workspace;
 
+/* A piece of an adapter on its way: the next but one may be written while this one is read. */
+#define HG_CUDA_STAGES 2
+typedef struct hg_cuda_stage {
+    uint8_t *memory;  /* pinned, [HG_LIMIT_ADAPTER_PIECE] */
+    cudaEvent_t sent; /* all of it has been read */
+} hg_cuda_stage;
+
 #define HG_CUDA_WIDTHS 3 /* of passes: up to 8, 16 and 32 rows */
 
 struct hg_device {
@@ -46,16 +53,20 @@ struct hg_device {
     hg_cuda_linear head;
     float *final_norm, *frequency;
     uint16_t *kv; /* [pages, layers, 2, HG_LIMIT_PAGE_TOKENS, kv_heads * head_dim] F16 */
-    hg_cuda_pool weights, pages, workspace;
+    hg_cuda_pool weights, pages, workspace, adapters;
+    uint8_t *adapter_room; /* [plan.adapter_bytes] the one block of adapters */
+    size_t graphs_bytes;
     hg_cuda_workspace work;
     hg_cuda_residency residency;
+    uint32_t unit_bytes;                      /* of the largest unit of a layer */
     cudaGraphExec_t graph[HG_CUDA_WIDTHS][2]; /* of a pass; with the head or without */
     hg_cuda_slot *slot;                       /* [plan.adapter_slots] */
     cudaStream_t compute, upload;
-    cudaEvent_t uploaded; /* staging may be written again */
-    uint8_t *staging;     /* pinned, [HG_LIMIT_ADAPTER_PIECE] */
-    hg_cuda_pass *pass;   /* pinned, [step_rows / HG_CUDA_ROWS rounded up] */
-    int32_t *token;       /* pinned, [step_rows]: results, pass by pass, until all is well */
+    hg_cuda_stage stage[HG_CUDA_STAGES];
+    uint32_t next_stage;
+    cudaEvent_t committed; /* the adapter's line stands in the table */
+    hg_cuda_pass *pass;    /* pinned, [step_rows / HG_CUDA_ROWS rounded up] */
+    int32_t *token;        /* pinned, [step_rows]: results, pass by pass, until all is well */
 };
 
 /* Fills *error from a failed call of CUDA's: HG_ERROR_MEMORY when the card is full, which leaves
@@ -80,10 +91,15 @@ void hg_cuda_note(hg_device *device, cudaError_t result, const char *call);
 
 hg_cuda_kv hg_cuda_kv_of(const hg_device *device);
 
+/* What the graphs of a model of so many layers are expected to take, before a card has told. */
+size_t hg_cuda_graphs_assumed(uint32_t layers);
+
 /* Captures the passes' operations, once, when everything stands where it will stay. */
 hg_status hg_cuda_capture(hg_device *device, hg_error *error) HG_CHECKED;
 
 /* Functions of the table, one file each. */
+hg_status hg_cuda_measure(const hg_weights *weights, const hg_device_plan *plan,
+                          hg_device_memory *out, hg_error *error);
 hg_status hg_cuda_load_model(hg_device *device, const hg_weights *weights,
                              const hg_device_plan *plan, hg_error *error);
 void hg_cuda_unload_model(hg_device *device);

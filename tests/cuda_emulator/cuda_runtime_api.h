@@ -5,7 +5,8 @@
  * (CUDA Runtime API, 13.0); only what is used is here. One thread uses the emulator at a time.
  *
  * Memory of the card is malloc's, so AddressSanitizer guards each block; it begins as all ones
- * (NaN) so that what is read before it is written shows. Work runs when it is queued.
+ * (NaN) so that what is read before it is written shows. What is queued on a stream runs as late as
+ * CUDA allows: when somebody waits for it (streams.cpp), so what was not waited for shows too.
  */
 #ifndef HG_TESTS_CUDA_RUNTIME_API_H
 #define HG_TESTS_CUDA_RUNTIME_API_H
@@ -54,6 +55,7 @@ cudaError_t cudaGetDeviceCount(int *count);
 cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *out, int device);
 cudaError_t cudaSetDevice(int device);
 cudaError_t cudaDeviceSynchronize(void);
+cudaError_t cudaDeviceReset(void);
 cudaError_t cudaMemGetInfo(size_t *left, size_t *whole);
 cudaError_t cudaMalloc(void **out, size_t bytes);
 cudaError_t cudaFree(void *block);
@@ -69,12 +71,14 @@ cudaError_t cudaEventCreateWithFlags(cudaEvent_t *out, unsigned flags);
 cudaError_t cudaEventDestroy(cudaEvent_t event);
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream);
 cudaError_t cudaEventSynchronize(cudaEvent_t event);
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned flags);
 cudaError_t cudaMemsetAsync(void *to, int value, size_t bytes, cudaStream_t stream);
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mode);
 cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *out);
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t *out, cudaGraph_t graph, unsigned long long flags);
 cudaError_t cudaGraphDestroy(cudaGraph_t graph);
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t graph);
+cudaError_t cudaGraphUpload(cudaGraphExec_t graph, cudaStream_t stream);
 cudaError_t cudaGraphLaunch(cudaGraphExec_t graph, cudaStream_t stream);
 cudaError_t cudaGetLastError(void); /* and forgets it */
 const char *cudaGetErrorName(cudaError_t error);
@@ -91,9 +95,12 @@ typedef struct hg_emulator_machine {
 
 void hg_emulator_set_machine(const hg_emulator_machine *machine);
 
-/* The call number n from now (0: the next) fails with error, and all calls of its kind that CUDA
- * would fail after it: none but itself. Calls that free are counted and fail, but do free. */
+/* The call number n from now (0: the next; -1: none) fails with error, and none after it. Calls
+ * that free are counted and fail, but do free. */
 void hg_emulator_fail(long n, cudaError_t error);
+/* From call number n on all fail with cudaErrorLaunchFailure, as CUDA has it once a kernel failed,
+ * until cudaDeviceReset has been called so many times; 0: for ever. */
+void hg_emulator_lose(long n, long resets);
 long hg_emulator_calls(void); /* since the last hg_emulator_fail or start */
 long hg_emulator_held(void);  /* blocks, streams and events not given back */
 

@@ -1,14 +1,28 @@
-/* emulator.h: between the emulator's two files, emulator.cpp (kernels) and runtime.cpp (calls). */
+/* emulator.h: between the emulator's files: emulator.cpp (kernels), runtime.cpp (calls) and
+ * streams.cpp (order). */
 #ifndef HG_TESTS_EMULATOR_H
 #define HG_TESTS_EMULATOR_H
 
+#include <functional>
+
 #include "tests/cuda_emulator/cuda_runtime_api.h"
 
-/* Counts a call of the runtime; true when it is the one that is to fail: the error is set. */
-bool emulator_call_fails(void);
+/* Counts a call of the runtime; the error that it is to fail with, which is set, or cudaSuccess. */
+cudaError_t emulator_call_fails(void);
 
 /* What cudaGetLastError tells next. */
 void emulator_set_error(cudaError_t error);
+
+/* The error that waiting for work tells: that of a kernel that failed, else none. */
+cudaError_t emulator_work_error(void);
+
+/* Streams and events not given back. */
+long emulator_streams_held(void);
+
+/* Work for a stream; NULL, the default stream, does it at once. */
+void emulator_queue(cudaStream_t stream, std::function<void()> work);
+void emulator_drain(cudaStream_t stream); /* does all that is queued */
+void emulator_drain_all(void);
 
 /* A kernel as it was launched; emulator_run_grid runs all its blocks. */
 struct emulator_job;

@@ -1,14 +1,14 @@
-/* runtime.cpp: the emulator's side of CUDA's runtime: memory, streams, errors on demand.
+/* runtime.cpp: the emulator's side of CUDA's runtime: memory, launches, graphs, errors on demand.
  *
- * Streams do their work at once, so ordering between them is not checked here; while a stream is
- * captured its launches are taken down, and nothing else may be asked of it. Every call is
- * counted and may be made to fail (hg_emulator_fail). All state belongs to the one thread that uses
- * the emulator.
+ * While a stream is captured its launches are taken down, and nothing else may be asked of it.
+ * Every call is counted and may be made to fail (hg_emulator_fail, hg_emulator_lose). All state
+ * belongs to the one thread that uses the emulator.
  */
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <map>
+#include <memory>
 #include <vector>
 
 #include "tests/cuda_emulator/cuda_runtime.h"
@@ -16,7 +16,10 @@
 
 static hg_emulator_machine machine = {13000, 1, 9, (size_t)1 << 30, 0};
 static long calls, fail_at = -1, objects;
+static bool loses;       /* fail_at and all calls behind it, */
+static long resets_left; /* until so many resets; 0: for ever */
 static cudaError_t fail_with, last_error;
+static std::map<void *, size_t> pinned; /* blocks of the host */
 static std::map<void *, size_t> blocks; /* of the card */
 static size_t card_bytes;
 static cudaGraph_t capture; /* under way, of that stream; else NULL */
@@ -27,12 +30,25 @@ void hg_emulator_set_machine(const hg_emulator_machine *m)
     machine = *m;
 }
 
-void hg_emulator_fail(long n, cudaError_t error)
+static void fail_from(long n, cudaError_t error)
 {
     calls = 0;
     fail_at = n;
     fail_with = error;
     last_error = cudaSuccess;
+    loses = false;
+}
+
+void hg_emulator_fail(long n, cudaError_t error)
+{
+    fail_from(n, error);
+}
+
+void hg_emulator_lose(long n, long resets)
+{
+    fail_from(n, cudaErrorLaunchFailure);
+    loses = true;
+    resets_left = resets;
 }
 
 long hg_emulator_calls(void)
@@ -42,7 +58,7 @@ long hg_emulator_calls(void)
 
 long hg_emulator_held(void)
 {
-    return objects + (long)blocks.size();
+    return objects + emulator_streams_held() + (long)blocks.size();
 }
 
 const char *hg_emulator_fault(void)
@@ -55,11 +71,18 @@ void emulator_set_error(cudaError_t error)
     last_error = error;
 }
 
-bool emulator_call_fails(void)
+cudaError_t emulator_work_error(void)
 {
-    if (calls++ != fail_at) return false;
+    return last_error == cudaErrorLaunchFailure ? last_error : cudaSuccess;
+}
+
+cudaError_t emulator_call_fails(void)
+{
+    bool fails = loses ? calls >= fail_at : calls == fail_at;
+    calls++;
+    if (!fails) return cudaSuccess;
     last_error = fail_with;
-    return true;
+    return fail_with;
 }
 
 static cudaError_t done(bool ok, cudaError_t error)
@@ -70,7 +93,8 @@ static cudaError_t done(bool ok, cudaError_t error)
 
 #define CALL()                                                                                     \
     do {                                                                                           \
-        if (emulator_call_fails()) return fail_with;                                               \
+        cudaError_t told = emulator_call_fails();                                                  \
+        if (told) return told;                                                                     \
     } while (0)
 
 cudaError_t cudaDriverGetVersion(int *version)
@@ -105,8 +129,9 @@ cudaError_t cudaSetDevice(int device)
     return done(device < machine.cards, cudaErrorInvalidValue);
 }
 
-cudaError_t cudaDeviceSynchronize(void)
+cudaError_t cudaDeviceReset(void)
 {
+    if (loses && calls >= fail_at && resets_left && !--resets_left) fail_from(-1, cudaSuccess);
     CALL();
     return cudaSuccess;
 }
@@ -138,8 +163,10 @@ cudaError_t cudaMalloc(void **out, size_t bytes)
     return cudaSuccess;
 }
 
+/* Whatever still uses the block comes first. */
 cudaError_t cudaFree(void *block)
 {
+    emulator_drain_all();
     auto found = blocks.find(block);
     bool ok = !block || found != blocks.end();
     if (block && ok) {
@@ -156,119 +183,83 @@ cudaError_t cudaMallocHost(void **out, size_t bytes)
     CALL();
     *out = malloc(bytes);
     objects += *out != NULL;
+    pinned[*out] = bytes;
     return done(*out != NULL, cudaErrorMemoryAllocation);
 }
 
 cudaError_t cudaFreeHost(void *block)
 {
+    emulator_drain_all();
+    pinned.erase(block);
     objects -= block != NULL;
     free(block);
     CALL();
     return cudaSuccess;
 }
 
-/* True when [p, p + bytes) lies in one block of the card. */
-static bool on_card(const void *p, size_t bytes)
+/* True when [p, p + bytes) lies in one of the blocks. */
+static bool lies_in(const std::map<void *, size_t> &list, const void *p, size_t bytes)
 {
-    auto after = blocks.upper_bound((void *)p);
-    if (after == blocks.begin()) return false;
+    auto after = list.upper_bound((void *)p);
+    if (after == list.begin()) return false;
     --after;
     return (const char *)p + bytes <= (const char *)after->first + after->second;
+}
+
+static bool on_card(const void *p, size_t bytes)
+{
+    return lies_in(blocks, p, bytes);
+}
+
+static bool may_copy(const void *to, const void *from, size_t bytes, cudaMemcpyKind kind)
+{
+    bool in = on_card(to, bytes), out = on_card(from, bytes);
+    return !bytes ||
+           (in == (kind != cudaMemcpyDeviceToHost) && out == (kind != cudaMemcpyHostToDevice));
 }
 
 cudaError_t cudaMemcpy(void *to, const void *from, size_t bytes, cudaMemcpyKind kind)
 {
     CALL();
-    bool in = on_card(to, bytes), out = on_card(from, bytes);
-    bool ok = !bytes || (in == (kind != cudaMemcpyDeviceToHost) &&
-                         out == (kind != cudaMemcpyHostToDevice));
+    bool ok = may_copy(to, from, bytes, kind);
     if (ok && bytes) memcpy(to, from, bytes);
     return done(ok, cudaErrorInvalidValue);
 }
 
+/* As CUDA documents it: what comes from pageable memory is read before the call returns, what goes
+ * there is written before. */
 cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpyKind kind,
                             cudaStream_t stream)
 {
-    (void)stream;
-    return cudaMemcpy(to, from, bytes, kind);
+    CALL();
+    if (!may_copy(to, from, bytes, kind)) return done(false, cudaErrorInvalidValue);
+    if (kind == cudaMemcpyHostToDevice && !lies_in(pinned, from, bytes)) {
+        std::vector<char> bytes_now((const char *)from, (const char *)from + bytes);
+        emulator_queue(stream, [=] { memcpy(to, bytes_now.data(), bytes); });
+        return cudaSuccess;
+    }
+    emulator_queue(stream, [=] { memcpy(to, from, bytes); });
+    if (kind == cudaMemcpyDeviceToHost && !lies_in(pinned, to, bytes)) emulator_drain(stream);
+    return cudaSuccess;
 }
 
 cudaError_t cudaMemsetAsync(void *to, int value, size_t bytes, cudaStream_t stream)
 {
-    (void)stream;
     CALL();
     bool ok = on_card(to, bytes);
-    if (ok) memset(to, value, bytes);
+    if (ok) emulator_queue(stream, [=] { memset(to, value, bytes); });
     return done(ok, cudaErrorInvalidValue);
-}
-
-/* Streams and events are only counted: each is a byte with an address. */
-static cudaError_t make(void **out)
-{
-    CALL();
-    *out = malloc(1);
-    objects++;
-    return cudaSuccess;
-}
-
-static cudaError_t destroy(void *object)
-{
-    objects--;
-    free(object);
-    CALL();
-    return cudaSuccess;
-}
-
-cudaError_t cudaStreamCreateWithFlags(cudaStream_t *out, unsigned flags)
-{
-    (void)flags;
-    return make((void **)out);
-}
-
-cudaError_t cudaStreamDestroy(cudaStream_t stream)
-{
-    return destroy(stream);
-}
-
-cudaError_t cudaStreamSynchronize(cudaStream_t stream)
-{
-    (void)stream;
-    CALL();
-    return cudaSuccess;
-}
-
-cudaError_t cudaEventCreateWithFlags(cudaEvent_t *out, unsigned flags)
-{
-    (void)flags;
-    return make((void **)out);
-}
-
-cudaError_t cudaEventDestroy(cudaEvent_t event)
-{
-    return destroy(event);
-}
-
-cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream)
-{
-    (void)event, (void)stream;
-    CALL();
-    return cudaSuccess;
-}
-
-cudaError_t cudaEventSynchronize(cudaEvent_t event)
-{
-    (void)event;
-    CALL();
-    return cudaSuccess;
 }
 
 /* ---- launches and graphs ---- */
 
+typedef std::vector<emulator_job> job_list;
 struct CUgraph_st {
-    std::vector<emulator_job> jobs;
+    job_list jobs;
 };
 struct CUgraphExec_st {
-    std::vector<emulator_job> jobs;
+    std::shared_ptr<const job_list> jobs; /* launches that wait keep it */
+    bool uploaded;
 };
 
 void emulator_launch(cudaStream_t stream, emulator_job job)
@@ -278,7 +269,7 @@ void emulator_launch(cudaStream_t stream, emulator_job job)
     if (capture && stream == captured)
         capture->jobs.push_back(job);
     else
-        emulator_run_grid(&job);
+        emulator_queue(stream, [job] { emulator_run_grid(&job); });
 }
 
 cudaError_t emulator_ask(void)
@@ -304,11 +295,12 @@ cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *out)
     bool ok = capture && stream == captured;
     *out = capture;
     capture = NULL;
-    if (emulator_call_fails()) {
+    cudaError_t told = emulator_call_fails();
+    if (told) {
         objects -= ok;
         delete *out;
         *out = NULL;
-        return fail_with;
+        return told;
     }
     return done(ok, cudaErrorInvalidValue);
 }
@@ -317,7 +309,7 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t *out, cudaGraph_t graph, unsign
 {
     CALL();
     if (flags || !graph) return done(false, cudaErrorInvalidValue);
-    *out = new CUgraphExec_st{graph->jobs};
+    *out = new CUgraphExec_st{std::make_shared<const job_list>(graph->jobs), false};
     objects++;
     return cudaSuccess;
 }
@@ -330,9 +322,26 @@ cudaError_t cudaGraphDestroy(cudaGraph_t graph)
     return cudaSuccess;
 }
 
+/* What a graph takes of the card; it is taken by the upload. */
+static size_t graph_bytes(cudaGraphExec_t graph)
+{
+    return graph->uploaded ? graph->jobs->size() * 1000 : 0;
+}
+
+cudaError_t cudaGraphUpload(cudaGraphExec_t graph, cudaStream_t stream)
+{
+    CALL();
+    if (capture && stream == captured) return done(false, cudaErrorInvalidValue);
+    card_bytes -= graph_bytes(graph);
+    graph->uploaded = true;
+    card_bytes += graph_bytes(graph);
+    return cudaSuccess;
+}
+
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t graph)
 {
     objects -= graph != NULL;
+    if (graph) card_bytes -= graph_bytes(graph);
     delete graph;
     CALL();
     return cudaSuccess;
@@ -340,9 +349,11 @@ cudaError_t cudaGraphExecDestroy(cudaGraphExec_t graph)
 
 cudaError_t cudaGraphLaunch(cudaGraphExec_t graph, cudaStream_t stream)
 {
-    (void)stream;
     CALL();
-    for (const emulator_job &job : graph->jobs) emulator_run_grid(&job);
+    std::shared_ptr<const job_list> jobs = graph->jobs;
+    emulator_queue(stream, [jobs] {
+        for (const emulator_job &job : *jobs) emulator_run_grid(&job);
+    });
     return cudaSuccess;
 }
 

@@ -1,5 +1,6 @@
 """The CUDA library where it cannot be used: the program says why, and serves on the processor."""
 import ctypes
+import json
 import pathlib
 import shutil
 import subprocess
@@ -66,3 +67,30 @@ def test_otherwise_the_processor_serves(beside, tmp_path):
     service.wait(TIMEOUT_S)
     line = next(l for l in log.read_text().splitlines() if "not on cuda" in l)
     assert says in line
+
+
+def plan(binary, *arguments):
+    return subprocess.run([binary, "doctor", "--plan", *arguments], capture_output=True, encoding="utf-8",
+                          timeout=TIMEOUT_S)
+
+
+def test_the_plan_of_usual_cards(request, tmp_path):
+    if not (ROOT / "build" / LIBRARY).exists():
+        pytest.skip("needs the library")
+    binary = shutil.copy(request.config.getoption("--binary"), tmp_path / "hydraglot")
+    assert "make cuda" in plan(binary).stderr
+    shutil.copy(ROOT / "build" / LIBRARY, tmp_path)
+    result = plan(binary, "--shape", "8b", "--json")
+    cards = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [c["card"] for c in cards][:4] == ["8 GiB", "12 GiB", "16 GiB", "24 GiB"]
+    for card in cards:
+        parts = sum(card[f"{part}_bytes"] for part in ("weights", "kv", "adapters", "workspace", "graphs"))
+        assert parts <= card["budget_bytes"] and card["lanes"] >= 1 and card["adapters"] >= 1
+        # 32 layers, K and V, 8 heads of 128, F16; 512 tokens a lane
+        assert card["kv_bytes"] == card["lanes"] * 512 * 32 * 2 * 8 * 128 * 2
+    assert 0 < cards[0]["lanes"] < 32 and (cards[3]["lanes"], cards[3]["adapters"]) == (32, 16)
+    full = plan(binary, "--shape", "8b", "--lanes", "64", "--adapters", "30")
+    assert full.returncode == 1 and "8 GiB: the card less its reserve: 7.00 GiB; 64 lanes" in full.stderr
+    assert "would fit" in full.stderr and full.stdout.splitlines()[-1].startswith("24 GiB")
+    tiny = plan(binary, "--model", str(ROOT / "models/hydra-tiny"))
+    assert tiny.returncode == 0 and tiny.stdout.count("GiB") == 5

@@ -24,6 +24,7 @@
 #define LANES      32
 #define LANE_PAGES 129 /* 2,048 tokens and one more */
 #define POSITION   100
+#define RANK_MOST  64
 #define IN         43
 #define OUT        100
 #define COPY_BYTES ((size_t)256 << 20)
@@ -93,11 +94,26 @@ static void measure_copy(uint32_t rounds)
 
 /* ---- steps ---- */
 
+/* What adapters of the largest rank take in all slots; a little more, for their matrices' lines. */
+static size_t adapters_bytes(const bench *b)
+{
+    hg_shaped_adapter *adapter;
+    hg_error error;
+    must(hg_shaped_adapter_open(&b->weights->shape, RANK_MOST, &adapter, &error), &error);
+    size_t bytes = hg_shaped_adapter_weights(adapter)->bytes;
+    hg_shaped_adapter_close(adapter);
+    return LANES * (bytes + bytes / 64);
+}
+
 static void open_device(bench *b)
 {
     /* Lanes of 32 with 9 pages, and one of 129: pages are lane 0's first. */
-    const hg_device_plan plan = {LANE_PAGES + LANES * 10, LANE_PAGES, HG_LIMIT_STEP_ROWS, LANES,
-                                 LANES};
+    const hg_device_plan plan = {.pages = LANE_PAGES + LANES * 10,
+                                 .lane_pages = LANE_PAGES,
+                                 .step_rows = HG_LIMIT_STEP_ROWS,
+                                 .step_lanes = LANES,
+                                 .adapter_slots = LANES,
+                                 .adapter_bytes = adapters_bytes(b)};
     const hg_device_options options = {0};
     hg_error error;
     b->api = hg_cuda_device();

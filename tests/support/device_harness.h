@@ -20,6 +20,7 @@ static const hg_device_plan harness_plan = {.pages = HARNESS_PAGES,
                                             .step_rows = HARNESS_ROWS,
                                             .step_lanes = HARNESS_LANES,
                                             .adapter_slots = HARNESS_SLOTS,
+                                            .adapter_bytes = 4 << 20,
                                             .dense_bits = 8};
 
 /* A lane of the test: its tokens, its adapter, and what came out. */

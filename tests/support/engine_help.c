@@ -22,7 +22,7 @@ hg_engine *open_engine(uint32_t pages, void (*doorbell)(void *), void *context)
     hg_engine *engine = NULL;
     hg_engine_options options = {.api = &fake_api,
                                  .weights = &fake_weights,
-                                 .kv_bytes = pages * FAKE_PAGE_BYTES,
+                                 .plan = {.pages = pages},
                                  .doorbell = doorbell,
                                  .doorbell_context = context};
     hg_status status = hg_engine_open(&options, &engine, &error);

@@ -19,7 +19,6 @@
 #define FAKE_STOP       1 /* about one token in 16 is this one */
 #define FAKE_VOCABULARY 97
 #define FAKE_POSITIONS  512
-#define FAKE_PAGE_BYTES ((size_t)4 * 2 * HG_LIMIT_PAGE_TOKENS) /* as the engine plans them */
 
 typedef struct fake_world {
     /* knobs */

@@ -44,40 +44,97 @@ static void test_open(void **state)
     hg_cuda_device()->close(NULL);
 }
 
-/* The bound holds for the model and for adapters; after a refusal the device is as before. */
+/* What is measured is what is held; the bound and what the card has left hold for all of it. */
 static void test_memory(void **state)
 {
     (void)state;
     fixture f = open_fixture();
-    hg_device_memory held;
-    f.cuda.api->memory(f.cuda.device, &held);
-    size_t whole = held.weights_bytes + held.pages_bytes + held.workspace_bytes;
-    assert_int_equal(held.pages_bytes,
-                     HARNESS_PAGES * small.layers * 2 * 16 * 64 * sizeof(uint16_t));
-    assert_true(held.adapters_bytes >= f.adapter[0]->weights.bytes + f.adapter[1]->weights.bytes);
+    const hg_device_api *api = f.cuda.api;
+    const hg_weights *weights = &f.model->weights;
+    hg_device_memory held, counted;
     hg_device *device;
     hg_error error;
+    api->memory(f.cuda.device, &held);
+    long calls = hg_emulator_calls();
+    harness_check(api->measure(weights, &harness_plan, &counted, &error), &error);
+    assert_int_equal(hg_emulator_calls(), calls);
+    size_t whole = hg_device_memory_sum(&counted);
+    assert_int_equal(held.weights_bytes, counted.weights_bytes);
+    assert_int_equal(held.workspace_bytes, counted.workspace_bytes);
+    assert_int_equal(held.pages_bytes,
+                     HARNESS_PAGES * small.layers * 2 * 16 * 64 * sizeof(uint16_t));
+    assert_int_equal(counted.pages_bytes, held.pages_bytes);
+    assert_int_equal(held.adapters_bytes, harness_plan.adapter_bytes);
+    assert_true(held.graphs_bytes > 0 && held.graphs_bytes < counted.graphs_bytes);
     hg_device_options options = {.memory_bytes = whole - 1};
-    harness_check(f.cuda.api->open(&options, &device, &error), &error);
-    assert_int_equal(f.cuda.api->load_model(device, &f.model->weights, &harness_plan, &error),
-                     HG_ERROR_LIMIT);
+    harness_check(api->open(&options, &device, &error), &error);
+    assert_int_equal(api->load_model(device, weights, &harness_plan, &error), HG_ERROR_LIMIT);
     assert_non_null(strstr(error.message, "--device-memory"));
     assert_non_null(strstr(error.message, "48 KV pages"));
-    f.cuda.api->close(device);
-    options.memory_bytes = whole + 1000;
-    harness_check(f.cuda.api->open(&options, &device, &error), &error);
-    harness_check(f.cuda.api->load_model(device, &f.model->weights, &harness_plan, &error), &error);
-    assert_int_equal(f.cuda.api->put_adapter_begin(device, 0, &f.adapter[2]->weights, &error),
-                     HG_ERROR_LIMIT);
-    f.cuda.api->close(device);
-    hg_emulator_set_machine(&(hg_emulator_machine){13000, 1, 9, 2 * whole, 3});
+    api->close(device);
+    options.memory_bytes = whole;
+    harness_check(api->open(&options, &device, &error), &error);
+    harness_check(api->load_model(device, weights, &harness_plan, &error), &error);
+    api->close(device);
+    hg_emulator_set_machine(&(hg_emulator_machine){13000, 1, 9, whole + whole / 2, 3});
     options.memory_bytes = 0;
-    harness_check(f.cuda.api->open(&options, &device, &error), &error);
-    assert_int_equal(f.cuda.api->load_model(device, &f.model->weights, &harness_plan, &error),
-                     HG_ERROR_LIMIT);
+    harness_check(api->open(&options, &device, &error), &error);
+    hg_device_room room;
+    harness_check(api->room(device, &room, &error), &error);
+    assert_int_equal(room.whole_bytes, whole + whole / 2);
+    assert_true(room.left_bytes < whole);
+    assert_int_equal(api->load_model(device, weights, &harness_plan, &error), HG_ERROR_LIMIT);
     assert_non_null(strstr(error.message, "free memory of the card"));
-    f.cuda.api->close(device);
+    api->close(device);
     hg_emulator_set_machine(&good_machine);
+    close_fixture(&f);
+}
+
+/* Adapters come and go in the room that was taken for them: what one leaves another gets, what is
+ * too large is refused, and nothing is allocated or overwritten meanwhile. */
+static void test_adapter_room(void **state)
+{
+    (void)state;
+    fixture f = open_fixture();
+    const hg_device_api *api = f.cuda.api;
+    hg_device_memory held;
+    hg_device *device;
+    hg_error error;
+    api->memory(f.cuda.device, &held);
+    hg_device_plan plan = harness_plan;
+    plan.adapter_bytes = held.filled_bytes;
+    hg_device_options options = {0};
+    harness_check(api->open(&options, &device, &error), &error);
+    harness_check(api->load_model(device, &f.model->weights, &plan, &error), &error);
+    harness tight = f.cuda;
+    tight.device = device;
+    long blocks = hg_emulator_held();
+    for (uint16_t i = 0; i < 3; i++) harness_put(&tight, i, &f.adapter[i]->weights, 700);
+    assert_int_equal(api->put_adapter_begin(device, 3, &f.adapter[1]->weights, &error),
+                     HG_ERROR_LIMIT);
+    assert_non_null(strstr(error.message, "for adapters 0 are free"));
+    assert_non_null(strstr(error.message, "--adapters"));
+    api->drop_adapter(device, 1);
+    assert_int_equal(api->put_adapter_begin(device, 3, &f.adapter[2]->weights, &error),
+                     HG_ERROR_LIMIT);
+    harness_put(&tight, 3, &f.adapter[1]->weights, 1 << 20);
+    assert_int_equal(hg_emulator_held(), blocks);
+    api->memory(device, &held);
+    assert_int_equal(held.filled_bytes, held.adapters_bytes);
+    harness_lane lane[2][3];
+    static const uint16_t slot[2][3] = {{0, 3, 2}, {0, 1, 2}};
+    for (int side = 0; side < 2; side++) {
+        for (int i = 0; i < 3; i++) {
+            random_source r = {(uint64_t)i};
+            harness_lane_new(&lane[side][i], &r, 9, slot[side][i], small.vocabulary);
+        }
+        harness_run(side ? &f.cuda : &tight, lane[side], 3, 9);
+    }
+    for (int i = 0; i < 3; i++)
+        assert_memory_equal(lane[0][i].logits, lane[1][i].logits,
+                            9 * small.vocabulary * sizeof(float));
+    for (int side = 0; side < 2; side++) free_lanes(lane[side], 3);
+    api->close(device);
     close_fixture(&f);
 }
 
@@ -185,10 +242,9 @@ static void test_planted(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_open),
-        cmocka_unit_test(test_planted),
-        cmocka_unit_test(test_memory),
-        cmocka_unit_test(test_failures),
+        cmocka_unit_test(test_open),         cmocka_unit_test(test_planted),
+        cmocka_unit_test(test_memory),       cmocka_unit_test(test_failures),
+        cmocka_unit_test(test_adapter_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -83,7 +83,7 @@ static void open_engine(const char *kernel)
     hg_engine_options options = {.api = hg_cpu_device(),
                                  .device = {.kernel = kernel, .threads = 2},
                                  .weights = &model->weights,
-                                 .kv_bytes = 64 << 20};
+                                 .plan = {.pages = 64 * 32}};
     CHECK(hg_engine_open(&options, &engine, &error));
     for (uint64_t i = 0; i < LANGUAGES; i++)
         CHECK(hg_engine_add_adapter(engine, i + 1, &adapter[i]->lora, NULL, NULL, &error));

@@ -115,7 +115,7 @@ static hg_engine *open_engine(const char *kernel)
                                  .device = {.kernel = kernel, .threads = 2},
                                  .weights = &model->weights,
                                  .drafts = HG_DRAFTS_ALWAYS,
-                                 .kv_bytes = 4 << 20};
+                                 .plan = {.pages = 4 * 32}};
     harness_check(hg_engine_open(&options, &engine, &error), &error);
     for (uint64_t i = 0; i < ADAPTERS; i++)
         harness_check(
