@@ -7,8 +7,13 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "core/base/clock.h"
+#include "core/base/limits.h"
+#include "kernels/cpu/cpu.h"
 #include "kernels/cpu/workers.h"
 
 #define STAGES 64
@@ -100,12 +105,49 @@ static void test_share(void **state)
     }
 }
 
+/* ---- cores that others use ---- */
+
+#define SHARED_US 300000 /* many slices */
+
+static atomic_bool hogs_end;
+
+static void *keep_busy(void *argument)
+{
+    while (!atomic_load_explicit(&hogs_end, memory_order_relaxed)) {
+    }
+    return argument;
+}
+
+/* More threads than cores, and on each core another that never waits: whoever holds an item may be
+ * off its core for a scheduler's slice, and the work ends all the same. The alarm ends the test. */
+static void test_shared_cores(void **state)
+{
+    (void)state;
+    uint32_t cores = hg_cpu_usable_cores();
+    pthread_t hog[HG_LIMIT_WORKERS];
+    atomic_store(&hogs_end, false);
+    for (uint32_t i = 0; i < cores; i++)
+        assert_int_equal(pthread_create(&hog[i], NULL, keep_busy, NULL), 0);
+    hg_error error;
+    hg_workers *workers;
+    assert_int_equal(
+        hg_workers_open(cores < HG_LIMIT_WORKERS ? cores + 1 : cores, &workers, &error), 0);
+    alarm(120);
+    int64_t end_us = hg_clock_us() + SHARED_US;
+    for (uint32_t round = 0; hg_clock_us() < end_us; round++) run_once(workers, round);
+    alarm(0);
+    hg_workers_close(workers);
+    atomic_store(&hogs_end, true);
+    for (uint32_t i = 0; i < cores; i++) pthread_join(hog[i], NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_stages),
         cmocka_unit_test(test_no_items),
         cmocka_unit_test(test_share),
+        cmocka_unit_test(test_shared_cores),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
