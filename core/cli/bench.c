@@ -283,6 +283,10 @@ static void print_drafts(const bench *b)
     printf("\nsentences grown by a word, %u of them: %.2f times as fast with drafts (median; all "
            "together %.2f)\n%" PRIu64 " output tokens, %" PRIu64 " drafted, %" PRIu64 " accepted\n",
            d->pairs, d->faster, d->faster_in_all, d->tokens, d->drafted, d->accepted);
+    printf("typed word by word, %u revisions: %.2f times as fast as decoded plainly (all together "
+           "%.2f)\n%" PRIu64 " tokens decoded instead of %" PRIu64 "\n",
+           d->typed.revisions, d->typed.faster, d->typed.faster_in_all, d->typed.tokens,
+           d->typed.plain_tokens);
 }
 
 static void drafts_json(const hg_bench_drafts *d, hg_json_out *json)
@@ -294,6 +298,13 @@ static void drafts_json(const hg_bench_drafts *d, hg_json_out *json)
     hg_json_put_integer(json, "tokens", (int64_t)d->tokens);
     hg_json_put_integer(json, "drafted", (int64_t)d->drafted);
     hg_json_put_integer(json, "accepted", (int64_t)d->accepted);
+    hg_json_begin_object(json, "typed");
+    hg_json_put_integer(json, "revisions", d->typed.revisions);
+    hg_json_put_number(json, "faster", d->typed.faster);
+    hg_json_put_number(json, "faster_in_all", d->typed.faster_in_all);
+    hg_json_put_integer(json, "tokens", (int64_t)d->typed.tokens);
+    hg_json_put_integer(json, "plain_tokens", (int64_t)d->typed.plain_tokens);
+    hg_json_end_object(json);
     hg_json_end_object(json);
 }
 

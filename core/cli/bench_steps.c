@@ -21,6 +21,7 @@
 
 #define POSITION     40 /* of a decode row: behind a short sentence */
 #define LANE_ROWS    16 /* most rows of a lane in a prefill step */
+#define ROWS_MOST    64 /* of one lane: what its pages hold */
 #define LANE_PAGES   4
 #define LANES        32
 #define STEP_US      4000 /* least time of one kind of step in one round */
@@ -66,6 +67,18 @@ static void add_all(bench *b, bool prefill, uint32_t rank, bool none)
     }
 }
 
+/* Prompts of one lane, row count by row count: what a row adds, and that none adds much more than
+ * the next. full: each of them, or those at which the kernels' tiles begin and end. */
+static void add_rows(bench *b, bool full)
+{
+    static const uint8_t some[] = {1,  2,  3,  4,  5,  6,  8,  10, 11, 12, 13,
+                                   15, 16, 17, 20, 24, 25, 32, 33, 48, 49, 64};
+    for (uint32_t i = 0; i < (full ? ROWS_MOST : sizeof some); i++) {
+        add(b, true, 1, HG_BENCH_NONE, 0);
+        b->out->step[b->out->count - 1].rows = full ? i + 1 : some[i];
+    }
+}
+
 /* Rank by rank: the adapters of one are resident at a time. */
 static void choose(bench *b, bool full, bool shape)
 {
@@ -75,12 +88,14 @@ static void choose(bench *b, bool full, bool shape)
         for (size_t i = 0; i < 3; i++) add(b, false, lanes[i], HG_BENCH_NONE, 0);
         add(b, false, 1, HG_BENCH_SAME, 16);
         add(b, false, 8, HG_BENCH_DISTINCT, 16);
+        add_rows(b, false);
         return;
     }
     for (size_t i = 0; i < sizeof ranks / sizeof *ranks; i++) {
         if (full || i == 0) {
             add_all(b, false, ranks[i], i == 0);
             add_all(b, true, ranks[i], i == 0);
+            if (i == 0) add_rows(b, full);
         } else {
             add(b, false, 8, HG_BENCH_DISTINCT, ranks[i]);
         }
@@ -300,9 +315,9 @@ static const char *const adapters_name[] = {"none", "same", "distinct"};
 
 hg_status hg_bench_steps_print(const hg_bench_steps *steps, hg_error *error)
 {
-    static const char *const titles[] = {"step",  ">lanes",  "adapters", ">rank", ">ms", ">least",
-                                         ">most", ">tok/s",  ">MB",      ">GB/s", ">of", ">GOP/s",
-                                         ">of",   ">roof %", ">best",    NULL};
+    static const char *const titles[] = {"step",   ">lanes", ">rows",   "adapters", ">rank", ">ms",
+                                         ">least", ">most",  ">tok/s",  ">MB",      ">GB/s", ">of",
+                                         ">GOP/s", ">of",    ">roof %", ">best",    NULL};
     hg_table table;
     hg_table_start(&table, titles);
     for (uint32_t i = 0; i < steps->count; i++) {
@@ -310,6 +325,7 @@ hg_status hg_bench_steps_print(const hg_bench_steps *steps, hg_error *error)
         double us = s->us.median;
         hg_table_cell(&table, "%s", s->prefill ? "prefill" : "decode");
         hg_table_cell(&table, "%u", s->lanes);
+        hg_table_cell(&table, "%u", s->rows);
         hg_table_cell(&table, "%s", adapters_name[s->adapters]);
         hg_table_cell(&table, s->rank ? "%u" : "-", s->rank);
         hg_table_cell(&table, "%.3f", us / 1e3);

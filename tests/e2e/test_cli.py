@@ -371,6 +371,8 @@ def test_bench(cli):
     drafts = figures["drafts"]
     assert drafts["sentences"] > 2 and drafts["tokens"] > 0 and drafts["faster"] > 0
     assert 0 <= drafts["accepted"] <= drafts["drafted"]
+    typed = drafts["typed"]
+    assert typed["revisions"] > 2 and typed["faster"] > 0 and 0 < typed["tokens"] < typed["plain_tokens"]
     for part in ("clients", "websocket"):
         assert [c["clients"] for c in figures[part]] == [1, 4, 16]
         for crowd in figures[part]:
@@ -388,8 +390,11 @@ def test_bench_of_a_shape(cli):
     figures = json.loads(result.stdout)
     assert "one_lane" not in figures and "websocket" not in figures
     check_steps(figures["roofline"], {1, 8, 32})
+    steps = figures["roofline"]["steps"]
+    rows = [s["rows"] for s in steps if s["kind"] == "prefill"]
+    assert rows[0] == 1 and rows[-1] == 64 and rows == sorted(set(rows)), "one lane's prompts by their rows"
     text = cli("bench", "--runs", "1", "--shape", "tiny").stdout
-    assert re.search(r"^step +lanes +adapters +rank ", text, re.M)
-    assert len(re.findall(r"^decode ", text, re.M)) == len(figures["roofline"]["steps"])
+    assert re.search(r"^step +lanes +rows +adapters +rank ", text, re.M)
+    assert len(re.findall(r"^(?:decode|prefill) ", text, re.M)) == len(steps)
     wrong = cli("bench", "--shape", "70b")
     assert wrong.returncode == 2 and "tiny|135m|1b|8b" in wrong.stderr
