@@ -303,7 +303,7 @@ static const char *refuse_upgrade(struct lws *wsi, const char *protocol, unsigne
         strcmp(path, HG_SUBPROTOCOL) != 0)
         return "the subprotocol " HG_SUBPROTOCOL " must be offered";
     *status = 503;
-    return service->stopping ? "shutting down" : NULL;
+    return service->shared.stopping ? "shutting down" : NULL;
 }
 
 /* 0: go on to the websocket; 1: answered; -1: hang up. */
@@ -363,7 +363,8 @@ static hg_http_refusal judge(hg_exchange *x)
     if (lws_hdr_total_length(x->wsi, WSI_TOKEN_HTTP_CONTENT_ENCODING) > 0)
         return (hg_http_refusal){415, "a body is taken as it is, without Content-Encoding"};
     if (x->expected > HG_LIMIT_HTTP_BODY) return (hg_http_refusal){413, "the body is too large"};
-    if (method == HG_POST && service->stopping) return (hg_http_refusal){503, "shutting down"};
+    if (method == HG_POST && service->shared.stopping)
+        return (hg_http_refusal){503, "shutting down"};
     return (hg_http_refusal){0};
 }
 
@@ -435,7 +436,7 @@ static int finish_body(hg_exchange *x)
 {
     if (x->state != HG_EXCHANGE_BODY) return 0;
     lws_set_timeout(x->wsi, NO_PENDING_TIMEOUT, 0);
-    if (hg_exchange_service(x)->stopping && !x->refusal.status)
+    if (hg_exchange_service(x)->shared.stopping && !x->refusal.status)
         x->refusal = (hg_http_refusal){503, "shutting down"};
     return dispatch(x);
 }

@@ -126,6 +126,21 @@ void hg_sessions_reap(hg_session_shared *shared)
     shared->ended = false;
 }
 
+void hg_sessions_drain(hg_session_shared *shared, bool over)
+{
+    hg_session *session;
+    TAILQ_FOREACH(session, &shared->sessions, link)
+    {
+        bool runs = !session->close_code && session->connection && session->conversation &&
+                    hg_conversation_running(session->conversation);
+        if (!runs)
+            hg_session_end(session, HG_CLOSE_GOING_AWAY);
+        else if (over)
+            hg_conversation_fail(session->conversation, HG_CODE_shutting_down);
+    }
+    if (shared->ended) hg_sessions_reap(shared);
+}
+
 void hg_sessions_end(hg_session_shared *shared, uint16_t close_code)
 {
     hg_session *session;

@@ -18,6 +18,9 @@ void hg_sessions_age(hg_session_shared *shared, int64_t now_us);
 /* Frees the conversations of what has ended (what runs is cancelled and logged), and what of it has
  * no connection. Not from inside a sink. */
 void hg_sessions_reap(hg_session_shared *shared);
+/* The service stops: ends sessions in which nothing runs, or that nobody listens to. When the time
+ * is over, what still runs fails. Not from inside a sink. */
+void hg_sessions_drain(hg_session_shared *shared, bool over);
 /* Ends them all. */
 void hg_sessions_end(hg_session_shared *shared, uint16_t close_code);
 

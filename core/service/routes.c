@@ -20,7 +20,7 @@ static void serve_status(hg_exchange *x)
 static void serve_ready(hg_exchange *x)
 {
     const hg_service *service = hg_exchange_service(x);
-    bool ready = service->ready && !service->stopping;
+    bool ready = service->ready && !service->shared.stopping;
     hg_answer_json(x, ready ? 200 : 503, ready ? "{\"ready\":true}" : "{\"ready\":false}");
 }
 

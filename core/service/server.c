@@ -26,6 +26,7 @@
 #define BUSY_TICK_US  20000   /* while something runs or loads: deadlines, new languages */
 #define IDLE_TICK_US  1000000 /* otherwise */
 #define LANGUAGES_MAX HG_LIMIT_ADAPTER_SLOTS
+#define DRAIN_US      (HG_LIMIT_STOP_MS * INT64_C(750)) /* then frames have the rest to go out */
 
 hg_service *hg_service_of(struct lws *wsi)
 {
@@ -165,7 +166,9 @@ static void tick(lws_sorted_usec_list_t *sul)
     hg_service *service = lws_container_of(sul, hg_service, tick);
     watch(service);
     hg_service_poll(service);
-    bool busy = !service->ready || service->stopping || something_runs(service);
+    if (service->shared.stopping)
+        hg_sessions_drain(&service->shared, hg_clock_us() >= service->drain_until_us);
+    bool busy = !service->ready || service->shared.stopping || something_runs(service);
     if (!busy) refresh_languages(service);
     lws_sul_schedule(service->context, 0, sul, tick, busy ? BUSY_TICK_US : IDLE_TICK_US);
 }
@@ -401,15 +404,15 @@ static void reload(hg_service *service)
         hg_log(HG_LOG_INFO, "service", "reloaded: new connections get %s", service->tls_cert);
 }
 
-/* 1001 to everybody. Conversations end now; their lanes are cancelled and logged. */
+/* What runs in a session may end, and is told, for a while; then 1001 to everybody. */
 static void begin_stop(hg_service *service)
 {
     hg_log(HG_LOG_INFO, "service", "stopping, %d sessions open",
            (int)service->shared.metrics.sessions);
-    service->stopping = true;
+    service->shared.stopping = true;
     hg_exchanges_stop(service);
-    hg_sessions_end(&service->shared, HG_CLOSE_GOING_AWAY);
-    lws_sul_schedule(service->context, 0, &service->tick, tick, BUSY_TICK_US);
+    service->drain_until_us = hg_clock_us() + DRAIN_US;
+    lws_sul_schedule(service->context, 0, &service->tick, tick, 1);
 }
 
 static bool still_busy(hg_service *service)

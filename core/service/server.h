@@ -52,7 +52,7 @@ struct hg_service {
     size_t bodies_bytes;                 /* of HTTP requests' bodies */
     atomic_bool reload, stop;            /* set by any thread or a signal handler */
     int64_t watched_us;                  /* when tokens and sessions were last looked at */
-    bool stopping;                       /* seen by the loop: no new sessions */
+    int64_t drain_until_us;              /* once it stops: what runs may end until then */
     bool ready;                          /* hg_runtime_ready was true */
     hg_device_info device;
 };

@@ -38,7 +38,7 @@ const char *hg_service_url(const hg_service *service);
  * later *text is "". For `loaded`. */
 hg_status hg_service_first_token(hg_service *service, char *text, hg_error *error) HG_CHECKED;
 
-/* Runs until hg_service_stop; then tells every client (1001), lets lanes end for a moment, returns.
+/* Runs until hg_service_stop; then lets lanes end for a moment, tells every client (1001), returns.
  * From its start /healthz answers; while the model is being loaded websockets get `starting`. The
  * error is that of the runtime when it could not be opened. */
 hg_status hg_service_run(hg_service *service, hg_error *error) HG_CHECKED;

@@ -209,6 +209,8 @@ void hg_session_free(hg_session *session)
 static bool handle_translate(hg_session *session, const hg_message *message, int64_t received_us,
                              hg_refusal *refusal)
 {
+    if (session->shared->stopping)
+        return hg_message_refuse(refusal, HG_CODE_shutting_down, "the service is stopping");
     bool own = message->targets > 0;
     uint32_t targets = own ? message->targets : session->targets;
     if (!targets)

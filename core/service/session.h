@@ -40,6 +40,7 @@ typedef struct hg_session_shared {
     hg_buf event;     /* the event being printed */
     hg_buf packed;    /* the message being compressed */
     bool ended;       /* some session has an end but still its conversation */
+    bool stopping;    /* no new sessions, no new work */
     /* Of ws.c; none of them calls back. */
     void (*wake)(hg_session *session); /* something waits in the queue, or the end came */
     void (*drop)(hg_session *session, uint16_t close_code); /* its connection goes, it stays */

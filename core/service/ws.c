@@ -78,9 +78,9 @@ static int established(struct lws *wsi, connection *c)
     if (setsockopt(lws_get_socket_fd(wsi), SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes))
         hg_log(HG_LOG_WARN, "service", "the send buffer of a socket could not be bounded");
     /* The close frame must wait for the next writeable: here it would not be sent. */
-    if (service->shared.metrics.sessions >= HG_LIMIT_SESSIONS || service->stopping) {
+    if (service->shared.metrics.sessions >= HG_LIMIT_SESSIONS || service->shared.stopping) {
         service->shared.metrics.sessions_refused++;
-        c->close_code = service->stopping ? HG_CLOSE_GOING_AWAY : HG_CLOSE_TOO_MANY;
+        c->close_code = service->shared.stopping ? HG_CLOSE_GOING_AWAY : HG_CLOSE_TOO_MANY;
         lws_callback_on_writable(wsi);
         return 0;
     }
@@ -102,7 +102,7 @@ static void closed(struct lws *wsi, connection *c)
     service->shared.metrics.sessions--;
     if (!c->session) return;
     c->session->connection = NULL;
-    if (c->goodbye || c->closed || service->stopping || !hg_session_detach(c->session))
+    if (c->goodbye || c->closed || service->shared.stopping || !hg_session_detach(c->session))
         hg_session_free(c->session);
     c->session = NULL;
 }

@@ -28,18 +28,28 @@ hg_status hg_conversation_new(hg_runtime *runtime, const char *session, hg_event
     return HG_OK;
 }
 
-void hg_conversation_free(hg_conversation *conversation)
+static void end_all(hg_conversation *conversation, bool deliver, const char *status, hg_code code)
 {
-    if (!conversation) return;
     hg_runtime *runtime = conversation->runtime;
     assert(!runtime->delivering);
     for (hg_request *request = runtime->requests, *next; request; request = next) {
         next = request->next;
         if (request->conversation != conversation) continue;
-        request->conversation = NULL; /* from here on it is logged, not delivered */
-        hg_request_end(request, "cancelled", HG_CODE_NONE);
+        if (!deliver) request->conversation = NULL; /* from here on it is logged */
+        hg_request_end(request, status, code);
         hg_request_finish(request);
     }
+}
+
+void hg_conversation_fail(hg_conversation *conversation, hg_code code)
+{
+    end_all(conversation, true, "failed", code);
+}
+
+void hg_conversation_free(hg_conversation *conversation)
+{
+    if (!conversation) return;
+    end_all(conversation, false, "cancelled", HG_CODE_NONE);
     hg_sentence_set_free(&conversation->sentences);
     free(conversation);
 }

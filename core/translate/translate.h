@@ -96,6 +96,9 @@ uint32_t hg_targets_merged(const char *const *target, uint32_t targets);
 /* Ends what runs of this id as "cancelled". false when nothing did. */
 bool hg_conversation_cancel(hg_conversation *conversation, const char *id);
 
+/* Ends all that runs as failed with this code. */
+void hg_conversation_fail(hg_conversation *conversation, hg_code code);
+
 /* Requests accepted whose BATCH event has not come yet. */
 uint32_t hg_conversation_running(const hg_conversation *conversation);
 

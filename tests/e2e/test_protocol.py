@@ -207,6 +207,56 @@ async def test_max_tokens(service):
         assert end["status"] == "ok" and end["stop"] == "length" and end["tokens"] == 3
 
 
+@run
+async def test_deadline(service):
+    async with connect(service) as client:
+        events = await client.translate("m1", 1, 8 * LONG, NINE, source="en", final=True,
+                                        options={"deadline_ms": 1})
+        check_counts(events, NINE)
+        for language, end in done(events).items():
+            assert (end["status"], end["code"]) == ("failed", "deadline")
+            assert end["text"].startswith(committed(events, language))
+        events = await client.translate("m1", 2, "Yes.", ["de"], source="en", final=True,
+                                        options={"deadline_ms": 60000})
+        assert done(events)["de"]["status"] == "ok", "the id goes on"
+
+
+@run
+async def test_a_seed_decides(service):
+    async with connect(service) as client:
+        texts = []
+        for i, seed in enumerate((1, 1, 2, 3, 4)):
+            events = await client.translate(f"m{i}", 1, LONG, ["de"], source="en", final=True,
+                                            options={"temperature": 1.5, "seed": seed})
+            texts.append(done(events)["de"]["text"])
+        assert texts[0] == texts[1] and len(set(texts)) > 1
+
+
+@run
+async def test_auto_says_how_sure_it_is(service):
+    async with connect(service) as client:
+        sure = await client.translate("m1", 1, "Ich habe gestern ein neues Buch gekauft.", ["en"],
+                                      final=True)
+        end = done(sure)["en"]
+        assert end["source"] == "de" and 80 <= end["confidence"] <= 100
+        unsure = done(await client.translate("m2", 1, "123", ["de"], final=True))["de"]
+        assert unsure["source"] == "en" and 0 <= unsure["confidence"] < 80
+        named = done(await client.translate("m3", 1, "Yes.", ["de"], source="en", final=True))["de"]
+        assert "confidence" not in named
+
+
+@run
+async def test_null_is_absent(service):
+    async with connect(service) as client:
+        await client.send(type="session.update", source="en", targets=["de"])
+        await client.send(type="session.update", source=None, targets=None, glossary=None)
+        await client.send(type="translate", id="m1", rev=1, text="Yes.", source=None, targets=None,
+                          final=None, context=None, options=None)
+        events = await client.finish("m1", 1)
+        check_counts(events, ["de"])
+        assert done(events)["de"]["source"] == "en"
+
+
 # ---- ends that need no lane, or have none ----
 
 
@@ -434,19 +484,35 @@ async def test_slow_reader_is_closed(service):
 
 @run
 async def test_going_away(own_service):
+    """SIGTERM: what runs may end for a moment and what cannot has failed, nothing new is taken, and
+    everybody is told; each request has its ends."""
     async with connect(own_service) as client, connect(own_service) as idle:
-        await client.send(type="translate", id="m1", rev=1, text=LONG, targets=NINE, source="en")
+        jobs = 8
+        for i in range(jobs):
+            await client.send(type="translate", id=f"m{i}", rev=1, text=f"{i} " + 8 * LONG, targets=NINE,
+                              source="en", final=True)
         await client.until(lambda e: e["type"].startswith("translation."))
         session = client.ready["session"]
         loop = asyncio.get_running_loop()
         code = loop.run_in_executor(None, own_service.stop)
-        for ws in (client.ws, idle.ws):
-            with pytest.raises(websockets.ConnectionClosed):
-                while True:
-                    await asyncio.wait_for(ws.recv(), TIMEOUT_S)
-            assert ws.close_code == 1001
+        with pytest.raises(websockets.ConnectionClosed):
+            while True:
+                await asyncio.wait_for(idle.ws.recv(), TIMEOUT_S)
+        await client.send(type="translate", id="new", rev=1, text="No.", targets=["de"])
+        with pytest.raises(websockets.ConnectionClosed):
+            while True:
+                await client.event()
+        assert client.ws.close_code == idle.ws.close_code == 1001
         assert await code == 0
-    assert len(own_service.batches(session)) == 1
+    (refused,) = client.of("new", 1)
+    assert (refused["code"], refused["retry"]) == ("shutting_down", True)
+    ends = []
+    for i in range(jobs):
+        events = client.of(f"m{i}", 1)
+        check_counts(events, NINE)
+        ends += [(end["status"], end.get("code")) for end in done(events).values()]
+    assert set(ends) <= {("ok", None), ("failed", "shutting_down")}
+    assert len(own_service.batches(session)) == jobs
 
 
 # ---- HTTP beside it ----
