@@ -128,20 +128,21 @@ static int peer_closes(struct lws *wsi, connection *c, const void *in, size_t co
 }
 
 /* A whole message is there. */
-static int finish_message(struct lws *wsi, connection *c)
+static void finish_message(struct lws *wsi, hg_session *session)
 {
-    hg_session *session = c->session;
     hg_metrics *metrics = &session->shared->metrics;
     const char *bytes = hg_buf_text(&session->incoming);
     size_t count = session->incoming.length;
     metrics->frames_in++;
     metrics->bytes_in += count;
     session->receiving = false;
-    if (hg_utf8_valid(bytes, count) != count) return close_with(wsi, c, HG_CLOSE_NOT_UTF8);
+    if (hg_utf8_valid(bytes, count) != count) {
+        hg_session_end(session, HG_CLOSE_NOT_UTF8);
+        return;
+    }
     hg_session_receive(session, bytes, count, session->received_us);
     hg_buf_clear(&session->incoming);
     hg_service_poll(hg_service_of(wsi)); /* ends without a lane are there at once */
-    return 0;
 }
 
 static bool is_whole(struct lws *wsi)
@@ -151,20 +152,27 @@ static bool is_whole(struct lws *wsi)
 
 /* More of an oversize message. To close a socket that has unread bytes makes TCP reset it, and the
  * client may then never see the close frame: so the rest is read first, within bounds. */
-static int drop(struct lws *wsi, connection *c, size_t count)
+static void drop(struct lws *wsi, connection *c, size_t count)
 {
     if (!c->dropped) lws_set_timeout(wsi, PENDING_TIMEOUT_USER_OK, HG_LIMIT_CLOSE_S);
     c->dropped += count;
-    if (!is_whole(wsi) && c->dropped < HG_LIMIT_FRAME_REST) return 0;
-    return close_with(wsi, c, HG_CLOSE_TOO_LARGE);
+    if (is_whole(wsi) || c->dropped >= HG_LIMIT_FRAME_REST)
+        hg_session_end(c->session, HG_CLOSE_TOO_LARGE);
 }
 
-static int receive(struct lws *wsi, connection *c, const void *in, size_t count)
+/* What ends the session here still lets out what was queued before. */
+static void receive(struct lws *wsi, connection *c, const void *in, size_t count)
 {
     hg_session *session = c->session;
-    if (c->closed || !session || session->close_code) return 0;
-    if (c->dropped) return drop(wsi, c, count);
-    if (lws_frame_is_binary(wsi)) return close_with(wsi, c, HG_CLOSE_BINARY);
+    if (c->closed || !session || session->close_code) return;
+    if (c->dropped) {
+        drop(wsi, c, count);
+        return;
+    }
+    if (lws_frame_is_binary(wsi)) {
+        hg_session_end(session, HG_CLOSE_BINARY);
+        return;
+    }
     if (!session->receiving) {
         session->received_us = hg_clock_us();
         session->receiving = true;
@@ -173,10 +181,12 @@ static int receive(struct lws *wsi, connection *c, const void *in, size_t count)
     hg_buf *whole = &session->incoming;
     hg_status status = c->packed ? hg_deflate_unpack(&c->deflate, in, count, is_whole(wsi), whole)
                                  : hg_buf_append(whole, in, count);
-    if (status == HG_ERROR_LIMIT) return drop(wsi, c, count);
-    if (status == HG_ERROR_FORMAT) return close_with(wsi, c, HG_CLOSE_NOT_UTF8);
-    if (status) return close_with(wsi, c, HG_CLOSE_INTERNAL);
-    return is_whole(wsi) ? finish_message(wsi, c) : 0;
+    if (status == HG_ERROR_LIMIT)
+        drop(wsi, c, count);
+    else if (status)
+        hg_session_end(session, status == HG_ERROR_FORMAT ? HG_CLOSE_NOT_UTF8 : HG_CLOSE_INTERNAL);
+    else if (is_whole(wsi))
+        finish_message(wsi, session);
 }
 
 /* 0, or less when the connection is gone. */
@@ -242,7 +252,7 @@ int hg_ws_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user
         return 0;
     case LWS_CALLBACK_CONFIRM_EXTENSION_OKAY: return !hg_deflate_offered(wsi, &c->deflate);
     case LWS_CALLBACK_ESTABLISHED: return established(wsi, c);
-    case LWS_CALLBACK_RECEIVE: return receive(wsi, c, in, count);
+    case LWS_CALLBACK_RECEIVE: receive(wsi, c, in, count); return 0;
     case LWS_CALLBACK_SERVER_WRITEABLE: return writeable(wsi, c);
     case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE: return peer_closes(wsi, c, in, count);
     case LWS_CALLBACK_CLOSED: closed(wsi, c); return 0;

@@ -134,3 +134,10 @@ def check_counts(events, languages):
     assert sorted(done(events)) == sorted(languages)
     assert types.count("translation.done") == len(languages)
     assert "error" not in types
+
+
+def resident_bytes(service):
+    """What the service's process holds in memory."""
+    with open(f"/proc/{service.process.pid}/status") as status:
+        line = next(line for line in status if line.startswith("VmRSS"))
+    return int(line.split()[1]) * 1024

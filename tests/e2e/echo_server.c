@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "core/service/deflate.h"
 #include "core/service/resume.h"
 #include "core/service/server.h"
 
@@ -54,6 +55,12 @@ void hg_session_receive(hg_session *session, const char *bytes, size_t count, in
     session->shared->wake(session);
 }
 
+void hg_session_end(hg_session *session, uint16_t close_code)
+{
+    session->close_code = close_code;
+    session->shared->wake(session);
+}
+
 bool hg_session_detach(hg_session *session)
 {
     (void)session;
@@ -76,7 +83,9 @@ int main(int count, char **argument)
                                         {0}};
     struct lws_context_creation_info info = {
         .port = atoi(argument[1]), .iface = "127.0.0.1", .protocols = protocols, .user = &service};
+    info.extensions = hg_deflate_extensions;
     service.shared.wake = hg_ws_wake;
+    service.shared.packed = hg_buf_new(2 * MESSAGE_MOST);
     lws_set_log_level(LLL_ERR, NULL);
     struct lws_context *context = lws_create_context(&info);
     if (!context) return 1;

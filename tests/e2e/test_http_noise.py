@@ -6,6 +6,8 @@ import random
 import re
 import socket
 
+from client import resident_bytes
+
 REQUESTS = 10_000 if os.environ.get("HYDRAGLOT_LONG") else 600
 PATIENCE_S = 0.05
 BODY = b'{"q":"Hi","source":"en","target":"de"}'
@@ -79,11 +81,14 @@ def check(raw, got):
 def test_malformed_requests(service):
     noise = random.Random(7)
     seen = {}
-    for _ in range(REQUESTS):
+    for number in range(REQUESTS):
+        if number == REQUESTS // 4:
+            resident = resident_bytes(service)
         raw = request(noise, service.port)
         code = check(raw, answer_to(service.port, raw))
         seen[code] = seen.get(code, 0) + 1
     print("answers by status, 0: hung up:", dict(sorted(seen.items())))
     assert {200, 400, 403, 405, 411} <= set(seen)
+    assert resident_bytes(service) - resident < 8 << 20, "nothing leaks"
     assert service.get("/healthz")[0] == 200
     assert service.metric("hydraglot_sessions") == 0

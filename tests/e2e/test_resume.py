@@ -10,7 +10,8 @@ import random
 import pytest
 import websockets
 
-from client import SUBPROTOCOL, Client, check_counts, committed, connect, done, run
+from client import (SUBPROTOCOL, Client, check_counts, committed, connect, done, resident_bytes,
+                    run)
 from conftest import Service, free_port
 from test_node import WS
 
@@ -246,12 +247,6 @@ async def test_a_slow_reader_is_closed_and_may_resume(service, size):
     assert ends == list(range(1, len(ends) + 1)) and len(ends) <= asked
     assert [e["seq"] for e in kept.heard] == list(range(2, 2 + len(kept.heard)))
     await kept.ws.close()
-
-
-def resident_bytes(service):
-    with open(f"/proc/{service.process.pid}/status") as status:
-        line = next(line for line in status if line.startswith("VmRSS"))
-    return int(line.split()[1]) * 1024
 
 
 @run
