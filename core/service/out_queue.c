@@ -142,6 +142,7 @@ void hg_out_queue_pop(hg_out_queue *queue, int64_t now_us)
     message->sent_us = now_us;
     TAILQ_INSERT_TAIL(&queue->sent, message, all);
     queue->sent_bytes += held_bytes(message->count, NULL);
+    queue->kept_bytes += held_bytes(message->count, NULL);
     while (queue->sent_bytes > queue->replay) forget_first(queue);
 }
 

@@ -46,6 +46,7 @@ typedef struct hg_out_queue {
     size_t maximum;        /* more than these may not wait, now */
     size_t normal, replay; /* the bounds of what waits and of what was sent */
     uint64_t lost_seq;     /* of the newest sent message that was forgotten */
+    uint64_t kept_bytes;   /* of all that was sent and kept so far, twice what was sent twice */
     uint64_t dropped;      /* snapshots replaced or dropped so far */
 } hg_out_queue;
 

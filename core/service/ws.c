@@ -23,6 +23,8 @@ typedef struct connection {
     bool goodbye;        /* the client closed and means it: nothing is to be kept */
     hg_deflate deflate;  /* as agreed on, or not */
     bool packed;         /* the message coming in is */
+    uint64_t read_bytes; /* of the queue's kept_bytes: what the client surely has */
+    uint64_t ping_bytes; /* what it has when it answers the ping that is out; else the same */
     bool closed;         /* a close frame was asked for; what still comes in is ignored */
     size_t dropped;      /* bytes of an oversize message so far; 0: none is coming in */
 } connection;
@@ -58,6 +60,7 @@ void hg_ws_move(hg_session *from, hg_session *to)
     connection *c = lws_wsi_user(wsi);
     assert(c->session == from && !to->connection);
     c->session = to;
+    c->read_bytes = c->ping_bytes = to->queue.kept_bytes;
     to->connection = wsi;
     from->connection = NULL;
 }
@@ -224,6 +227,36 @@ static bool send_first(struct lws *wsi, connection *c)
     return true;
 }
 
+/* ---- what is under way ----
+ * A connection that breaks loses what stands in both kernels, which packed may be much. So that all
+ * of it can be replayed, no more is under way than half of what is kept. What a client has read it
+ * says by the pong to a ping, which every client answers by itself, in order. */
+
+static bool too_much_under_way(const connection *c)
+{
+    const hg_out_queue *queue = &c->session->queue;
+    return queue->replay && queue->kept_bytes - c->read_bytes >= queue->replay / 2;
+}
+
+static bool ask_what_is_read(struct lws *wsi, connection *c)
+{
+    const hg_out_queue *queue = &c->session->queue;
+    unsigned char ping[LWS_PRE + sizeof c->ping_bytes];
+    bool waits = c->ping_bytes != c->read_bytes;
+    if (waits || !queue->replay || queue->kept_bytes - c->read_bytes < queue->replay / 4)
+        return true;
+    c->ping_bytes = queue->kept_bytes;
+    memcpy(ping + LWS_PRE, &c->ping_bytes, sizeof c->ping_bytes);
+    return lws_write(wsi, ping + LWS_PRE, sizeof c->ping_bytes, LWS_WRITE_PING) >= 0;
+}
+
+static void pong(struct lws *wsi, connection *c, const void *in, size_t count)
+{
+    if (count != sizeof c->ping_bytes || memcmp(in, &c->ping_bytes, count) != 0) return;
+    c->read_bytes = c->ping_bytes;
+    lws_callback_on_writable(wsi);
+}
+
 /* Sends as much as the socket takes. One frame is always allowed; before each further one
  * libwebsockets is asked, because what the socket refuses would pile up inside of it. */
 static int writeable(struct lws *wsi, connection *c)
@@ -232,13 +265,13 @@ static int writeable(struct lws *wsi, connection *c)
     if (c->closed) return 0;
     if (!session) return close_with(wsi, c, c->close_code);
     for (int i = 0; i < HG_LIMIT_WRITE_BURST && hg_out_queue_first(&session->queue); i++) {
-        if (i > 0 && lws_send_pipe_choked(wsi)) break;
+        if (too_much_under_way(c) || (i > 0 && lws_send_pipe_choked(wsi))) break;
         if (!send_first(wsi, c)) return -1;
     }
-    if (hg_out_queue_first(&session->queue))
-        lws_callback_on_writable(wsi);
-    else if (session->close_code)
-        return close_with(wsi, c, session->close_code);
+    if (!ask_what_is_read(wsi, c)) return -1;
+    if (!hg_out_queue_first(&session->queue))
+        return session->close_code ? close_with(wsi, c, session->close_code) : 0;
+    if (!too_much_under_way(c)) lws_callback_on_writable(wsi); /* else a pong does it */
     return 0;
 }
 
@@ -254,6 +287,7 @@ int hg_ws_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user
     case LWS_CALLBACK_ESTABLISHED: return established(wsi, c);
     case LWS_CALLBACK_RECEIVE: receive(wsi, c, in, count); return 0;
     case LWS_CALLBACK_SERVER_WRITEABLE: return writeable(wsi, c);
+    case LWS_CALLBACK_RECEIVE_PONG: pong(wsi, c, in, count); return 0;
     case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE: return peer_closes(wsi, c, in, count);
     case LWS_CALLBACK_CLOSED: closed(wsi, c); return 0;
     default: return 0;

@@ -286,7 +286,7 @@ class Cutter:
 
     async def carry(self, reader, writer):
         there_reader, there_writer = await asyncio.open_connection("127.0.0.1", self.service.port)
-        self.left = self.rng.randrange(20000) if self.cut < self.kills else 1 << 40
+        self.left = self.rng.randrange(6000) if self.cut < self.kills else 1 << 40
         pumps = [asyncio.ensure_future(self.pump(reader, there_writer)),
                  asyncio.ensure_future(self.pump(there_reader, writer))]
         await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
