@@ -11,6 +11,7 @@
 #define HG_LIMITS(X)                                                                               \
     /* files */                                                                                    \
     X(FILE_JSON, 64 << 20, "a JSON file (tokenizer.json of Llama-3 has 9 MB)")                     \
+    X(CONFIG, 64 << 10, "the file of settings that --config names")                                \
     X(SAFETENSORS_HEADER, 100 << 20, "the reference library's own bound")                          \
     X(TENSOR_NAME, 256, "longest tensor name we look up")                                          \
     X(TENSORS, 1 << 16, "tensors of one file; Llama-3.1-405B in INT4 has 2,900")                   \

@@ -30,6 +30,10 @@ int hg_cli_main(int count, char **argument);
 /* Prints "hydraglot: message" and returns the exit code that the status deserves. */
 int hg_cli_fail(const hg_error *error);
 
+/* ---- notify.c ---- */
+/* Tells systemd, where it asks: "READY=1", "RELOADING=1", "STOPPING=1". */
+void hg_cli_notify(const char *state);
+
 /* Opens the runtime that the settings describe; with wait, all plugins are usable then. */
 hg_status hg_cli_open_runtime(const hg_settings *settings, bool wait, hg_runtime **out,
                               hg_error *error) HG_CHECKED;

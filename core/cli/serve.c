@@ -1,11 +1,12 @@
 /* serve.c: `hydraglot serve`. Opens the service, says where to look, runs until it is told to stop.
  *
  * SIGINT and SIGTERM ask the service to end; a second one, or one that comes while the model is
- * still being loaded, ends the process at once. SIGHUP asks it to read its certificate anew.
+ * still being loaded, ends the process at once. SIGHUP reads the settings anew.
  */
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "core/base/log.h"
 #include "core/cli/cli.h"
@@ -58,13 +59,20 @@ static void on_loaded(hg_service *service)
     printf("hydraglot is ready: open %s\n", hg_service_url(service));
     print_first_token(service);
     fflush(stdout); /* somebody may wait for this line through a pipe */
+    hg_cli_notify("READY=1");
 }
 
-int hg_command_serve(const hg_settings *settings)
+/* ---- settings ---- */
+
+/* Those that the service began with, and those that it has now: the same, or of the last reload. */
+static const hg_settings *first;
+static hg_settings *latest; /* owned; NULL: the first ones */
+
+static void on_reload(hg_service *service);
+
+static hg_service_options options_of(const hg_settings *settings)
 {
-    hg_error error = {0};
-    hg_service *service = NULL;
-    hg_service_options options = {
+    return (hg_service_options){
         .listen = settings->listen,
         .web_path = settings->web,
         .allow_origin = settings->allow_origin,
@@ -74,13 +82,67 @@ int hg_command_serve(const hg_settings *settings)
         .tls_key = settings->tls_key,
         .runtime = hg_cli_runtime_options(settings, true),
         .loaded = on_loaded,
+        .reload = on_reload,
     };
+}
+
+static void keep(hg_settings *fresh)
+{
+    if (latest) hg_settings_free(latest);
+    free(latest);
+    latest = fresh;
+}
+
+/* Makes the service's settings those of fresh as far as that goes, and logs how far. */
+static hg_status change(hg_service *service, const hg_settings *fresh, hg_error *error)
+{
+    char live[512], others[1024];
+    hg_log_level level = HG_LOG_INFO;
+    const hg_service_options options = options_of(fresh);
+    hg_status status = hg_service_change(service, &options, error);
+    if (status) return status;
+    if (!fresh->log_level || !hg_log_parse_level(fresh->log_level, &level)) hg_log_set_level(level);
+    hg_settings_changed(latest ? latest : first, fresh, HG_COMMAND_SERVE, true, live, sizeof live);
+    hg_settings_changed(first, fresh, HG_COMMAND_SERVE, false, others, sizeof others);
+    hg_log(HG_LOG_INFO, "serve", "reloaded: %s", *live ? live : "nothing else than before");
+    if (*others) hg_log(HG_LOG_WARN, "serve", "only a restart changes %s", others);
+    return HG_OK;
+}
+
+/* What is wrong anywhere changes nothing. */
+static void on_reload(hg_service *service)
+{
+    hg_error error;
+    hg_settings *fresh = calloc(1, sizeof *fresh);
+    hg_cli_notify("RELOADING=1");
+    hg_status status = fresh ? hg_settings_parse(fresh, HG_COMMAND_SERVE, first->arguments,
+                                                 first->argument, &error)
+                             : hg_fail(&error, HG_ERROR_MEMORY, "no memory for the settings");
+    if (!status) status = change(service, fresh, &error);
+    if (status) {
+        hg_log(HG_LOG_ERROR, "serve", "not reloaded: %s", error.message);
+        if (fresh) hg_settings_free(fresh);
+        free(fresh);
+    } else {
+        keep(fresh);
+    }
+    hg_cli_notify("READY=1");
+}
+
+int hg_command_serve(const hg_settings *settings)
+{
+    hg_error error = {0};
+    hg_service *service = NULL;
+    const hg_service_options options = options_of(settings);
+    first = settings;
     catch_reload();
     hg_status status = hg_service_open(&options, &service, &error);
     if (status) goto out;
     status = hg_service_run(service, &error);
+    hg_cli_notify("STOPPING=1");
 out:
     atomic_store(&running, NULL);
     hg_service_close(service);
+    keep(NULL);
     return status ? hg_cli_fail(&error) : HG_EXIT_OK;
 }

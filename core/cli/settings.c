@@ -28,6 +28,7 @@ typedef struct setting {
     const char *choices; /* "auto|cpu|cuda" */
     unsigned commands;   /* hg_command_bit */
     const char *help;
+    bool live; /* SIGHUP changes it in a service that runs */
 } setting;
 
 #define SERVE     HG_COMMAND_SERVE
@@ -49,22 +50,26 @@ typedef struct setting {
 
 /* clang-format off */
 static const setting table[] = {
+    {"--config", "HYDRAGLOT_CONFIG", TYPE_TEXT, AT(config), "FILE", NULL, 0, 0, NULL, ALL,
+     "read settings from FILE, one `name = value` a line; flags and variables win (default: none)"},
     {"--listen", "HYDRAGLOT_LISTEN", TYPE_TEXT, AT(listen), "HOST:PORT", "127.0.0.1:8080", 0, 0,
      NULL, SERVE | DOCTOR,
      "address to serve, port 0 takes a free one; beyond loopback everybody needs a token"},
     {"--allow-origin", "HYDRAGLOT_ALLOW_ORIGIN", TYPE_TEXT, AT(allow_origin), "ORIGINS", NULL, 0,
      0, NULL, SERVE,
      "pages of others that may use this service, as https://chat.example.org, with commas "
-     "between; their hosts are names of ours too (default: none)"},
+     "between; their hosts are names of ours too (default: none)",
+     true},
     {"--base-path", "HYDRAGLOT_BASE_PATH", TYPE_TEXT, AT(base_path), "PATH", "/", 0, 0, NULL,
      SERVE, "serve everything below PATH, as a proxy hands it on"},
     {"--trust-proxy", "HYDRAGLOT_TRUST_PROXY", TYPE_SWITCH, AT(trust_proxy), NULL, NULL, 0, 0,
      NULL, SERVE,
-     "believe X-Forwarded-Host: only where every request comes through a proxy that sets it"},
+     "believe X-Forwarded-Host: only where every request comes through a proxy that sets it",
+     true},
     {"--tls-cert", "HYDRAGLOT_TLS_CERT", TYPE_TEXT, AT(tls_cert), "FILE", NULL, 0, 0, NULL, SERVE,
-     "serve TLS with this certificate and the chain behind it, in PEM (default: no TLS)"},
+     "serve TLS with this certificate and the chain behind it, in PEM (default: no TLS)", true},
     {"--tls-key", "HYDRAGLOT_TLS_KEY", TYPE_TEXT, AT(tls_key), "FILE", NULL, 0, 0, NULL, SERVE,
-     "private key of --tls-cert, in PEM without a password"},
+     "private key of --tls-cert, in PEM without a password", true},
     {"--data", "HYDRAGLOT_DATA", TYPE_TEXT, AT(data), "DIR", NULL, 0, 0, NULL,
      RUNTIME | PLUGINS | BATCHES | TOKENS,
      "folder of the database; without it translate and bench store nothing (default: var/ of a "
@@ -78,7 +83,7 @@ static const setting table[] = {
     {"--only", "HYDRAGLOT_ONLY", TYPE_TEXT, AT(only), "NAMES", NULL, 0, 0, NULL,
      SERVE | TRANSLATE | BENCH, "load only these plugins, with commas between (default: all)"},
     {"--web", "HYDRAGLOT_WEB", TYPE_TEXT, AT(web), "DIR", NULL, 0, 0, NULL, SERVE,
-     "folder of the page (default: web beside the build folder)"},
+     "folder of the page (default: web beside the build folder)", true},
     {"--device", "HYDRAGLOT_DEVICE", TYPE_CHOICE, AT(device), "NAME", "auto", 0, 0,
      "auto|cpu|cuda", RUNTIME, "what computes: auto, cpu or cuda"},
     {"--kernel", "HYDRAGLOT_KERNEL", TYPE_TEXT, AT(kernel), "NAME", NULL, 0, 0, NULL, RUNTIME,
@@ -119,7 +124,7 @@ static const setting table[] = {
      "last words of the translation that are not shown while a sentence is typed"},
     {"--log-level", "HYDRAGLOT_LOG_LEVEL", TYPE_CHOICE, AT(log_level), "LEVEL", NULL, 0, 0,
      "error|warn|info|debug", ALL,
-     "error, warn, info or debug (default: info for serve, warn for the others)"},
+     "error, warn, info or debug (default: info for serve, warn for the others)", true},
     {"--log-text", "HYDRAGLOT_LOG_TEXT", TYPE_SWITCH, AT(log_text), NULL, NULL, 0, 0, NULL, SERVE,
      "allow people's text in the log"},
     {"--to", NULL, TYPE_TEXT, AT(to), "TAGS", NULL, 0, 0, NULL, TRANSLATE | BENCH,
@@ -274,17 +279,56 @@ static hg_status set(hg_settings *out, source from, const char *text, hg_error *
     return HG_OK;
 }
 
-static hg_status set_presets(hg_settings *out, unsigned command, hg_error *error)
+static hg_status set_presets(hg_settings *out, hg_error *error)
 {
     hg_status status = hg_paths_default(out, error);
     for (int i = 0; i < ROWS && !status; i++) {
         const setting *row = &table[i];
         if (row->preset) status = set(out, (source){row, row->flag}, row->preset, error);
         assert(!status); /* the table's own values are good */
+    }
+    return status;
+}
+
+static hg_status set_variables(hg_settings *out, unsigned command, hg_error *error)
+{
+    hg_status status = HG_OK;
+    for (int i = 0; i < ROWS && !status; i++) {
+        const setting *row = &table[i];
         const char *text = row->variable && row->commands & command ? getenv(row->variable) : NULL;
         if (text && *text) status = set(out, (source){row, row->variable}, text, error);
     }
     return status;
+}
+
+/* Where the file's lines go. */
+typedef struct config_reader {
+    hg_settings *out;
+    unsigned command;
+    char name[HG_PATH_MAX + 64]; /* of the line, for messages */
+} config_reader;
+
+/* One line of the file. What has a variable may stand there; what the command does not take is left
+ * alone, so that one file serves them all. */
+static hg_status set_line(void *context, const char *place, const char *name, const char *value,
+                          hg_error *error)
+{
+    const char *known[ROWS];
+    int count = 0;
+    config_reader *reader = context;
+    for (int i = 0; i < ROWS; i++) {
+        const setting *row = &table[i];
+        if (!row->variable || row->offset == AT(config)) continue;
+        known[count++] = row->flag + 2;
+        if (strcmp(row->flag + 2, name) != 0) continue;
+        if (!(row->commands & reader->command)) return HG_OK;
+        snprintf(reader->name, sizeof reader->name, "%s: %s", place, name);
+        return set(reader->out, (source){row, reader->name}, value, error);
+    }
+    const char *nearest = hg_nearest(name, known, count);
+    if (!nearest) return hg_fail(error, HG_ERROR_ARGUMENT, "%s: no setting \"%s\"", place, name);
+    return hg_fail(error, HG_ERROR_ARGUMENT, "%s: no setting \"%s\"; did you mean %s?", place, name,
+                   nearest);
 }
 
 /* ---- flags ---- */
@@ -370,14 +414,13 @@ static hg_status parse_flag(hg_settings *out, unsigned command, int count, char 
     return set(out, from, argument[++*at], error);
 }
 
-hg_status hg_settings_parse(hg_settings *out, hg_command_bit command, int count,
-                            char *const *argument, hg_error *error)
+/* Variables, then flags and words. */
+static hg_status set_given(hg_settings *out, hg_command_bit command, int count,
+                           char *const *argument, hg_error *error)
 {
-    memset(out, 0, sizeof *out);
     bool flags = true;
-    hg_status status = set_presets(out, command, error);
-    out->word_room = calloc((size_t)count + 1, sizeof *out->word_room);
-    if (!out->word_room) return hg_fail(error, HG_ERROR_MEMORY, "out of memory");
+    out->words = 0;
+    hg_status status = set_variables(out, command, error);
     for (int i = 0; i < count && !status; i++) {
         const char *text = argument[i];
         if (flags && strcmp(text, "--") == 0)
@@ -387,12 +430,55 @@ hg_status hg_settings_parse(hg_settings *out, hg_command_bit command, int count,
         else
             out->word_room[out->words++] = text;
     }
-    out->word = out->word_room;
     return status;
+}
+
+/* What is given says which file to read; what the file says is set below what is given. */
+hg_status hg_settings_parse(hg_settings *out, hg_command_bit command, int count,
+                            char *const *argument, hg_error *error)
+{
+    memset(out, 0, sizeof *out);
+    out->config_text = hg_buf_new(HG_LIMIT_CONFIG);
+    out->argument = argument;
+    out->arguments = count;
+    out->word_room = calloc((size_t)count + 1, sizeof *out->word_room);
+    if (!out->word_room) return hg_fail(error, HG_ERROR_MEMORY, "out of memory");
+    out->word = out->word_room;
+    hg_status status = set_presets(out, error);
+    if (!status) status = set_given(out, command, count, argument, error);
+    if (status || !out->config) return status;
+    config_reader reader = {.out = out, .command = command};
+    status = hg_config_each(out->config, &out->config_text, set_line, &reader, error);
+    return status ? status : set_given(out, command, count, argument, error);
+}
+
+/* Whether a setting has the same value in both. */
+static bool same(const setting *row, const hg_settings *a, const hg_settings *b)
+{
+    const void *x = (const char *)a + row->offset, *y = (const char *)b + row->offset;
+    if (row->type == TYPE_SWITCH) return *(const bool *)x == *(const bool *)y;
+    if (row->type == TYPE_NUMBER || row->type == TYPE_BYTES)
+        return *(const int64_t *)x == *(const int64_t *)y;
+    const char *left = *(const char *const *)x, *right = *(const char *const *)y;
+    return left == right || (left && right && strcmp(left, right) == 0);
+}
+
+void hg_settings_changed(const hg_settings *from, const hg_settings *to, hg_command_bit command,
+                         bool live, char *out, size_t size)
+{
+    size_t used = 0;
+    *out = '\0';
+    for (int i = 0; i < ROWS; i++) {
+        const setting *row = &table[i];
+        if (!(row->commands & command) || row->live != live || same(row, from, to)) continue;
+        if (used >= size) return;
+        used += (size_t)snprintf(out + used, size - used, "%s%s", used ? ", " : "", row->flag);
+    }
 }
 
 void hg_settings_free(hg_settings *settings)
 {
+    hg_buf_free(&settings->config_text);
     free(settings->word_room);
     settings->word_room = NULL;
 }
@@ -423,7 +509,8 @@ static void print_default(FILE *out, const setting *row)
 
 void hg_settings_print_markdown(FILE *out)
 {
-    fputs("| flag | environment | default | what it sets |\n|---|---|---|---|\n", out);
+    fputs("| flag | environment | default | on SIGHUP | what it sets |\n|---|---|---|---|---|\n",
+          out);
     for (int i = 0; i < ROWS; i++) {
         const setting *row = &table[i];
         fprintf(out, "| `%s%s%s` | ", row->flag, row->value ? " " : "",
@@ -431,6 +518,6 @@ void hg_settings_print_markdown(FILE *out)
         if (row->variable) fprintf(out, "`%s`", row->variable);
         fputs(" | ", out);
         print_default(out, row);
-        fprintf(out, " | %s |\n", row->help);
+        fprintf(out, " | %s | %s |\n", row->live ? "yes" : "", row->help);
     }
 }

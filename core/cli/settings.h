@@ -2,8 +2,8 @@
  *
  * One table (settings.c) has a row for each setting: flag, environment variable, type, default,
  * range, commands that take it, help. Parsing, `--help` and docs/OPERATIONS.md are walks over it. A
- * flag wins over its variable, a variable over the default. Strings point into argv, the
- * environment or the struct itself.
+ * flag wins over its variable, a variable over the file of --config, that over the default. Strings
+ * point into argv, the environment or the struct itself.
  */
 #ifndef HG_CLI_SETTINGS_H
 #define HG_CLI_SETTINGS_H
@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "core/base/buf.h"
 #include "core/base/error.h"
 #include "core/base/file.h"
 #include "core/base/limits.h"
@@ -34,6 +35,7 @@ typedef enum hg_command_bit {
 } hg_command_bit;
 
 typedef struct hg_settings {
+    const char *config;
     const char *listen, *data, *model, *plugins, *web, *device, *kernel, *only, *log_level;
     const char *quantize; /* "int8", "int4" or NULL */
     const char *drafts;   /* "auto", "always" or "never" */
@@ -56,7 +58,10 @@ typedef struct hg_settings {
     bool data_given;         /* --data or HYDRAGLOT_DATA, not the default */
     const char *const *word; /* [words] what is no flag, in order; points into argv */
     int words;
+    char *const *argument; /* [arguments] what was parsed, to be parsed again */
+    int arguments;
     const char **word_room; /* owned: what word points to */
+    hg_buf config_text;     /* owned: what the file's values point into */
     char model_default[HG_PATH_MAX], plugins_default[HG_PATH_MAX], web_default[HG_PATH_MAX],
         data_default[HG_PATH_MAX];
 } hg_settings;
@@ -67,6 +72,11 @@ hg_status hg_settings_parse(hg_settings *out, hg_command_bit command, int count,
                             char *const *argument, hg_error *error) HG_CHECKED;
 void hg_settings_free(hg_settings *settings);
 
+/* The flags of command that differ between the two, with commas between, into out [size]. live: of
+ * those that may change while the service runs; else of the others. */
+void hg_settings_changed(const hg_settings *from, const hg_settings *to, hg_command_bit command,
+                         bool live, char *out, size_t size);
+
 /* The settings of one command, for --help. */
 void hg_settings_print_help(FILE *out, hg_command_bit command);
 
@@ -76,6 +86,14 @@ void hg_settings_print_markdown(FILE *out);
 /* Which of the count words is most like word: fewest single-letter edits. NULL when none is near
  * enough to be meant. */
 const char *hg_nearest(const char *word, const char *const *known, int count);
+
+/* ---- config.c ---- */
+/* place is "FILE:LINE", for messages. */
+typedef hg_status hg_config_take(void *context, const char *place, const char *name,
+                                 const char *value, hg_error *error);
+/* Reads the file into text, which names and values point into, and calls take for each. */
+hg_status hg_config_each(const char *path, hg_buf *text, hg_config_take *take, void *context,
+                         hg_error *error) HG_CHECKED;
 
 /* ---- paths.c ---- */
 /* Where model, plugins, page and data lie when nobody says: beside the build folder that the binary

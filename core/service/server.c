@@ -383,6 +383,7 @@ hg_status hg_service_open(const hg_service_options *options, hg_service **out, h
     if (status) goto out;
     refresh_languages(service);
     service->loaded = options->loaded;
+    service->reloaded = options->reload;
     status = begin_opening(service, &options->runtime, error);
     if (status) goto out;
     *out = service;
@@ -394,14 +395,23 @@ out:
 
 /* ---- running and ending ---- */
 
-static void reload(hg_service *service)
+hg_status hg_service_change(hg_service *service, const hg_service_options *options, hg_error *error)
 {
-    hg_error error;
-    if (!service->tls) return;
-    if (hg_tls_use(service->tls, service->tls_cert, service->tls_key, &error))
-        hg_log(HG_LOG_ERROR, "service", "not reloaded: %s", error.message);
-    else
-        hg_log(HG_LOG_INFO, "service", "reloaded: new connections get %s", service->tls_cert);
+    char web_path[HG_PATH_MAX];
+    bool tls = options->tls_cert || options->tls_key;
+    if (tls != (service->tls != NULL))
+        return hg_fail(error, HG_ERROR_ARGUMENT, "TLS is begun and ended by a restart only");
+    hg_status status = hg_origins_check(options->allow_origin, error);
+    if (!status) status = hg_path_join(web_path, sizeof web_path, options->web_path, "", error);
+    if (!status && tls)
+        status = hg_tls_use(service->tls, options->tls_cert, options->tls_key, error);
+    if (status) return status;
+    service->allow_origin = options->allow_origin;
+    service->trust_proxy = options->trust_proxy;
+    service->tls_cert = options->tls_cert;
+    service->tls_key = options->tls_key;
+    memcpy(service->web_path, web_path, sizeof web_path);
+    return HG_OK;
 }
 
 /* What runs in a session may end, and is told, for a while; then 1001 to everybody. */
@@ -427,7 +437,8 @@ hg_status hg_service_run(hg_service *service, hg_error *error)
 {
     lws_sul_schedule(service->context, 0, &service->tick, tick, 1);
     while (!atomic_load(&service->stop)) {
-        if (atomic_exchange(&service->reload, false)) reload(service);
+        if (atomic_exchange(&service->reload, false) && service->reloaded)
+            service->reloaded(service);
         if (lws_service(service->context, 0) < 0)
             return hg_fail(error, HG_ERROR_IO, "the event loop of libwebsockets failed");
         if (service->shared.runtime || service->opening.joinable) continue;

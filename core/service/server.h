@@ -44,6 +44,7 @@ struct hg_service {
     lws_sorted_usec_list_t tick; /* regular work: deadlines, the catalog */
     hg_opening opening;
     void (*loaded)(hg_service *service);
+    void (*reloaded)(hg_service *service);
     hg_session_shared shared;
     hg_language_set languages;
     TAILQ_HEAD(, hg_exchange) exchanges; /* HTTP requests whose work runs */

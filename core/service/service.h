@@ -21,8 +21,9 @@ typedef struct hg_service_options {
     const char *base_path;    /* "/x": everything lies below it; NULL or "/": at the top */
     bool trust_proxy;         /* X-Forwarded-Host is what Host and Origin are checked against */
     const char *web_path;     /* folder of the page */
-    const char *tls_cert, *tls_key; /* PEM files, or both NULL; must outlive the service */
-    hg_runtime_options runtime;     /* the service sets the doorbell; its strings must outlive it */
+    const char *tls_cert, *tls_key;      /* PEM files, or both NULL; must outlive the service */
+    void (*reload)(hg_service *service); /* called by run after hg_service_reload */
+    hg_runtime_options runtime; /* the service sets the doorbell; its strings must outlive it */
     void (*loaded)(hg_service *service); /* called by run once the model is on the device */
 } hg_service_options;
 
@@ -43,9 +44,14 @@ hg_status hg_service_first_token(hg_service *service, char *text, hg_error *erro
  * error is that of the runtime when it could not be opened. */
 hg_status hg_service_run(hg_service *service, hg_error *error) HG_CHECKED;
 
-/* Asks run to read certificate and key anew, for new connections; what is wrong with them is logged
- * and changes nothing. Async-signal-safe; any thread. */
+/* Asks run to call options.reload. Async-signal-safe; any thread. */
 void hg_service_reload(hg_service *service);
+
+/* For `reload`: takes over origins, proxy, page, certificate and key, whose files are read anew for
+ * new connections; the strings must outlive the service, or the next change. After an error nothing
+ * has changed. */
+hg_status hg_service_change(hg_service *service, const hg_service_options *options,
+                            hg_error *error) HG_CHECKED;
 
 /* Asks run to return. Async-signal-safe; any thread. */
 void hg_service_stop(hg_service *service);

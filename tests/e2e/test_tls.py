@@ -219,7 +219,7 @@ async def test_new_files_are_served_after_sighup(request, tmp_path):
             assert served(service) == "first"
             for found, old in zip(make(tmp_path, "second"), (cert, key)):
                 found.replace(old)
-            hang_up(service, "reloaded: new connections get")
+            hang_up(service, "serve: reloaded: ")
             assert served(service) == "second"
             events = await client.translate("a", 1, "Hello.", ["de"], final=True)
             assert done(events)["de"]["status"] == "ok", "an open connection goes on"
