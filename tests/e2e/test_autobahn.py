@@ -16,12 +16,14 @@ ECHO = ROOT / "build" / "tests" / "e2e" / "echo_server"
 NOT_OURS = {
     "1.2.*": "binary messages: hydraglot.v1 closes them with 1003",
     "9.2.*": "binary", "9.4.*": "binary", "9.6.*": "binary", "9.8.*": "binary",
+    "12.2.*": "binary", "12.3.*": "binary", "12.5.*": "binary",
+    "13.7.*": "libwebsockets hangs up on offers of extensions longer than some 250 bytes",
     "2.10": "libwebsockets leaves pings unanswered that come while a pong waits", "2.11": "likewise",
 }
 GOOD = ("OK", "NON-STRICT", "INFORMATIONAL")
 
 pytestmark = pytest.mark.skipif(os.environ.get("HYDRAGLOT_LONG") != "1",
-                                reason="a minute, and a package of PyPI")
+                                reason="minutes, and a package of PyPI")
 
 
 def test_cases_that_apply_pass(tmp_path):
@@ -31,8 +33,8 @@ def test_cases_that_apply_pass(tmp_path):
         time.sleep(0.5)
         ran = subprocess.run(
             [str(RUNNER / "bin" / "kosoku"), f"127.0.0.1:{port}", "--outdir", str(tmp_path),
-             "--exclude", "12.*", "--exclude", "13.*"],  # compression: test_compression.py
-            env={**os.environ, "PYTHONPATH": str(RUNNER)}, capture_output=True, text=True, timeout=500)
+             "--parallelism", "3"],
+            env={**os.environ, "PYTHONPATH": str(RUNNER)}, capture_output=True, text=True, timeout=1800)
         assert echo.poll() is None, "the echo died"
     finally:
         echo.terminate()
@@ -42,6 +44,6 @@ def test_cases_that_apply_pass(tmp_path):
               if end["behavior"] not in GOOD or end["behaviorClose"] not in GOOD}
     applies = {case for case in cases if not any(fnmatch.fnmatch(case, p) for p in NOT_OURS)}
     print(f"{len(applies)} of {len(cases)} cases apply, {len(set(failed) & applies)} of them failed")
-    assert len(applies) > 240, ran.stdout
+    assert len(applies) > 400, ran.stdout
     assert not set(failed) & applies, {case: failed[case] for case in set(failed) & applies}
     assert all(fnmatch.filter(failed, pattern) for pattern in NOT_OURS), "this list is old"
