@@ -7,7 +7,7 @@
 /* The family and its ops, whose linear is product; after it nothing follows in the file. */
 #define HG_INT8_FAMILY(isa, product)                                                               \
     const hg_int8_ops hg_ops_##isa = {                                                             \
-        .linear = product,                                                                         \
+        .linear = (product),                                                                       \
         .norm = vector_norm,                                                                       \
         .quantise = vector_quantise,                                                               \
         .swiglu = vector_swiglu,                                                                   \
