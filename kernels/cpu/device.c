@@ -258,8 +258,8 @@ static bool slot_ready(const hg_device *d, uint16_t slot)
 #define FEW_ROWS   2    /* at most; steps that tell what the first rows take */
 #define MANY_ROWS  5    /* at least */
 #define MEAN_STEPS 32.0 /* that a mean goes over */
-/* What is assumed until steps have shown it: hydra-tiny on two cores with AVX2 has 1.6, what is
- * larger than the caches less. */
+/* What is assumed until steps have shown it: hydra-tiny with AVX2 has 0.7 to 0.9, what is larger
+ * than the caches less. */
 #define COST_ASSUMED 1.0
 
 /* Only steps whose rows are all wanted are alike: rows of a prompt need no head. */
