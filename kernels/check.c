@@ -13,6 +13,25 @@ static bool pages_exist(const hg_device_plan *plan, const hg_step *step, const h
     return true;
 }
 
+uint32_t hg_whole_rows(const hg_step *step)
+{
+    uint32_t rows = 0;
+    while (rows < step->rows && step->row[rows].whole) rows++;
+    return rows;
+}
+
+/* Whether row i, among the first rows that are whole, stands where a chunk's row may. */
+static bool fits_chunk(const hg_checked *to, const hg_step *step, uint32_t i, uint32_t rows)
+{
+    const hg_row *row = &step->row[i];
+    if (!row->whole) return true;
+    if (!to->chunk_rows || i >= rows || rows % to->chunk_rows || row->want || row->want_logits)
+        return false;
+    uint32_t first = i % to->chunk_rows;
+    if (!first) return row->position % to->chunk_rows == 0 && rows <= to->chunk_rows * to->chunks;
+    return row->lane == row[-1].lane && row->slot == row[-1].slot;
+}
+
 static const char *find_fault(const hg_checked *to, const hg_step *step, uint32_t i)
 {
     const hg_device_plan *plan = to->plan;
@@ -32,11 +51,13 @@ hg_status hg_check_step(const hg_checked *to, const hg_step *step, hg_error *err
 {
     const hg_device_plan *plan = to->plan;
     if (!plan) return hg_fail(error, HG_ERROR_STATE, "forward: no model is loaded");
-    if (!step->rows || step->rows > plan->step_rows || step->lanes > plan->step_lanes)
+    uint32_t whole = hg_whole_rows(step);
+    if (!step->rows || step->rows - whole > plan->step_rows || step->lanes > plan->step_lanes)
         return hg_fail(error, HG_ERROR_ARGUMENT, "forward: %u rows of %u lanes, planned %u of %u",
-                       step->rows, step->lanes, plan->step_rows, plan->step_lanes);
+                       step->rows - whole, step->lanes, plan->step_rows, plan->step_lanes);
     for (uint32_t i = 0; i < step->rows; i++) {
-        const char *fault = find_fault(to, step, i);
+        const char *fault =
+            fits_chunk(to, step, i, whole) ? find_fault(to, step, i) : "whole chunk";
         const hg_row *row = &step->row[i];
         if (fault)
             return hg_fail(error, HG_ERROR_ARGUMENT,

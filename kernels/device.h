@@ -21,10 +21,10 @@
 #include "core/base/error.h"
 #include "kernels/device_cache.h"
 #include "kernels/device_plan.h"
+#include "kernels/device_step.h"
 #include "kernels/weights.h"
 
-#define HG_DEVICE_VERSION 4
-#define HG_NO_SLOT        UINT16_MAX /* a row that runs on the base alone */
+#define HG_DEVICE_VERSION 5
 
 typedef struct hg_device hg_device; /* each implementation defines its own */
 
@@ -39,34 +39,11 @@ typedef struct hg_device_info {
     char name[64];   /* "cpu: AMD EPYC 9B14", "cuda: NVIDIA H200" */
     char kernel[32]; /* "avx512vnni" */
     uint32_t threads;
-    size_t page_bytes; /* of one KV page; 0 before load_model */
-    bool cached;       /* the packed model came from the cache */
+    size_t page_bytes;           /* of one KV page; 0 before load_model */
+    bool cached;                 /* the packed model came from the cache */
+    uint32_t chunk_rows, chunks; /* after load_model: rows of a whole chunk, 0: it has none; most of
+                                  * them in a step */
 } hg_device_info;
-
-/* Rows of one lane stand together, positions rising by one from row to row. A row attends to
- * positions 0 .. its own of its lane; what it needs below its lane's first row of this step must
- * have been computed by earlier steps. */
-typedef struct hg_row {
-    int32_t token;
-    uint32_t position; /* in its lane; its K and V go to page table[position / PAGE_TOKENS] */
-    uint16_t lane;     /* row of the page table */
-    uint16_t slot;     /* adapter slot, or HG_NO_SLOT */
-    bool want;         /* the caller reads this row's result */
-    bool want_logits;  /* implies want: its logits too */
-} hg_row;
-
-typedef struct hg_step {
-    const hg_row *row;    /* [rows] */
-    const uint32_t *page; /* [lanes, lane_pages] page ids; entries not needed may hold anything */
-    uint32_t rows, lanes;
-} hg_step;
-
-/* Memory of the caller. Entries of rows that did not ask are left alone. Of equal logits the
- * lowest token id wins. */
-typedef struct hg_result {
-    int32_t *token; /* [rows] arg-max of the row's logits */
-    float *logits;  /* [rows that want_logits, vocabulary], in row order; NULL when none does */
-} hg_result;
 
 typedef struct hg_device_api {
     uint32_t version; /* HG_DEVICE_VERSION */

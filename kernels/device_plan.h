@@ -13,6 +13,7 @@ typedef struct hg_device_plan {
     uint32_t step_lanes;    /* most lanes of a step */
     uint32_t adapter_slots; /* slots 0 .. adapter_slots - 1 */
     size_t adapter_bytes;   /* of all adapters, for devices that take their room at load_model */
+    uint32_t chunks; /* most whole chunks of a step, beside its step_rows; a device may ignore it */
     uint8_t dense_bits; /* 4 or 8: how families without floats round dense layers; 0: they refuse */
 } hg_device_plan;
 

@@ -48,6 +48,8 @@
     X(LANE_TOKENS, 4096, "positions of one lane, prompt and output; fewer where a model has them") \
     X(STEP_LANES, 64, "lanes that run in one step")                                                \
     X(STEP_ROWS, 256, "rows of one step: decode rows first, then drafts and prefill")              \
+    X(CHUNK_ROWS, 256, "rows of a whole chunk of a prompt, on devices that have such")             \
+    X(CHUNKS, 4, "whole chunks of one step; while lanes decode it has one")                        \
     X(SESSION_LANES, 48, "of these, lanes of one session's jobs: another's sentence finds room")   \
     X(DRAFT_ROWS, 8, "draft tokens of a lane in one step: more would delay the other lanes")       \
     X(DRAFT_WINDOW, 8, "tokens of a draft among which it is looked for after a mismatch")          \

@@ -300,7 +300,7 @@ static uint64_t runnable(hg_engine *engine)
     for (uint32_t j = 0; j < engine->waiting.count; j++) {
         hg_job *job = engine->waiting.job[j];
         if (hg_engine_is_lost(engine) || !adapters_ready(engine, job) || job->live == 0) continue;
-        hg_job_group(job);
+        hg_job_group(job, engine->chunk_rows);
         job->pages = hg_job_pages(job);
         may |= UINT64_C(1) << j;
     }

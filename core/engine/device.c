@@ -8,9 +8,10 @@
 static hg_status allocate(hg_engine *engine, hg_error *error)
 {
     const hg_device_plan *plan = &engine->plan;
-    engine->row = calloc(plan->step_rows, sizeof *engine->row);
+    size_t rows = plan->step_rows + (size_t)plan->chunks * HG_LIMIT_CHUNK_ROWS;
+    engine->row = calloc(rows, sizeof *engine->row);
     engine->table = calloc((size_t)plan->step_lanes * plan->lane_pages, sizeof *engine->table);
-    engine->token = calloc(plan->step_rows, sizeof *engine->token);
+    engine->token = calloc(rows, sizeof *engine->token);
     engine->logits = calloc((size_t)plan->step_lanes * engine->vocabulary, sizeof *engine->logits);
     engine->candidate = calloc(engine->vocabulary, sizeof *engine->candidate);
     bool failed = !engine->row || !engine->table || !engine->token || !engine->logits ||
@@ -51,7 +52,10 @@ static void read_figures(hg_engine *engine)
     hg_device_memory memory = {0};
     api->describe(engine->device, &info);
     api->memory(engine->device, &memory);
+    engine->prefixes.chunk_rows = info.chunk_rows;
     pthread_mutex_lock(&engine->lock);
+    engine->chunk_rows = info.chunk_rows;
+    engine->chunks = info.chunks;
     engine->figures.device = info;
     engine->figures.memory = memory;
     engine->figures.pages = engine->pages.count;

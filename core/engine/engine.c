@@ -160,8 +160,9 @@ static hg_status check_lane(const hg_engine *engine, const hg_lane_request *lane
 }
 
 /* Engine lock held. */
-static hg_status check_pages(const hg_engine *engine, const hg_job *job, hg_error *error)
+static hg_status check_pages(const hg_engine *engine, hg_job *job, hg_error *error)
 {
+    hg_job_group(job, engine->chunk_rows);
     uint32_t pages = hg_job_pages(job);
     if (pages <= engine->plan.pages) return HG_OK;
     return hg_fail(error, HG_ERROR_LIMIT,
@@ -202,7 +203,6 @@ hg_status hg_engine_submit(hg_engine *engine, const hg_job_request *request, hg_
     for (uint32_t i = 0; i < lanes; i++)
         if ((status = check_lane(engine, &request->lane[i], i, error))) return status;
     if ((status = hg_job_new(request, &job, error))) return status;
-    hg_job_group(job);
     pthread_mutex_lock(&engine->lock);
     status = post(engine, job, error);
     pthread_mutex_unlock(&engine->lock);

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "core/base/clock.h"
-#include "core/engine/pages.h"
+#include "core/engine/prefix.h"
 
 /* ---- making ------------------------------------------------------------------------------- */
 
@@ -151,18 +151,21 @@ uint32_t hg_lane_shared_tokens(const hg_lane *lane)
     return split ? lane->invocation : lane->prompt_tokens - 1;
 }
 
-/* The shared part of lane is the beginning of that of other. */
+/* The shared part of lane is the beginning of that of other, and has the same bits. */
 static bool begins(const hg_lane *lane, const hg_lane *other)
 {
     uint32_t tokens = hg_lane_shared_tokens(lane);
     return hg_lane_shared_key(lane) == hg_lane_shared_key(other) &&
            tokens <= hg_lane_shared_tokens(other) &&
+           (lane->whole == other->whole || tokens == lane->whole) &&
            memcmp(lane->token, other->token, tokens * sizeof *lane->token) == 0;
 }
 
-void hg_job_group(hg_job *job)
+void hg_job_group(hg_job *job, uint32_t chunk_rows)
 {
     assert(!job->admitted);
+    for (uint32_t i = 0; i < job->lanes; i++)
+        job->lane[i].whole = hg_whole_tokens(hg_lane_shared_tokens(&job->lane[i]), chunk_rows);
     for (uint32_t i = 0; i < job->lanes; i++) {
         hg_lane *lane = &job->lane[i];
         lane->leader = NULL;

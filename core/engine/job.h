@@ -44,6 +44,7 @@ typedef struct hg_lane {
     uint32_t pages;    /* 0: not admitted, or ended */
     uint32_t computed; /* positions whose KV stands in the pages */
     struct hg_lane *leader; /* whom this lane waits for; NULL: it computes for itself */
+    uint32_t whole;         /* positions of the prompt that are computed in whole chunks */
     bool kept;              /* the shared part was given to the prefixes */
     bool prompted;          /* its whole prompt was computed */
     uint32_t step_rows;     /* of known tokens, in the step being built or read */
@@ -80,8 +81,9 @@ void hg_job_hold(hg_job *job);
 uint64_t hg_lane_shared_key(const hg_lane *lane);
 uint32_t hg_lane_shared_tokens(const hg_lane *lane);
 
-/* Chooses leaders among the lanes that have not ended. Before admission only. */
-void hg_job_group(hg_job *job);
+/* Chooses leaders among the lanes that have not ended, and says what of them comes in whole chunks.
+ * Before admission only. */
+void hg_job_group(hg_job *job, uint32_t chunk_rows);
 
 /* Pages that the grouped job needs when nothing is found among the prefixes. */
 uint32_t hg_job_pages(const hg_job *job);

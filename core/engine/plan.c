@@ -114,6 +114,7 @@ static hg_device_plan plain_plan(const hg_shape *shape, const hg_plan_wish *wish
                             .step_rows = HG_LIMIT_STEP_ROWS,
                             .step_lanes = HG_LIMIT_STEP_LANES,
                             .adapter_slots = HG_LIMIT_ADAPTER_SLOTS,
+                            .chunks = HG_LIMIT_CHUNKS,
                             .dense_bits = wish->dense_bits};
 }
 

@@ -13,6 +13,7 @@ void hg_prefixes_open(hg_prefixes *prefixes, hg_pages *pages)
 {
     prefixes->pages = pages;
     prefixes->count = 0;
+    prefixes->chunk_rows = 0;
     prefixes->stamp = 0;
 }
 
@@ -43,6 +44,15 @@ static uint32_t smaller(uint32_t a, uint32_t b)
     return a < b ? a : b;
 }
 
+uint32_t hg_common_tokens(uint32_t common, uint32_t shared, uint32_t other, uint32_t chunk_rows)
+{
+    uint32_t whole = hg_whole_tokens(shared, chunk_rows);
+    uint32_t theirs = hg_whole_tokens(other, chunk_rows);
+    if (whole == theirs && common >= whole) return common;
+    uint32_t both = whole < theirs ? whole : theirs;
+    return hg_whole_tokens(common < both ? common : both, chunk_rows);
+}
+
 uint32_t hg_prefix_find(hg_prefixes *prefixes, uint64_t key, const int32_t *token, uint32_t tokens,
                         const uint32_t **page)
 {
@@ -52,6 +62,7 @@ uint32_t hg_prefix_find(hg_prefixes *prefixes, uint64_t key, const int32_t *toke
         hg_prefix *entry = &prefixes->entry[i];
         if (entry->key != key) continue;
         uint32_t n = common(entry->token, token, smaller(entry->tokens, tokens));
+        n = hg_common_tokens(n, tokens, entry->tokens, prefixes->chunk_rows);
         if (n <= longest) continue;
         longest = n;
         best = entry;

@@ -26,13 +26,26 @@ typedef struct hg_prefixes {
     hg_pages *pages;
     hg_prefix entry[HG_LIMIT_PREFIXES]; /* the first count are in use, in no order */
     uint32_t count;
+    uint32_t chunk_rows; /* the device's, 0: it has no whole chunks */
     uint64_t stamp;
 } hg_prefixes;
+
+/* Positions of a shared part of so many tokens that are computed in whole chunks of chunk_rows, the
+ * first ones; none with chunk_rows 0. Known by the prompt alone, so that its bits are too. */
+static inline uint32_t hg_whole_tokens(uint32_t shared, uint32_t chunk_rows)
+{
+    return chunk_rows ? shared / chunk_rows * chunk_rows : 0;
+}
+
+/* Of the common first tokens of two shared parts, how many the one computes with the bits that the
+ * other gives them. */
+uint32_t hg_common_tokens(uint32_t common, uint32_t shared, uint32_t other, uint32_t chunk_rows);
 
 void hg_prefixes_open(hg_prefixes *prefixes, hg_pages *pages);
 void hg_prefixes_close(hg_prefixes *prefixes); /* releases all pages */
 
-/* Length of the longest common prefix of token [tokens] with an entry of this key. When it is not
+/* Length of the longest common prefix of token [tokens] with an entry of this key, as far as it has
+ * the bits that they would be computed with (hg_common_tokens). When it is not
  * 0, *page are the entry's pages, which the caller must hold before anything else is kept or
  * evicted. Counts as a use. */
 uint32_t hg_prefix_find(hg_prefixes *prefixes, uint64_t key, const int32_t *token, uint32_t tokens,

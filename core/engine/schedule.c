@@ -6,6 +6,10 @@
  * equal share of that; what the short ones do not need goes to the others in the order of
  * admission. So a long prompt neither stops those that decode nor keeps a short one waiting, and
  * many lanes weigh no more than few. Rows that are over let drafts begin behind their prompts.
+ *
+ * Where the device has whole chunks, those of long prompts come beside all that, in the order of
+ * admission: one a step, or several when no other lane would wait for them. What of a prompt comes
+ * so is its own matter (hg_whole_tokens); when it comes is not.
  */
 #include "core/engine/state.h"
 
@@ -26,10 +30,16 @@ static uint32_t smaller(uint32_t a, uint32_t b)
     return a < b ? a : b;
 }
 
-/* Whether the lane has prompt rows of its own to compute. */
+/* Whether the lane's next rows are a whole chunk. */
+static bool chunks(const hg_lane *lane)
+{
+    return !hg_lane_ended(lane) && !lane->leader && lane->computed < lane->whole;
+}
+
+/* Whether the lane has other prompt rows of its own to compute. */
 static bool prompts(const hg_lane *lane)
 {
-    return !hg_lane_ended(lane) && !lane->prompted && !lane->leader;
+    return !hg_lane_ended(lane) && !lane->prompted && !lane->leader && !chunks(lane);
 }
 
 /* How likely a draft row must be to hold. With steps of a + b rows, one that does saves b, as its
@@ -76,6 +86,22 @@ static void plan_job(hg_engine *engine, hg_job *job, plan *p)
         p->wishes += draft_wish(engine, lane);
     }
     p->jobs += any;
+}
+
+/* Whole chunks beside the rows of others, if there are such. */
+static void plan_chunks(hg_engine *engine, bool others)
+{
+    const hg_job_list *list = &engine->running;
+    uint32_t left = others ? 1 : engine->chunks;
+    for (uint32_t j = 0; j < list->count; j++)
+        for (uint32_t i = 0; i < list->job[j]->lanes && left > 0; i++) {
+            hg_lane *lane = &list->job[j]->lane[i];
+            if (!chunks(lane)) continue;
+            assert(lane->computed % engine->chunk_rows == 0);
+            uint32_t now = smaller(left, (lane->whole - lane->computed) / engine->chunk_rows);
+            lane->step_rows = now * engine->chunk_rows;
+            left -= now;
+        }
 }
 
 /* A job's part of the prompt rows, to its lanes. */
@@ -152,7 +178,9 @@ static void add_rows(hg_engine *engine, hg_step *step, hg_lane *lane)
     uint32_t known = lane->prompt_tokens + lane->state.tokens;
     uint32_t rows = lane->step_rows + lane->step_drafts;
     uint16_t number = (uint16_t)step->lanes++;
-    assert(rows > 0 && step->rows + rows <= engine->plan.step_rows);
+    bool whole = chunks(lane);
+    assert(rows > 0 &&
+           step->rows + rows <= engine->plan.step_rows + engine->chunks * engine->chunk_rows);
     assert(number < engine->plan.step_lanes && !lane->leader);
     engine->step_lane[number] = lane;
     memcpy(engine->table + (size_t)number * engine->plan.lane_pages, lane->page,
@@ -167,8 +195,20 @@ static void add_rows(hg_engine *engine, hg_step *step, hg_lane *lane)
                      .lane = number,
                      .slot = position < lane->invocation ? HG_NO_SLOT : lane->slot,
                      .want = want,
-                     .want_logits = want && lane->temperature > 0};
+                     .want_logits = want && lane->temperature > 0,
+                     .whole = whole};
     }
+}
+
+/* Those of the lanes whose rows are whole chunks, or those of the others. */
+static void add_lanes(hg_engine *engine, hg_step *step, bool whole)
+{
+    const hg_job_list *list = &engine->running;
+    for (uint32_t j = 0; j < list->count; j++)
+        for (uint32_t i = 0; i < list->job[j]->lanes; i++) {
+            hg_lane *lane = &list->job[j]->lane[i];
+            if (lane->step_rows > 0 && chunks(lane) == whole) add_rows(engine, step, lane);
+        }
 }
 
 hg_step hg_schedule(hg_engine *engine)
@@ -177,15 +217,14 @@ hg_step hg_schedule(hg_engine *engine)
     const hg_job_list *list = &engine->running;
     plan p = {0};
     for (uint32_t j = 0; j < list->count; j++) plan_job(engine, list->job[j], &p);
+    plan_chunks(engine, p.decode + p.jobs > 0);
     uint32_t room = engine->plan.step_rows - p.decode;
     if (p.jobs > 0) {
         uint32_t kept = smaller(p.wishes, room / 2); /* for drafts */
         room -= share_jobs(engine, &p, room - kept);
     }
     share_drafts(engine, room);
-    for (uint32_t j = 0; j < list->count; j++)
-        for (uint32_t i = 0; i < list->job[j]->lanes; i++)
-            if (list->job[j]->lane[i].step_rows > 0)
-                add_rows(engine, &step, &list->job[j]->lane[i]);
+    add_lanes(engine, &step, true);
+    add_lanes(engine, &step, false);
     return step;
 }

@@ -7,8 +7,8 @@
  *   admit.c     room for a job: turns, pages, prefixes, forks; and giving it back
  *   schedule.c  the rows of the next step
  *
- * Locks: engine->lock guards what says so below; a job's own lock may be taken inside it, never
- * the other way round. No lock is held over a call of the device, the doorbell or release(owner).
+ * Locks: engine->lock guards what says so below; a job's own lock may be taken inside it, never the
+ * other way round. No lock is held over a call of the device, the doorbell or release(owner).
  */
 #ifndef HG_ENGINE_STATE_H
 #define HG_ENGINE_STATE_H
@@ -43,9 +43,10 @@ struct hg_engine {
     bool posted, closing; /* for the thread */
     bool cancels;         /* some job->cancel has risen */
     hg_device_plan plan;  /* written while the device is opened; the thread reads without it */
-    hg_error lost;        /* the device failed: status is not HG_OK, nothing runs any more */
-    hg_job_list inbox;    /* submitted, each with the engine's reference */
-    uint32_t jobs;        /* in the engine, inbox included */
+    uint32_t chunk_rows, chunks; /* the device's; as plan */
+    hg_error lost;               /* the device failed: status is not HG_OK, nothing runs any more */
+    hg_job_list inbox;           /* submitted, each with the engine's reference */
+    uint32_t jobs;               /* in the engine, inbox included */
     hg_job *news_first, *news_last; /* each with a reference */
     hg_slot slot[HG_LIMIT_ADAPTER_SLOTS];
     uint64_t slot_order;
@@ -58,10 +59,10 @@ struct hg_engine {
     hg_job_list waiting, running;
     uint32_t running_lanes;
     hg_turns turns;
-    hg_row *row;                             /* [plan.step_rows] */
+    hg_row *row;                             /* [plan.step_rows and plan.chunks] */
     uint32_t *table;                         /* [plan.step_lanes, plan.lane_pages] */
     hg_lane *step_lane[HG_LIMIT_STEP_LANES]; /* the lanes of the step, by its lane numbers */
-    int32_t *token;                          /* [plan.step_rows] arg-max of each wanted row */
+    int32_t *token;                          /* for as many rows: arg-max of each wanted one */
     float *logits;                           /* [plan.step_lanes, vocabulary] */
     hg_candidate *candidate;                 /* [vocabulary] */
     hg_engine_figures counts;                /* the growing ones, copied into figures */

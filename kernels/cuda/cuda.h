@@ -1,8 +1,9 @@
 /* cuda.h: the CUDA device, in a library of its own: libhydraglot_cuda.so, opened at run time.
  *
  * One kernel family, "f16": weights of 4, 8 or 16 bits, activations and KV in F16, sums in F32.
- * Compute capability 8.0 and later. Asked to run without a driver or a card, open says which is
- * missing.
+ * Whole chunks of prompts go through cuBLASLt, which is opened at run time; without it there are
+ * none. Compute capability 8.0 and later. Asked to run without a driver or a card, open says which
+ * is missing.
  */
 #ifndef HG_KERNELS_CUDA_CUDA_H
 #define HG_KERNELS_CUDA_CUDA_H

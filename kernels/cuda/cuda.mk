@@ -37,11 +37,13 @@ CUDA_RUNTIME ?= -Itests/cuda_emulator
 EMULATED := $(patsubst %.c,$(BUILD)/emulated/%.o,$(wildcard kernels/cuda/*.c)) \
             $(patsubst %.cu,$(BUILD)/emulated/%.o,$(CUDA_KERNELS) $(wildcard tests/cuda_emulator/*.cu)) \
             $(patsubst %.cpp,$(BUILD)/emulated/%.o,$(wildcard tests/cuda_emulator/*.cpp))
-EMULATED_CXX = $(CXX) -std=c++17 -I. -Itests/cuda_emulator -Wall -Wextra -Wshadow -Werror $(OPT) $(SANITIZE)
+# Chunks, panels and a workspace for small models.
+EMULATED_SIZES := -DHG_CUDA_CHUNK_ROWS=64 -DHG_CUDA_PANEL_BYTES=65536 -DHG_BLAS_WORKSPACE_BYTES=4096
+EMULATED_CXX = $(CXX) -std=c++17 -I. -Itests/cuda_emulator $(EMULATED_SIZES) -Wall -Wextra -Wshadow -Werror $(OPT) $(SANITIZE)
 $(BUILD)/emulated/%.o: %.c
 	@mkdir -p $(@D)
 	$(call say,CC,$@)
-	$(Q)$(CC) $(CFLAGS) -Itests/cuda_emulator -MMD -MP -c $< -o $@
+	$(Q)$(CC) $(CFLAGS) -Itests/cuda_emulator $(EMULATED_SIZES) -MMD -MP -c $< -o $@
 $(BUILD)/emulated/%.o: %.cu
 	@mkdir -p $(@D)
 	$(call say,CXX,$@)

@@ -152,6 +152,9 @@ static void cuda_describe(const hg_device *d, hg_device_info *out)
     if (d->loaded)
         out->page_bytes = (size_t)s->layers * 2 * HG_LIMIT_PAGE_TOKENS * s->kv_heads * s->head_dim *
                           sizeof *d->kv;
+    if (!d->chunks.rows) return;
+    out->chunk_rows = HG_CUDA_CHUNK_ROWS;
+    out->chunks = d->chunks.rows / HG_CUDA_CHUNK_ROWS;
 }
 
 __attribute__((visibility("default"))) const hg_device_api *hg_cuda_device(void)

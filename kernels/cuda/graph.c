@@ -61,9 +61,8 @@ static void project(recorder *r, hg_cuda_project *p, const hg_cuda_linear *part,
     LAUNCH(r, hg_cuda_project_run(&r->queue, p));
 }
 
-static void attend(recorder *r, uint32_t layer)
+hg_cuda_attend hg_cuda_attend_of(const hg_device *d, uint32_t layer)
 {
-    const hg_device *d = r->device;
     const hg_cuda_workspace *w = &d->work;
     uint32_t positions = d->plan.lane_pages * HG_LIMIT_PAGE_TOKENS;
     hg_cuda_attend a = {.q = w->q,
@@ -76,6 +75,13 @@ static void attend(recorder *r, uint32_t layer)
                         .partial = w->attend_partial,
                         .counter = w->attend_counter};
     a.kv.layer = layer;
+    return a;
+}
+
+static void attend(recorder *r, uint32_t layer)
+{
+    const hg_device *d = r->device;
+    hg_cuda_attend a = hg_cuda_attend_of(d, layer);
     r->queue.blocks = d->processors * (uint32_t)d->residency.attend;
     LAUNCH(r, hg_cuda_attend_run(&r->queue, &a));
 }

@@ -216,6 +216,7 @@ static hg_status lay_all(hg_device *d, const hg_weights *weights, bool counting,
     layout l = {d, error, HG_OK, 0};
     lay_weights(&l, weights);
     lay_workspace(&l);
+    if (!l.status) l.status = hg_cuda_chunks_take(d, error);
     d->kv = take(&l, &d->pages, NULL, page * sizeof *d->kv * d->plan.pages);
     d->adapter_room = take(&l, &d->adapters, NULL, d->plan.adapter_bytes);
     if (counting) d->graphs_bytes = hg_cuda_graphs_assumed(s->layers);
@@ -269,6 +270,8 @@ void hg_cuda_unload_model(hg_device *d)
         if (*graph) hg_cuda_note(d, cudaGraphExecDestroy(*graph), "cudaGraphExecDestroy");
         *graph = NULL;
     }
+    hg_blas_close(&d->chunks.blas);
+    d->chunks = (hg_cuda_chunks){0};
     hg_cuda_pool_free(d, &d->weights);
     hg_cuda_pool_free(d, &d->pages);
     hg_cuda_pool_free(d, &d->workspace);
@@ -288,7 +291,8 @@ void hg_cuda_unload_model(hg_device *d)
 static hg_status take_host(hg_device *d, hg_error *error)
 {
     const hg_device_plan *plan = &d->plan;
-    size_t passes = (plan->step_rows + HG_CUDA_ROWS - 1) / HG_CUDA_ROWS;
+    size_t rows = plan->step_rows + (size_t)plan->chunks * HG_CUDA_CHUNK_ROWS;
+    size_t passes = (rows + HG_CUDA_ROWS - 1) / HG_CUDA_ROWS;
     d->slot = calloc(plan->adapter_slots ? plan->adapter_slots : 1, sizeof *d->slot);
     d->layer = calloc(d->shape.layers, sizeof *d->layer);
     if (!d->slot || !d->layer)
@@ -296,8 +300,7 @@ static hg_status take_host(hg_device *d, hg_error *error)
     hg_status status =
         HG_CUDA_TRY(d, cudaMallocHost((void **)&d->pass, passes * sizeof *d->pass), error);
     if (status) return status;
-    return HG_CUDA_TRY(d, cudaMallocHost((void **)&d->token, plan->step_rows * sizeof *d->token),
-                       error);
+    return HG_CUDA_TRY(d, cudaMallocHost((void **)&d->token, rows * sizeof *d->token), error);
 }
 
 static hg_status check_shape(const hg_shape *s, hg_error *error)
@@ -322,8 +325,10 @@ hg_status hg_cuda_measure(const hg_weights *weights, const hg_device_plan *plan,
     if (status) return status;
     d.layer = calloc(d.shape.layers, sizeof *d.layer);
     if (!d.layer) return hg_fail(error, HG_ERROR_MEMORY, "no memory for the CUDA device's tables");
+    if (plan->chunks) (void)hg_blas_open(&d.chunks.blas);
     status = lay_all(&d, weights, true, error);
     hg_cuda_memory(&d, out);
+    hg_blas_close(&d.chunks.blas);
     free(d.layer);
     return status;
 }
@@ -342,6 +347,7 @@ hg_status hg_cuda_load_model(hg_device *d, const hg_weights *weights, const hg_d
     d->shape = *s;
     d->plan = *plan;
     status = take_host(d, error);
+    if (plan->chunks) (void)hg_blas_open(&d->chunks.blas); /* without it prompts go in passes */
     if (!status) status = lay_all(d, weights, true, error);
     if (!status) status = check_plan(d, error);
     if (!status) status = lay_all(d, weights, false, error);
@@ -349,6 +355,7 @@ hg_status hg_cuda_load_model(hg_device *d, const hg_weights *weights, const hg_d
     if (!status) status = HG_CUDA_TRY(d, cudaDeviceSynchronize(), error);
     if (!status) status = ask_residency(d, error);
     if (!status) status = make_graphs(d, error);
+    if (!status && d->chunks.rows) hg_cuda_chunks_ready(d);
     if (status) {
         hg_cuda_unload_model(d);
         return status;

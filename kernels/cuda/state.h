@@ -1,12 +1,13 @@
 /* state.h: the CUDA device between its host files: device.c (life), memory.c (what is taken of the
- * card), model.c (plan, upload), graph.c (the operations of a pass), adapter.c (slots) and step.c
- * (forward). Private to kernels/cuda.
+ * card), model.c (plan, upload), graph.c (the operations of a pass), chunk.c (whole chunks of
+ * prompts), adapter.c (slots) and step.c (forward). Private to kernels/cuda.
  *
  * Everything belongs to the one thread that makes the device's calls.
  */
 #ifndef HG_KERNELS_CUDA_STATE_H
 #define HG_KERNELS_CUDA_STATE_H
 
+#include "kernels/cuda/chunk.h"
 #include "kernels/cuda/memory.h"
 #include "kernels/cuda/project.h"
 
@@ -57,6 +58,7 @@ struct hg_device {
     uint8_t *adapter_room; /* [plan.adapter_bytes] the one block of adapters */
     size_t graphs_bytes;
     hg_cuda_workspace work;
+    hg_cuda_chunks chunks;
     hg_cuda_residency residency;
     uint32_t unit_bytes;                      /* of the largest unit of a layer */
     cudaGraphExec_t graph[HG_CUDA_WIDTHS][2]; /* of a pass; with the head or without */
@@ -65,8 +67,8 @@ struct hg_device {
     hg_cuda_stage stage[HG_CUDA_STAGES];
     uint32_t next_stage;
     cudaEvent_t committed; /* the adapter's line stands in the table */
-    hg_cuda_pass *pass;    /* pinned, [step_rows / HG_CUDA_ROWS rounded up] */
-    int32_t *token;        /* pinned, [step_rows]: results, pass by pass, until all is well */
+    hg_cuda_pass *pass;    /* pinned, [rows / HG_CUDA_ROWS rounded up] of a step */
+    int32_t *token;        /* pinned, [rows]: results, pass by pass, until all is well */
 };
 
 /* Fills *error from a failed call of CUDA's: HG_ERROR_MEMORY when the card is full, which leaves
@@ -90,10 +92,10 @@ static inline hg_status hg_cuda_check(hg_device *device, cudaError_t result, con
 void hg_cuda_note(hg_device *device, cudaError_t result, const char *call);
 
 hg_cuda_kv hg_cuda_kv_of(const hg_device *device);
-
+/* A layer's attention of one pass, from and to the workspace. */
+hg_cuda_attend hg_cuda_attend_of(const hg_device *device, uint32_t layer);
 /* What the graphs of a model of so many layers are expected to take, before a card has told. */
 size_t hg_cuda_graphs_assumed(uint32_t layers);
-
 /* Captures the passes' operations, once, when everything stands where it will stay. */
 hg_status hg_cuda_capture(hg_device *device, hg_error *error) HG_CHECKED;
 

@@ -68,18 +68,26 @@ static hg_status run_pass(hg_device *d, const hg_cuda_pass *pass, int32_t *token
 
 hg_status hg_cuda_forward(hg_device *d, const hg_step *step, hg_result *result, hg_error *error)
 {
-    const hg_checked checked = {d, d->loaded ? &d->plan : NULL, d->shape.vocabulary, slot_ready};
+    const hg_checked checked = {.device = d,
+                                .plan = d->loaded ? &d->plan : NULL,
+                                .vocabulary = d->shape.vocabulary,
+                                .ready = slot_ready,
+                                .chunk_rows = d->chunks.rows ? HG_CUDA_CHUNK_ROWS : 0,
+                                .chunks = d->chunks.rows / HG_CUDA_CHUNK_ROWS};
     hg_status status = hg_cuda_alive(d, error);
     if (!status) status = hg_check_step(&checked, step, error);
     if (status) return status;
     float *logits = result->logits;
+    const uint32_t whole = hg_whole_rows(step);
     size_t pages = (size_t)step->lanes * d->plan.lane_pages * sizeof *step->page;
     status = HG_CUDA_TRY(
         d, cudaMemcpyAsync(d->work.page, step->page, pages, cudaMemcpyHostToDevice, d->compute),
         error);
-    for (uint32_t first = 0; first < step->rows && !status; first += HG_CUDA_ROWS) {
-        hg_cuda_pass *pass = &d->pass[first / HG_CUDA_ROWS];
-        fill_pass(d, step, first, pass);
+    for (uint32_t first = 0; first < step->rows; first += HG_CUDA_ROWS)
+        fill_pass(d, step, first, &d->pass[first / HG_CUDA_ROWS]);
+    if (!status && whole) status = hg_cuda_chunks_run(d, d->pass, whole, error);
+    for (uint32_t first = whole; first < step->rows && !status; first += HG_CUDA_ROWS) {
+        const hg_cuda_pass *pass = &d->pass[first / HG_CUDA_ROWS];
         status = run_pass(d, pass, d->token + first, &logits, error);
     }
     /* After a failure too nothing may still write to the caller's memory. */
@@ -87,7 +95,7 @@ hg_status hg_cuda_forward(hg_device *d, const hg_step *step, hg_result *result, 
         hg_cuda_note(d, cudaStreamSynchronize(d->compute), "cudaStreamSynchronize");
     else
         status = HG_CUDA_TRY(d, cudaStreamSynchronize(d->compute), error);
-    for (uint32_t first = 0; first < step->rows && !status; first += HG_CUDA_ROWS) {
+    for (uint32_t first = whole; first < step->rows && !status; first += HG_CUDA_ROWS) {
         const hg_cuda_pass *pass = &d->pass[first / HG_CUDA_ROWS];
         for (uint32_t i = 0; i < pass->wanted; i++)
             result->token[first + pass->want[i]] = d->token[first + i];

@@ -7,6 +7,8 @@ A step can be no faster than its bytes at the card's bandwidth or its operations
 both as the makers' data sheets have them. Bytes are those that the kernels' opening comments count:
 packed weights once for each pass of 32 rows (packed.h: 1 KiB of codes and 32 bytes of scales a unit),
 K and V of each lane in F16, each lane's own adapter at its true rank, and a row of the embedding.
+Whole chunks of a prompt read the packed weights once for each step of four; panels of F16 are taken to
+stay in the second cache.
 """
 CARDS = [  # name, bytes/s, F16 operations/s with F32 sums, dense
     ("A100 80 GB", 2.04e12, 312e12), ("H100 SXM", 3.35e12, 989e12),
@@ -18,7 +20,7 @@ LINEAR = LAYERS * sum(i * o for i, o in PAIRS)
 UNIT, CODES = 1024 + 32, 1024
 LAYER_BYTES = LINEAR / (CODES * 2) * UNIT       # INT4, groups of 128
 HEAD_BYTES = HIDDEN * VOCABULARY / CODES * UNIT  # INT8, groups of 128
-ROWS, STEP_ROWS = 32, 256                        # of a pass, of a step
+ROWS, STEP_ROWS, CHUNKS_ROWS = 32, 256, 1024     # of a pass, of a step, of a step's whole chunks
 POSITION, PROMPT = 100, 2048
 IN, OUT = 43, 100                                # tokens, as the NVIDIA multi-LoRA figures are stated
 STEPS = [(n, "none", 0) for n in (1, 8, 16, 32)] + [
@@ -40,6 +42,14 @@ def step(rows, wanted, position, adapters=0, rank=0):
     operations = 2 * rows * LINEAR + 2 * wanted * HIDDEN * VOCABULARY
     operations += 4 * rows * position * LAYERS * HIDDEN + (2 * rows * adapter(rank) / 2 if adapters else 0)
     return read, operations
+
+
+def prompt(tokens):
+    """(bytes, operations) of a prompt in whole chunks but for what follows the last of them."""
+    whole = (tokens - 1) // STEP_ROWS * STEP_ROWS
+    _, operations = step(tokens, 1, tokens / 2)
+    read = -(-whole // CHUNKS_ROWS) * LAYER_BYTES + step(tokens - whole, 1, tokens)[0]
+    return read + whole * tokens / 2 / ROWS * LAYERS * 2 * KV * 2, operations
 
 
 def own(lanes, sharing):
@@ -76,6 +86,7 @@ def computed():
     cases = [(name_of(*case), step(case[0], case[0], POSITION, own(*case[:2]), case[2])) for case in STEPS
              if case[0] > 1 or case[1] != "same"]
     cases.append((f"a prompt of {PROMPT:,} tokens, in passes", step(PROMPT, 1, PROMPT)))
+    cases.append((f"a prompt of {PROMPT:,} tokens, in whole chunks", prompt(PROMPT)))
     rows = [[name, f"{work[0] / 1e9:.2f}"] + [f"{least_ms(work, *card[1:]):.2f} ms" for card in CARDS]
             for name, work in cases]
     yield table(["step", "GB read", *cards], rows)

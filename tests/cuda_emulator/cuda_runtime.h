@@ -17,6 +17,7 @@
 
 #include "tests/cuda_emulator/cuda_runtime_api.h"
 #include "tests/cuda_emulator/shared.h"
+#include "tests/cuda_emulator/values.h"
 
 #define __global__
 #define __device__
@@ -72,26 +73,10 @@ template <class T> static inline T emulator_shuffle(const char *site, T value, u
     return value;
 }
 
-static inline float __uint_as_float(uint32_t bits)
-{
-    float f;
-    memcpy(&f, &bits, sizeof f);
-    return f;
-}
-
 /* Two roundings where the card has one: the difference is what the tests' tolerance is for. */
 static inline float multiply_add(float a, float b, float c)
 {
     return a * b + c;
-}
-
-/* Exponent and mantissa go to F32's places; the multiplication mends the bias (subnormals too). */
-static inline float f32_of_f16(uint16_t half)
-{
-    uint32_t rest = (uint32_t)(half & 0x7FFF) << 13;
-    float f = rest >= 0x0F800000 ? __uint_as_float(rest | 0x7F800000)
-                                 : __uint_as_float(rest) * 5192296858534827628530496329220096.0f;
-    return half & 0x8000 ? -f : f;
 }
 
 #include "tests/cuda_emulator/launch.h"

@@ -11,6 +11,7 @@
 #ifndef HG_TESTS_CUDA_RUNTIME_API_H
 #define HG_TESTS_CUDA_RUNTIME_API_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #ifdef __cplusplus
@@ -103,6 +104,9 @@ void hg_emulator_fail(long n, cudaError_t error);
 void hg_emulator_lose(long n, long resets);
 long hg_emulator_calls(void); /* since the last hg_emulator_fail or start */
 long hg_emulator_held(void);  /* blocks, streams and events not given back */
+
+/* Whether cuBLASLt can be opened; it can at start. */
+void hg_emulator_set_blas(bool there);
 
 /* The order in which the blocks of a grid run: by number (0), or backwards from some block. */
 void hg_emulator_set_order(unsigned seed);

@@ -1,5 +1,5 @@
 /* emulator.h: between the emulator's files: emulator.cpp (kernels), runtime.cpp (calls) and
- * streams.cpp (order). */
+ * streams.cpp (order), cublaslt.cpp (products). */
 #ifndef HG_TESTS_EMULATOR_H
 #define HG_TESTS_EMULATOR_H
 
@@ -23,6 +23,12 @@ long emulator_streams_held(void);
 void emulator_queue(cudaStream_t stream, std::function<void()> work);
 void emulator_drain(cudaStream_t stream); /* does all that is queued */
 void emulator_drain_all(void);
+
+/* True when [p, p + bytes) lies in one block of the card. */
+bool emulator_on_card(const void *p, size_t bytes);
+
+/* What of cuBLASLt was not given back. */
+long emulator_blas_objects(void);
 
 /* A kernel as it was launched; emulator_run_grid runs all its blocks. */
 struct emulator_job;

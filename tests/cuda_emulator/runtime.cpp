@@ -58,7 +58,7 @@ long hg_emulator_calls(void)
 
 long hg_emulator_held(void)
 {
-    return objects + emulator_streams_held() + (long)blocks.size();
+    return objects + emulator_streams_held() + emulator_blas_objects() + (long)blocks.size();
 }
 
 const char *hg_emulator_fault(void)
@@ -206,14 +206,14 @@ static bool lies_in(const std::map<void *, size_t> &list, const void *p, size_t 
     return (const char *)p + bytes <= (const char *)after->first + after->second;
 }
 
-static bool on_card(const void *p, size_t bytes)
+bool emulator_on_card(const void *p, size_t bytes)
 {
     return lies_in(blocks, p, bytes);
 }
 
 static bool may_copy(const void *to, const void *from, size_t bytes, cudaMemcpyKind kind)
 {
-    bool in = on_card(to, bytes), out = on_card(from, bytes);
+    bool in = emulator_on_card(to, bytes), out = emulator_on_card(from, bytes);
     return !bytes ||
            (in == (kind != cudaMemcpyDeviceToHost) && out == (kind != cudaMemcpyHostToDevice));
 }
@@ -246,7 +246,7 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpy
 cudaError_t cudaMemsetAsync(void *to, int value, size_t bytes, cudaStream_t stream)
 {
     CALL();
-    bool ok = on_card(to, bytes);
+    bool ok = emulator_on_card(to, bytes);
     if (ok) emulator_queue(stream, [=] { memset(to, value, bytes); });
     return done(ok, cudaErrorInvalidValue);
 }

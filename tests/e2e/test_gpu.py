@@ -30,7 +30,7 @@ def test_without_a_card_the_figures_are_marked_as_computed():
 
 def test_figures_become_tables(tmp_path):
     lines = ["card\tcuda: X", "copy\t2000.0", "step\t1\tnone\t0\t2.5", "step\t8\tnone\t0\t2.6",
-             "step\t8\tdistinct\t16\t3.0", "prefill\t2048\t60.0", "request\t16\tdistinct\t16\t400"]
+             "step\t8\tdistinct\t16\t3.0", "prefill\t2048\t60.0\twhole chunks", "request\t16\tdistinct\t16\t400"]
     (tmp_path / "a").write_text("\n".join(lines))
     (tmp_path / "b").write_text("torch\t2\npeer\t1\t5.0\ngemm\t4096\t4096\t600\n")
     out = subprocess.run(["python3", "tests/gpu/report.py", tmp_path / "a", tmp_path / "b"], cwd=ROOT, check=True,

@@ -8,7 +8,9 @@
  *     copy     GB/s                          read and written, within the card's memory
  *     step     lanes adapters rank ms        one row a lane behind 100 positions; adapters: none,
  *                                            same, distinct
- *     prefill  tokens ms                     one prompt, no adapter, steps of 256 rows
+ *     prefill  tokens ms way                 one prompt, no adapter: in whole chunks as the engine
+ *                                            gives them to an idle device, the last one row by row;
+ *                                            without cuBLASLt in passes
  *     request  batch adapters rank ms        43 tokens in, 100 out for each of a batch
  */
 #include <cuda_runtime_api.h>
@@ -30,6 +32,7 @@
 #define COPY_BYTES ((size_t)256 << 20)
 #define COPIES     10 /* one behind the other */
 #define ROUNDS_MAX 1000
+#define ROWS_MAX   (HG_LIMIT_STEP_ROWS + HG_LIMIT_CHUNKS * HG_LIMIT_CHUNK_ROWS)
 
 typedef enum sharing { NONE, SAME, DISTINCT } sharing;
 static const char *const sharing_name[] = {"none", "same", "distinct"};
@@ -38,10 +41,10 @@ typedef struct bench {
     const hg_device_api *api;
     hg_device *device;
     const hg_weights *weights;
-    uint32_t rounds;
+    uint32_t rounds, chunk_rows, chunks; /* of the device; chunk_rows 0: it has no whole chunks */
     uint32_t page[LANES * LANE_PAGES]; /* of lane l, shared by no other: long prompts need lane 0 */
-    hg_row row[HG_LIMIT_STEP_ROWS];
-    int32_t token[HG_LIMIT_STEP_ROWS];
+    hg_row row[ROWS_MAX];
+    int32_t token[ROWS_MAX];
 } bench;
 
 static void must(hg_status status, const hg_error *error)
@@ -113,13 +116,18 @@ static void open_device(bench *b)
                                  .step_rows = HG_LIMIT_STEP_ROWS,
                                  .step_lanes = LANES,
                                  .adapter_slots = LANES,
-                                 .adapter_bytes = adapters_bytes(b)};
+                                 .adapter_bytes = adapters_bytes(b),
+                                 .chunks = HG_LIMIT_CHUNKS};
     const hg_device_options options = {0};
     hg_error error;
     b->api = hg_cuda_device();
     must(b->api->open(&options, &b->device, &error), &error);
     int64_t begin = hg_clock_us();
     must(b->api->load_model(b->device, b->weights, &plan, &error), &error);
+    hg_device_info info;
+    b->api->describe(b->device, &info);
+    b->chunk_rows = info.chunk_rows;
+    b->chunks = info.chunks;
     fprintf(stderr, "packed and loaded in %.1f s\n", (double)(hg_clock_us() - begin) / 1e6);
     for (uint32_t lane = 0; lane < LANES; lane++)
         for (uint32_t i = 0; i < LANE_PAGES; i++)
@@ -144,7 +152,8 @@ static void put_adapters(bench *b, uint32_t rank)
     hg_shaped_adapter_close(adapter);
 }
 
-/* Rows [position, position + count) of each of so many lanes, the last of each wanted or none. */
+/* Rows [position, position + count) of each of so many lanes, the last of each wanted, or none and
+ * whole chunks where the device has such. */
 static int64_t run_rows(bench *b, uint32_t lanes, uint32_t position, uint32_t count, bool want,
                         sharing adapters)
 {
@@ -158,7 +167,8 @@ static int64_t run_rows(bench *b, uint32_t lanes, uint32_t position, uint32_t co
                 .slot = adapters == NONE   ? HG_NO_SLOT
                         : adapters == SAME ? 0
                                            : (uint16_t)lane,
-                .want = want && i + 1 == count};
+                .want = want && i + 1 == count,
+                .whole = !want && b->chunk_rows && count % b->chunk_rows == 0};
     const hg_step step = {.row = b->row, .page = b->page, .rows = rows, .lanes = lanes};
     hg_result result = {.token = b->token};
     hg_error error;
@@ -167,13 +177,16 @@ static int64_t run_rows(bench *b, uint32_t lanes, uint32_t position, uint32_t co
     return hg_clock_us() - begin;
 }
 
-/* Positions 0 .. tokens - 1 of all lanes, in steps that are as full as lanes allow. */
+/* Positions 0 .. tokens - 1 of all lanes, in steps that are as full as lanes allow; with a single
+ * lane whole chunks first. */
 static int64_t run_prompts(bench *b, uint32_t lanes, uint32_t tokens, sharing adapters)
 {
     int64_t us = 0;
     uint32_t share = HG_LIMIT_STEP_ROWS / lanes, done = 0;
     for (uint32_t n; done < tokens; done += n) {
+        uint32_t chunks = lanes == 1 && b->chunk_rows ? (tokens - 1 - done) / b->chunk_rows : 0;
         n = tokens - done < share ? tokens - done : share;
+        if (chunks) n = (chunks < b->chunks ? chunks : b->chunks) * b->chunk_rows;
         us += run_rows(b, lanes, done, n, done + n == tokens, adapters);
     }
     return us;
@@ -206,7 +219,8 @@ static void measure_prompt(bench *b)
     uint32_t tokens = b->weights->shape.positions / 4; /* 2,048 */
     run_prompts(b, 1, tokens, NONE);
     for (uint32_t i = 0; i < rounds; i++) us[i] = run_prompts(b, 1, tokens, NONE);
-    printf("prefill\t%u\t%.3f\n", tokens, median_ms(us, rounds));
+    printf("prefill\t%u\t%.3f\t%s\n", tokens, median_ms(us, rounds),
+           b->chunk_rows ? "whole chunks" : "passes");
     fflush(stdout);
 }
 

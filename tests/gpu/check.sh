@@ -7,7 +7,7 @@ set -u
 build=$1
 log=$build/log
 python=${GPU_PYTHON:-python3}
-sanitizer_s=60 # for each program and tool; all of gpu-check has 8 minutes
+sanitizer_s=45 # for each program and tool; all of gpu-check has 8 minutes
 
 fail() {
     cat "$log"
@@ -48,10 +48,11 @@ watched=1
 if [ "$build" = build/gpu ]; then
     echo "gpu-check: $("$python" tests/gpu/card.py), $(date +%F)"
     run "kernels against the reference" 150 env HYDRAGLOT_LONG=1 "$build/plain/kernels"
+    run "whole chunks of prompts" 60 env HYDRAGLOT_LONG=1 "$build/plain/chunks"
     run "golden sentences" 60 "$build/plain/goldens"
     if command -v compute-sanitizer > /dev/null; then
         for tool in memcheck racecheck; do
-            for program in kernels goldens; do watch $tool $program || watched=0; done
+            for program in kernels chunks goldens; do watch $tool $program || watched=0; done
         done
     else
         echo "== compute-sanitizer is not installed"
@@ -59,11 +60,12 @@ if [ "$build" = build/gpu ]; then
     fi
 else
     run "kernels against the reference" 600 "$build/plain/kernels"
+    run "whole chunks of prompts" 600 "$build/plain/chunks"
     run "golden sentences" 600 "$build/plain/goldens"
     watched=0
 fi
 if [ $watched = 0 ]; then
-    for program in guard kernels goldens; do
+    for program in guard kernels chunks goldens; do
         run "$program with guards around each block" 600 "$build/guarded/$program"
     done
     echo "== guards see writes beside a block; wrong reads and races are what the emulator sees (make unit)"

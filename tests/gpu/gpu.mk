@@ -3,7 +3,8 @@
 GPU_PYTHON ?= python3
 GPU_SRC := $(wildcard kernels/*.c kernels/cpu/*.c core/base/*.c) \
            $(addprefix tests/support/,device_harness.c random_model.c)
-GPU_TESTS := $(patsubst %,$(BUILD)/%,plain/kernels plain/goldens guarded/kernels guarded/goldens guarded/guard)
+GPU_TESTS := $(patsubst %,$(BUILD)/%,plain/kernels plain/chunks plain/goldens guarded/kernels guarded/chunks guarded/goldens \
+                                  guarded/guard)
 GPU_OBJECTS = $(patsubst %,$(BUILD)/cuda/%.o,$(basename $(wildcard kernels/cuda/*.c kernels/cuda/*.cu)))
 GPU_LINK = $(NVCC) -cudart static -ldl
 # tests/arm stands in for the tests' libraries.

@@ -54,10 +54,10 @@ def measured(found):
     heads = ["step", "GB read", "time", "of copy bandwidth", "times without adapters", "over its bytes", "PyTorch INT4"]
     yield floor.table(heads, step_rows(found, bandwidth))
     rows, best = [], best_rate(found.get("gemm", []))
-    for tokens, ms in found["prefill"]:
+    for tokens, ms, way in found["prefill"]:
         rate = floor.step(int(tokens), 1, int(tokens) / 2)[1] / float(ms) * 1e3
         share = f"{best / 1e12:.0f} TFLOP/s, {rate / best * 100:.0f} %" if best else ""
-        rows.append([f"a prompt of {int(tokens):,} tokens", f"{float(ms):.1f} ms", f"{rate / 1e12:.1f} TFLOP/s", share])
+        rows.append([f"a prompt of {int(tokens):,} tokens, in {way}", f"{float(ms):.1f} ms", f"{rate / 1e12:.1f} TFLOP/s", share])
     yield floor.table(["prompt", "time", "rate", "cuBLASLt in F16, share of it"], rows)
     rows = [[batch, rank, {"same": "same", "distinct": "unique"}[sharing],
              f"{int(batch) * floor.OUT / float(ms) * 1e3:,.0f}/s", f"{float(ms):,.0f} ms"]

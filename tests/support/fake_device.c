@@ -7,6 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kernels/check.h"
+
+#define FAKE_WHOLE (UINT64_C(1) << 40) /* beside an adapter: the row was of a whole chunk */
+
 typedef struct fake_cell {
     uint64_t value;
     uint32_t position;
@@ -102,8 +106,9 @@ static void fake_close(hg_device *device)
 
 static void fake_describe(const hg_device *device, hg_device_info *out)
 {
-    (void)device;
     *out = (hg_device_info){.name = "fake", .kernel = "hash", .threads = 1, .page_bytes = 1};
+    out->chunk_rows = fake.chunk_rows;
+    if (fake.chunk_rows) out->chunks = device->plan.chunks;
 }
 
 static void fake_memory(const hg_device *device, hg_device_memory *out)
@@ -199,6 +204,7 @@ static uint64_t fake_row(hg_device *device, const hg_step *step, const hg_row *r
         adapter = device->adapter[row->slot].identity;
         if (device->adapter[row->slot].stage != 2) fake_violation("slot %u is empty", row->slot);
     }
+    if (row->whole) adapter += FAKE_WHOLE;
     for (uint32_t i = 0; i <= row->position; i++) {
         fake_cell *cell = fake_cell_at(device, step, row->lane, i);
         if (i == row->position)
@@ -223,6 +229,20 @@ static void fake_check_order(const hg_step *step, uint32_t at)
             fake_violation("the rows of lane %u do not stand together", row->lane);
 }
 
+static bool fake_ready(const hg_device *device, uint16_t slot)
+{
+    return device->adapter[slot].stage == 2;
+}
+
+/* What any device would refuse. */
+static void fake_check_step(const hg_device *device, const hg_step *step)
+{
+    const hg_checked checked = {device,     &device->plan,   device->vocabulary,
+                                fake_ready, fake.chunk_rows, device->plan.chunks};
+    hg_error error;
+    if (hg_check_step(&checked, step, &error)) fake_violation("%s", error.message);
+}
+
 static void fake_largest(atomic_uint *most, uint32_t value)
 {
     if (value > *most) *most = value;
@@ -235,9 +255,7 @@ static hg_status fake_forward(hg_device *device, const hg_step *step, hg_result 
     hg_status status = fake_call(device, error);
     if (status) return status;
     float *logits = result->logits;
-    if (step->rows == 0 || step->rows > device->plan.step_rows ||
-        step->lanes > device->plan.step_lanes)
-        fake_violation("a step of %u rows, %u lanes", step->rows, step->lanes);
+    fake_check_step(device, step);
     for (uint32_t i = 0; i < step->rows; i++) {
         const hg_row *row = &step->row[i];
         fake_check_order(step, i);
@@ -251,7 +269,10 @@ static hg_status fake_forward(hg_device *device, const hg_step *step, hg_result 
     }
     atomic_fetch_add(&fake.forwards, 1);
     atomic_fetch_add(&fake.rows, step->rows);
-    fake_largest(&fake.most_rows, step->rows);
+    uint32_t whole = hg_whole_rows(step);
+    atomic_fetch_add(&fake.whole_rows, whole);
+    fake_largest(&fake.most_whole, whole);
+    fake_largest(&fake.most_rows, step->rows - whole);
     fake_largest(&fake.most_lanes, step->lanes);
     return HG_OK;
 }

@@ -29,8 +29,10 @@ typedef struct fake_world {
     int32_t (*script)(uint32_t position); /* replaces the hash; NULL: not */
     void (*before_forward)(void);         /* called by the engine thread; NULL: not */
     double row_cost;                      /* what the device says; read by the engine thread */
+    uint32_t chunk_rows;                  /* of whole chunks, whose rows hash otherwise; 0: none */
     /* results */
     atomic_uint calls, violations, forwards, rows, copies, most_rows, most_lanes, adapters;
+    atomic_uint whole_rows, most_whole; /* rows of whole chunks; most of a step */
     char first_violation[200];
 } fake_world;
 

@@ -1,0 +1,251 @@
+/* chunk.c: whole chunks of a prompt on the card: their memory, and their way through the layers.
+ *
+ * Rows of all chunks of a step go through a layer together, so that each panel of weights is
+ * widened once; each chunk is a product of its own, of the same shape and algorithm, so that its
+ * bits do not depend on how many there are. Nothing is captured: the launches are few beside their
+ * work. No row of a chunk is wanted, so the head has no part in it.
+ */
+#include <string.h>
+
+#include "kernels/cuda/state.h"
+
+#define PASSES_OF_CHUNK (HG_CUDA_CHUNK_ROWS / HG_CUDA_ROWS)
+
+/* One step's chunks; after a failure it does nothing more. */
+typedef struct walk {
+    hg_device *device;
+    hg_error *error;
+    hg_cuda_queue queue;
+    uint32_t passes;
+    bool adapters; /* some row has one */
+    hg_status status;
+} walk;
+
+#define LAUNCH(w, call)                                                                            \
+    do {                                                                                           \
+        if (!(w)->status) (w)->status = HG_CUDA_TRY((w)->device, (call), (w)->error);              \
+    } while (0)
+
+/* ---- memory ---- */
+
+/* Tiles of a layer of so many inputs that a panel has room for. */
+static uint32_t panel_tiles(uint32_t columns)
+{
+    uint32_t tiles = HG_CUDA_PANEL_BYTES / (columns * HG_CUDA_TILE * (uint32_t)sizeof(uint16_t));
+    return tiles ? tiles : 1;
+}
+
+static uint32_t smaller(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Asks cuBLASLt for the products of a layer's panels: full ones, and the last. */
+static bool prepare(hg_device *d, const hg_cuda_linear *part, uint32_t columns)
+{
+    uint32_t most = panel_tiles(columns), rest = part->tiles % most;
+    hg_blas *blas = &d->chunks.blas;
+    bool ok = part->tiles < most ||
+              hg_blas_prepare(blas, HG_CUDA_CHUNK_ROWS, columns, most * HG_CUDA_TILE);
+    return ok && (!rest || hg_blas_prepare(blas, HG_CUDA_CHUNK_ROWS, columns, rest * HG_CUDA_TILE));
+}
+
+static bool prepare_all(hg_device *d)
+{
+    const hg_cuda_layer *layer = d->layer;
+    const hg_shape *s = &d->shape;
+    bool ok = true;
+    for (int i = 0; i < 3; i++) ok = ok && prepare(d, &layer->qkv[i], s->hidden);
+    return ok && prepare(d, &layer->o, s->heads * s->head_dim) &&
+           prepare(d, &layer->gate_up, s->hidden) && prepare(d, &layer->down, s->intermediate);
+}
+
+/* Values of the widest panel, of so many rows of products. */
+static size_t product_values(const hg_device *d, uint32_t rows)
+{
+    const hg_shape *s = &d->shape;
+    uint32_t q = s->heads * s->head_dim, wide = 2 * s->intermediate;
+    const uint32_t size[][2] = {{s->hidden, q},
+                                {s->hidden, s->kv_heads * s->head_dim},
+                                {q, s->hidden},
+                                {s->hidden, wide},
+                                {s->intermediate, s->hidden}};
+    uint32_t most = 0;
+    for (size_t i = 0; i < sizeof size / sizeof *size; i++) {
+        uint32_t tiles = smaller(panel_tiles(size[i][0]), (size[i][1] + 63) / HG_CUDA_TILE);
+        if (tiles > most) most = tiles;
+    }
+    return (size_t)rows * most * HG_CUDA_TILE;
+}
+
+hg_status hg_cuda_chunks_take(hg_device *d, hg_error *error)
+{
+    hg_cuda_chunks *c = &d->chunks;
+    const hg_shape *s = &d->shape;
+    uint32_t chunks = d->plan.chunks, rows = chunks * HG_CUDA_CHUNK_ROWS;
+    size_t q = (size_t)s->heads * s->head_dim, squares = (s->hidden + 63) / HG_CUDA_TILE;
+    if (!c->blas.library || !chunks) return HG_OK;
+    const struct {
+        void *to;
+        size_t bytes;
+    } block[] = {
+        {&c->residual.x, rows * s->hidden * sizeof(float)},
+        {&c->residual.square, rows * squares * sizeof(float)},
+        {&c->normed, (size_t)rows * s->hidden * sizeof(uint16_t)},
+        {&c->attention, rows * q * sizeof(uint16_t)},
+        {&c->mlp, (size_t)rows * s->intermediate * sizeof(uint16_t)},
+        {&c->q, rows * q * sizeof(float)},
+        {&c->h, (size_t)rows * HG_CUDA_PARTS * HG_LIMIT_ADAPTER_RANK * sizeof(float)},
+        {&c->product, product_values(d, rows) * sizeof(float)},
+        {&c->panel, HG_CUDA_PANEL_BYTES},
+        {&c->workspace, HG_BLAS_WORKSPACE_BYTES},
+        {&c->pass, rows / HG_CUDA_ROWS * sizeof *c->pass},
+    };
+    hg_status status = HG_OK;
+    for (size_t i = 0; i < sizeof block / sizeof *block && !status; i++) {
+        void *taken = NULL;
+        status = hg_cuda_take(d, &d->workspace, block[i].bytes, &taken, error);
+        memcpy(block[i].to, &taken, sizeof taken);
+    }
+    c->residual.hidden = s->hidden;
+    if (!status) c->rows = rows;
+    return status;
+}
+
+void hg_cuda_chunks_ready(hg_device *d)
+{
+    if (!prepare_all(d)) d->chunks.rows = 0;
+}
+
+/* ---- a step's chunks ---- */
+
+static hg_cuda_project project_of(const hg_device *d, uint32_t layer, hg_projection first)
+{
+    const hg_cuda_chunks *c = &d->chunks;
+    hg_cuda_project p = {.residual = c->residual,
+                         .epsilon = d->shape.rms_epsilon,
+                         .pairs = d->shape.layers * HG_PROJECTIONS,
+                         .lora = d->work.lora + (size_t)layer * HG_PROJECTIONS + first,
+                         .kv = hg_cuda_kv_of(d),
+                         .frequency = d->frequency,
+                         .head_dim = d->shape.head_dim,
+                         .h = c->h};
+    p.kv.layer = layer;
+    return p;
+}
+
+/* A panel: widened once, multiplied for each chunk, finished for all rows. */
+static void run_panel(walk *w, const hg_cuda_project *p, const hg_cuda_panel *panel)
+{
+    const hg_cuda_chunks *c = &w->device->chunks;
+    uint32_t outs = panel->tiles * HG_CUDA_TILE;
+    LAUNCH(w, hg_cuda_chunk_widen(&w->queue, p, panel));
+    for (uint32_t i = 0; i < w->passes / PASSES_OF_CHUNK; i++) {
+        size_t row = (size_t)i * HG_CUDA_CHUNK_ROWS;
+        const hg_blas_operands operands = {p->half + row * p->columns, panel->values,
+                                           panel->product + row * outs, c->workspace,
+                                           w->queue.stream};
+        LAUNCH(w, hg_blas_multiply(&c->blas, p->columns, outs, &operands));
+    }
+    LAUNCH(w, hg_cuda_chunk_finish(&w->queue, p, panel));
+}
+
+/* Layers times the rows of x [rows, p->columns], or with a norm those of the residual stream. */
+static void project(walk *w, hg_cuda_project *p, const hg_cuda_linear *part, uint32_t parts)
+{
+    const hg_cuda_chunks *c = &w->device->chunks;
+    p->parts = parts;
+    for (uint32_t i = 0; i < parts; i++) {
+        p->part[i] = part[i];
+        p->tiles += part[i].tiles;
+    }
+    if (p->norm) {
+        LAUNCH(w, hg_cuda_chunk_norm(&w->queue, p, w->passes, c->normed));
+        p->half = c->normed;
+    }
+    if (w->adapters) LAUNCH(w, hg_cuda_chunk_shrink(&w->queue, p, w->passes));
+    uint32_t most = panel_tiles(p->columns);
+    for (uint32_t i = 0; i < parts; i++)
+        for (uint32_t first = 0; first < part[i].tiles; first += most) {
+            const hg_cuda_panel panel = {i,         first,    smaller(most, part[i].tiles - first),
+                                         w->passes, c->panel, c->product};
+            run_panel(w, p, &panel);
+        }
+}
+
+/* The rows' attention, in passes: what a pass leaves for its own blocks is the decode path's. */
+static void attend(walk *w, uint32_t layer)
+{
+    const hg_device *d = w->device;
+    const hg_cuda_chunks *c = &d->chunks;
+    hg_cuda_attend a = hg_cuda_attend_of(d, layer);
+    hg_cuda_queue queue = w->queue;
+    size_t values = (size_t)HG_CUDA_ROWS * d->shape.heads * d->shape.head_dim;
+    queue.blocks = d->processors * (uint32_t)d->residency.attend;
+    for (uint32_t i = 0; i < w->passes; i++, queue.pass++) {
+        a.q = c->q + i * values;
+        a.out = c->attention + i * values;
+        LAUNCH(w, hg_cuda_attend_run(&queue, &a));
+    }
+}
+
+static void run_layer(walk *w, uint32_t layer)
+{
+    const hg_device *d = w->device;
+    const hg_cuda_chunks *c = &d->chunks;
+    const hg_cuda_layer *weights = &d->layer[layer];
+    hg_cuda_project qkv = project_of(d, layer, HG_Q);
+    qkv.finish = HG_CUDA_QKV;
+    qkv.columns = d->shape.hidden;
+    qkv.norm = weights->attention_norm;
+    qkv.q = c->q;
+    project(w, &qkv, weights->qkv, 3);
+    attend(w, layer);
+    hg_cuda_project o = project_of(d, layer, HG_O);
+    o.finish = HG_CUDA_ADD;
+    o.columns = d->shape.heads * d->shape.head_dim;
+    o.half = c->attention;
+    project(w, &o, &weights->o, 1);
+    hg_cuda_project gate = project_of(d, layer, HG_GATE);
+    gate.finish = HG_CUDA_SWIGLU;
+    gate.columns = d->shape.hidden;
+    gate.norm = weights->mlp_norm;
+    gate.out = c->mlp;
+    project(w, &gate, &weights->gate_up, 1);
+    hg_cuda_project down = project_of(d, layer, HG_DOWN);
+    down.finish = HG_CUDA_ADD;
+    down.columns = d->shape.intermediate;
+    down.half = c->mlp;
+    project(w, &down, &weights->down, 1);
+}
+
+static void embed(walk *w)
+{
+    const hg_device *d = w->device;
+    hg_cuda_residual to = d->chunks.residual;
+    hg_cuda_queue queue = w->queue;
+    for (uint32_t i = 0; i < w->passes; i++, queue.pass++) {
+        LAUNCH(w, hg_cuda_embed_run(&queue, &d->embedding, &to));
+        to.x += HG_CUDA_ROWS * to.hidden;
+        to.square += HG_CUDA_ROWS * ((to.hidden + 63) / HG_CUDA_TILE);
+    }
+}
+
+hg_status hg_cuda_chunks_run(hg_device *d, const hg_cuda_pass *pass, uint32_t rows, hg_error *error)
+{
+    hg_cuda_chunks *c = &d->chunks;
+    walk w = {.device = d,
+              .error = error,
+              .queue = {.stream = d->compute,
+                        .row_tiles = HG_CUDA_ROWS / 8,
+                        .lane_pages = d->plan.lane_pages,
+                        .pass = c->pass,
+                        .page = d->work.page},
+              .passes = rows / HG_CUDA_ROWS};
+    for (uint32_t i = 0; i < w.passes; i++) w.adapters |= pass[i].rank_most > 0;
+    LAUNCH(&w, cudaMemcpyAsync(c->pass, pass, w.passes * sizeof *pass, cudaMemcpyHostToDevice,
+                               d->compute));
+    embed(&w);
+    for (uint32_t layer = 0; layer < d->shape.layers; layer++) run_layer(&w, layer);
+    return w.status;
+}
