@@ -148,9 +148,11 @@ void hg_out_queue_pop(hg_out_queue *queue, int64_t now_us)
 
 void hg_out_queue_forget(hg_out_queue *queue, int64_t before_us)
 {
-    const hg_out_message *message;
-    while ((message = TAILQ_FIRST(&queue->sent)) && message->sent_us < before_us)
+    hg_out_message *next, *message = TAILQ_FIRST(&queue->sent);
+    for (; message && message->sent_us < before_us; message = next) {
+        next = TAILQ_NEXT(message, all);
         forget_first(queue);
+    }
 }
 
 /* ---- replay ---- */

@@ -48,7 +48,7 @@ static hg_session *find(const hg_session *fresh, const hg_message *message)
     hg_session *session;
     TAILQ_FOREACH(session, &fresh->shared->sessions, link)
     {
-        if (session == fresh || session->close_code || strcmp(session->name, message->session))
+        if (session == fresh || session->close_code || strcmp(session->name, message->session) != 0)
             continue;
         bool known =
             is_key(session->key, message->key) || is_key(session->key_before, message->key);
