@@ -63,6 +63,7 @@ check: deps-check ## install what the tests need and pass them all
 	@echo "make check: all passed"
 
 check-long: check ## what takes longer: whole counts, ten minutes of fuzzing for each target
+	$(PYTHON) tests/lint/lint.py --jobs $(JOBS) --deep
 	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=600
 	$(BUILD)/tests/golden/test_quality reference
 	@$(MAKE) --no-print-directory autobahn
