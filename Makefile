@@ -70,6 +70,7 @@ check-long: check ## what takes longer: whole counts, ten minutes of fuzzing for
 	HYDRAGLOT_LONG=1 $(PYTHON) -m pytest -q tests/e2e
 	HYDRAGLOT_LONG=1 $(BUILD)/tests/golden/test_smollm2
 	HYDRAGLOT_LONG=1 $(BUILD)/tests/unit/test_cuda_kernels
+	HYDRAGLOT_LONG=1 $(BUILD)/tests/unit/test_cuda_recovery
 	HYDRAGLOT_LONG=1 $(BUILD)/tests/unit/test_cuda_goldens
 	HYDRAGLOT_LONG=1 $(BUILD)/tests/unit/test_cuda_chunks
 

@@ -60,6 +60,9 @@
     X(PLAN_TOKENS, 512, "tokens of KV planned for a lane; longer ones take from the others")       \
     X(PLAN_ADAPTERS, 16, "adapters that a card makes room for when no number is given")            \
     X(PLAN_RANK, 16, "rank that they are planned with; others count by their bytes")               \
+    X(DEVICE_TRIES, 5, "tries to open a lost device before the processor takes over")              \
+    X(DEVICE_RETRY_MS, 250, "ms between the first two tries, doubled by each one that fails")      \
+    X(DEVICE_RETRY_MOST_MS, 30000, "ms between two tries at most")                                 \
     X(PREFIXES, 256, "token sequences whose KV is kept for reuse")                                 \
     X(WORKERS, 64, "threads of the CPU device")                                                    \
     X(CACHE_LEAST, 256 << 20, "bytes of weights worth a cache file; fewer pack in a second")       \

@@ -183,6 +183,14 @@ static hg_drafts drafts(const hg_settings *settings)
     return strcmp(settings->drafts, "always") == 0 ? HG_DRAFTS_ALWAYS : HG_DRAFTS_NEVER;
 }
 
+static hg_device_policy device_policy(const hg_settings *settings)
+{
+    if (!settings->on_device_error || strcmp(settings->on_device_error, "recover") == 0)
+        return HG_DEVICE_RECOVER;
+    bool stop = strcmp(settings->on_device_error, "stop") == 0;
+    return stop ? HG_DEVICE_STOP : HG_DEVICE_FALLBACK;
+}
+
 hg_runtime_options hg_cli_runtime_options(const hg_settings *settings, bool with_data)
 {
     return (hg_runtime_options){
@@ -193,6 +201,7 @@ hg_runtime_options hg_cli_runtime_options(const hg_settings *settings, bool with
         .kernel = settings->kernel,
         .dense_bits = dense_bits(settings),
         .drafts = drafts(settings),
+        .on_device_error = device_policy(settings),
         .threads = (uint32_t)settings->threads,
         .device_memory_bytes = (size_t)settings->device_memory_bytes,
         .lanes = (uint32_t)settings->lanes,

@@ -104,6 +104,10 @@ static const setting table[] = {
      RUNTIME,
      "adapters of rank 16 to make room for on a card at start, others by their bytes; 0: 16, or "
      "what it has room for"},
+    {"--on-device-error", "HYDRAGLOT_ON_DEVICE_ERROR", TYPE_CHOICE, AT(on_device_error), "WHAT",
+     "recover", 0, 0, "recover|fallback|stop", SERVE,
+     "when a card fails in service: recover opens it anew, and after some tries the processor "
+     "takes over; fallback lets it take over at once; stop ends the service with exit code 1"},
     {"--cache", "HYDRAGLOT_CACHE", TYPE_BYTES, AT(cache_bytes), "BYTES", "16G", 0, INT64_MAX, NULL,
      RUNTIME, "most that cache/ of the data folder may hold of packed models; 0: keep none"},
     {"--drafts", "HYDRAGLOT_DRAFTS", TYPE_CHOICE, AT(drafts), "WHEN", "auto", 0, 0,

@@ -37,8 +37,9 @@ typedef enum hg_command_bit {
 typedef struct hg_settings {
     const char *config;
     const char *listen, *data, *model, *plugins, *web, *device, *kernel, *only, *log_level;
-    const char *quantize; /* "int8", "int4" or NULL */
-    const char *drafts;   /* "auto", "always" or "never" */
+    const char *quantize;        /* "int8", "int4" or NULL */
+    const char *drafts;          /* "auto", "always" or "never" */
+    const char *on_device_error; /* "recover", "fallback" or "stop" */
     int64_t threads, device_memory_bytes, lanes, adapters, cache_bytes;
     int64_t agreement, agree_after, ahead, hold_back;
     bool log_text;

@@ -130,7 +130,7 @@ hg_status hg_engine_wait_adapters(hg_engine *engine, hg_error *error)
 {
     hg_status status = HG_OK;
     pthread_mutex_lock(&engine->lock);
-    while (find_state(engine, HG_ADAPTER_LOADING))
+    while (find_state(engine, HG_ADAPTER_LOADING) && !engine->lost.status)
         pthread_cond_wait(&engine->changed, &engine->lock);
     const hg_slot *failed = find_state(engine, HG_ADAPTER_FAILED);
     if (failed)
@@ -225,6 +225,25 @@ static void free_slot(hg_engine *engine, hg_slot *slot)
     if (!hg_engine_is_lost(engine)) read_memory(engine);
 }
 
+/* Reads an adapter again that a lost device held. */
+static hg_status read_again(hg_engine *engine, hg_slot *slot, const hg_lora_weights **weights,
+                            hg_error *error)
+{
+    const hg_engine_options *options = &engine->options;
+    hg_adapter_source source = {0};
+    if (!options->recovery.reopen)
+        return hg_fail(error, HG_ERROR_STATE, "it was on a device that is lost");
+    hg_status status =
+        options->recovery.reopen(options->recovery.context, slot->key, &source, error);
+    if (status) return status;
+    pthread_mutex_lock(&engine->lock);
+    slot->weights = *weights = source.weights;
+    slot->release = source.release;
+    slot->owner = source.owner;
+    pthread_mutex_unlock(&engine->lock);
+    return HG_OK;
+}
+
 /* One piece of the upload: begins it, goes on with it, or commits it. */
 static hg_status upload_piece(hg_engine *engine, hg_slot *slot, const hg_lora_weights *weights,
                               bool *done, hg_error *error)
@@ -245,15 +264,14 @@ static hg_status upload_piece(hg_engine *engine, hg_slot *slot, const hg_lora_we
 /* The upload is over, well or not. It may have been dropped meanwhile: then it leaves next. */
 static void finish_upload(hg_engine *engine, hg_slot *slot, const hg_error *error)
 {
-    bool lost = hg_engine_is_lost(engine);
     if (error->status) {
         hg_log(HG_LOG_ERROR, "engine", "adapter %" PRIu64 ": %s", slot->key, error->message);
-        if (slot->begun && !lost)
+        if (slot->begun)
             engine->options.api->drop_adapter(engine->device, (uint16_t)(slot - engine->slot));
         slot->begun = false;
     }
     give_back(engine, slot);
-    if (!lost) read_memory(engine);
+    read_memory(engine);
     pthread_mutex_lock(&engine->lock);
     slot->resident = error->status == HG_OK;
     slot->failure = *error;
@@ -289,9 +307,24 @@ void hg_slots_work(hg_engine *engine)
     if (!slot || hg_engine_is_lost(engine)) return;
 
     hg_error error = {0};
-    hg_status status = upload_piece(engine, slot, weights, &done, &error);
-    if (status == HG_ERROR_DEVICE) hg_engine_lose(engine, &error);
-    if (status || done) finish_upload(engine, slot, &error);
+    hg_status status = weights ? HG_OK : read_again(engine, slot, &weights, &error);
+    if (!status) status = upload_piece(engine, slot, weights, &done, &error);
+    if (status == HG_ERROR_DEVICE)
+        hg_engine_lose(engine, &error); /* which sees to this slot too */
+    else if (status || done)
+        finish_upload(engine, slot, &error);
+}
+
+void hg_slots_suspend(hg_engine *engine)
+{
+    pthread_mutex_lock(&engine->lock);
+    for (uint32_t i = 0; i < HG_LIMIT_ADAPTER_SLOTS; i++) {
+        hg_slot *slot = &engine->slot[i];
+        slot->begun = slot->resident = false;
+        if (slot->state == HG_ADAPTER_READY) slot->state = HG_ADAPTER_LOADING;
+    }
+    pthread_cond_broadcast(&engine->changed);
+    pthread_mutex_unlock(&engine->lock);
 }
 
 void hg_slots_abandon(hg_engine *engine)

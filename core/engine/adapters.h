@@ -21,6 +21,8 @@ typedef enum hg_adapter_state {
 typedef struct hg_engine_figures {
     hg_device_info device;
     hg_device_memory memory;
+    bool lost;                   /* no device serves now */
+    uint32_t losses, recoveries; /* devices that failed, and that serve since in their place */
     uint32_t pages, pages_free, pages_cached; /* cached: held only for reuse */
     uint32_t adapters_ready, jobs, lanes;
     uint64_t steps, rows, decode_tokens, prefill_tokens, shared_tokens;
@@ -40,7 +42,8 @@ hg_status hg_engine_drop_adapter(hg_engine *engine, uint64_t key, hg_error *erro
 
 hg_adapter_state hg_engine_adapter_state(hg_engine *engine, uint64_t key);
 
-/* Waits until no adapter is LOADING; HG_ERROR_DEVICE, naming the key, when one failed. */
+/* Waits until no adapter is LOADING, or the device is lost; HG_ERROR_DEVICE, naming the key, when
+ * one failed. */
 hg_status hg_engine_wait_adapters(hg_engine *engine, hg_error *error) HG_CHECKED;
 
 void hg_engine_read_figures(hg_engine *engine, hg_engine_figures *out);

@@ -20,7 +20,7 @@ static void init_locks(hg_engine *engine)
     int failed = pthread_condattr_init(&steady);
     failed |= pthread_condattr_setclock(&steady, CLOCK_MONOTONIC);
     failed |= pthread_mutex_init(&engine->lock, NULL);
-    failed |= pthread_cond_init(&engine->work, NULL);
+    failed |= pthread_cond_init(&engine->work, &steady);
     failed |= pthread_cond_init(&engine->changed, NULL);
     failed |= pthread_cond_init(&engine->news_up, &steady);
     failed |= pthread_condattr_destroy(&steady);
@@ -174,8 +174,9 @@ static hg_status check_pages(const hg_engine *engine, hg_job *job, hg_error *err
 static hg_status post(hg_engine *engine, hg_job *job, hg_error *error)
 {
     if (engine->lost.status)
-        return hg_fail(error, HG_ERROR_DEVICE, "the device is lost (%s); restart the service",
-                       engine->lost.message);
+        return hg_fail(error, HG_ERROR_DEVICE, "the device is lost (%s); %s", engine->lost.message,
+                       engine->options.recovery.policy == HG_DEVICE_STOP ? "the service ends"
+                                                                         : "send again in a while");
     if (engine->jobs == HG_LIMIT_JOBS)
         return hg_fail(error, HG_ERROR_STATE, "%d jobs are in the engine, the most it takes",
                        HG_LIMIT_JOBS);
@@ -223,6 +224,15 @@ void hg_engine_cancel(hg_engine *engine, hg_job *job, uint32_t lane)
     pthread_mutex_unlock(&engine->lock);
 }
 
+bool hg_engine_stopped(hg_engine *engine, hg_error *error)
+{
+    pthread_mutex_lock(&engine->lock);
+    bool stopped = engine->lost.status && engine->options.recovery.policy == HG_DEVICE_STOP;
+    if (stopped) *error = engine->lost;
+    pthread_mutex_unlock(&engine->lock);
+    return stopped;
+}
+
 /* ---- news --------------------------------------------------------------------------------- */
 
 static struct timespec time_in(uint32_t wait_ms)
@@ -260,6 +270,7 @@ void hg_engine_read_figures(hg_engine *engine, hg_engine_figures *out)
     pthread_mutex_lock(&engine->lock);
     *out = engine->figures;
     out->jobs = engine->jobs;
+    out->lost = engine->lost.status != HG_OK;
     for (uint32_t i = 0; i < HG_LIMIT_ADAPTER_SLOTS; i++)
         out->adapters_ready += engine->slot[i].state == HG_ADAPTER_READY;
     pthread_mutex_unlock(&engine->lock);

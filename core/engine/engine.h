@@ -14,11 +14,10 @@
 #define HG_ENGINE_ENGINE_H
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
-#include "core/base/error.h"
 #include "core/engine/plan.h"
+#include "core/engine/recovery.h"
 #include "kernels/device.h"
 
 typedef struct hg_engine hg_engine;
@@ -32,6 +31,7 @@ typedef struct hg_engine_options {
     const hg_device_api *api;
     hg_device_options device;
     const hg_weights *weights; /* must stay valid until hg_engine_close */
+    hg_recovery recovery;      /* when the device is lost */
     hg_plan_wish plan;         /* its bound is device.memory_bytes */
     hg_drafts drafts;
     void (*doorbell)(void *context); /* rung by the engine thread when news came up; may be NULL */

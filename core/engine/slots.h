@@ -34,6 +34,9 @@ hg_slot_ready hg_slot_check(const hg_engine *engine, const hg_lane *lane, hg_sta
 bool hg_slots_busy(const hg_engine *engine);
 /* Uploads a piece and frees what has left. Engine thread, no lock held. */
 void hg_slots_work(hg_engine *engine);
+/* The device is lost: what it held, or was getting, is to be uploaded from the beginning. Engine
+ * thread, no lock held. */
+void hg_slots_suspend(hg_engine *engine);
 /* Gives all owners back; the device is about to close, or is lost. Engine thread, no lock held. */
 void hg_slots_abandon(hg_engine *engine);
 

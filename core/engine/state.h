@@ -52,8 +52,10 @@ struct hg_engine {
     uint64_t slot_order;
     hg_engine_figures figures;
 
-    /* The thread's own: */
+    /* The thread's own, as are api and device of the options from open on: */
     hg_device *device;
+    uint32_t tries;   /* to open a lost device again, since the last step */
+    int64_t retry_us; /* when the next one is due; INT64_MAX: never */
     hg_pages pages;
     hg_prefixes prefixes;
     hg_job_list waiting, running;
@@ -88,12 +90,14 @@ hg_step hg_schedule(hg_engine *engine);
 hg_status hg_engine_open_device(hg_engine *engine, hg_error *error) HG_CHECKED;
 /* Nothing may run on it any more. */
 void hg_engine_close_device(hg_engine *engine);
+/* The device said HG_ERROR_DEVICE: nothing may be asked of it but close. */
+void hg_engine_lose(hg_engine *engine, const hg_error *error);
+bool hg_engine_is_lost(hg_engine *engine); /* no lock needed, this thread alone writes */
+/* Closes the lost device, on which no lane runs any more; opens one when a try is due. */
+void hg_engine_recover(hg_engine *engine);
 
 /* ---- thread.c ---- */
 
 void *hg_engine_thread(void *engine);
-/* The device said HG_ERROR_DEVICE: nothing may be asked of it but close. Engine thread. */
-void hg_engine_lose(hg_engine *engine, const hg_error *error);
-bool hg_engine_is_lost(hg_engine *engine); /* engine thread: no lock needed, it alone writes */
 
 #endif

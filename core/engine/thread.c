@@ -13,21 +13,6 @@
 
 /* ---- ends --------------------------------------------------------------------------------- */
 
-bool hg_engine_is_lost(hg_engine *engine)
-{
-    return engine->lost.status != HG_OK;
-}
-
-void hg_engine_lose(hg_engine *engine, const hg_error *error)
-{
-    hg_log(HG_LOG_ERROR, "engine", "the device is lost, all lanes end: %s", error->message);
-    pthread_mutex_lock(&engine->lock);
-    engine->lost = *error;
-    engine->lost.status = HG_ERROR_DEVICE;
-    pthread_mutex_unlock(&engine->lock);
-    hg_slots_abandon(engine);
-}
-
 /* Ends a job's live lanes whose bits are set. All end before the first is retired, so that none
  * of them becomes another's heir. */
 static void end_lanes(hg_engine *engine, hg_job *job, uint32_t lanes, hg_lane_status status,
@@ -82,13 +67,33 @@ static void apply_cancels(hg_engine *engine, hg_job_list *list)
     }
 }
 
+/* Whether the next thing to do is yet to come. Without a device only time counts. Engine lock held.
+ */
+static bool may_sleep(hg_engine *engine)
+{
+    if (engine->posted || engine->closing) return false;
+    if (engine->running.count > 0 || engine->waiting.count > 0) return false;
+    return hg_engine_is_lost(engine) ? hg_clock_us() < engine->retry_us : !hg_slots_busy(engine);
+}
+
+/* Engine lock held. */
+static void sleep_until_work(hg_engine *engine)
+{
+    int64_t until_us = engine->retry_us;
+    if (hg_engine_is_lost(engine) && until_us < INT64_MAX) {
+        struct timespec until = {.tv_sec = until_us / 1000000,
+                                 .tv_nsec = until_us % 1000000 * 1000};
+        (void)pthread_cond_timedwait(&engine->work, &engine->lock, &until);
+    } else {
+        pthread_cond_wait(&engine->work, &engine->lock);
+    }
+}
+
 /* Sleeps until there is something to do. False: the engine is closing. */
 static bool take_posts(hg_engine *engine)
 {
-    bool busy = engine->running.count > 0 || engine->waiting.count > 0;
     pthread_mutex_lock(&engine->lock);
-    while (!busy && !engine->posted && !engine->closing && !hg_slots_busy(engine))
-        pthread_cond_wait(&engine->work, &engine->lock);
+    while (may_sleep(engine)) sleep_until_work(engine);
     bool closing = engine->closing, cancels = engine->cancels;
     hg_job_list inbox;
     inbox.count = engine->inbox.count;
@@ -194,6 +199,7 @@ static void run_step(hg_engine *engine)
     engine->counts.steps++;
     engine->counts.rows += step.rows;
     if (status == HG_OK) {
+        engine->tries = 0;
         read_results(engine, &step, &result);
     } else {
         error.status = status;
@@ -303,6 +309,7 @@ void *hg_engine_thread(void *argument)
             if (engine->running.count > 0 && !hg_engine_is_lost(engine)) run_step(engine);
             if (hg_engine_is_lost(engine)) end_all(engine, HG_LANE_FAILED, HG_ERROR_DEVICE);
             publish(engine, true);
+            if (hg_engine_is_lost(engine)) hg_engine_recover(engine);
         }
         end_all(engine, HG_LANE_CANCELLED, HG_OK);
         publish(engine, false);

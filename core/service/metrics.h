@@ -55,7 +55,7 @@ typedef struct hg_metrics {
     uint64_t steps, step_rows, prefill_tokens, shared_tokens, decode_tokens;
     uint64_t pages, pages_free, pages_cached, lanes_running, jobs_running;
     uint64_t adapters, adapters_bytes, adapters_filled_bytes, weights_bytes, kv_bytes;
-    uint64_t workspace_bytes;
+    uint64_t workspace_bytes, device_up, device_losses, device_recoveries;
     uint64_t batch_rows_dropped;
     double step_seconds;
     const char *version, *model, *device, *kernel; /* labels of build_info */

@@ -4,11 +4,21 @@
 
 #include "core/base/log.h"
 #include "core/service/http.h"
+#include "core/service/json_out.h"
 #include "core/service/static.h"
 
 static void serve_health(hg_exchange *x)
 {
-    hg_answer_json(x, 200, "{\"ok\":true}");
+    const hg_service *service = hg_exchange_service(x);
+    hg_buf body = hg_buf_new(HG_LIMIT_EVENT);
+    hg_json_out json = hg_json_out_new(&body);
+    hg_json_begin_object(&json, NULL);
+    hg_json_put_bool(&json, "ok", true);
+    hg_json_put_text(&json, "device", service->device.name);
+    hg_json_put_bool(&json, "computes", service->shared.metrics.device_up);
+    hg_json_end_object(&json);
+    hg_answer_json(x, json.status ? 500 : 200, json.status ? "{\"ok\":false}" : hg_buf_text(&body));
+    hg_buf_free(&body);
 }
 
 /* LibreTranslate's. */
@@ -20,7 +30,8 @@ static void serve_status(hg_exchange *x)
 static void serve_ready(hg_exchange *x)
 {
     const hg_service *service = hg_exchange_service(x);
-    bool ready = service->ready && !service->shared.stopping;
+    bool up = service->shared.metrics.device_up;
+    bool ready = service->ready && !service->shared.stopping && up;
     hg_answer_json(x, ready ? 200 : 503, ready ? "{\"ready\":true}" : "{\"ready\":false}");
 }
 
@@ -138,7 +149,9 @@ static const hg_route routes[] = {
     {.path = HG_LIVE_PATH, .serve = serve_live,
      .summary = "the websocket of hydraglot.v1: see docs/PROTOCOL.md", .answer = "never"},
     {.path = "/healthz", .serve = serve_health, .summary = "whether the service answers",
-     .answer = "it does", .answer_schema = OBJECT(MEMBER("ok", BOOLEAN))},
+     .answer = "it does, on this device; whether that computes or is lost",
+     .answer_schema = OBJECT(MEMBER("ok", BOOLEAN) "," MEMBER("device", STRING) ","
+                             MEMBER("computes", BOOLEAN))},
     {.path = "/health", .serve = serve_status, .summary = "the same, as LibreTranslate says it",
      .answer = "it does", .answer_schema = OBJECT(MEMBER("status", STRING))},
     {.path = "/readyz", .serve = serve_ready, .summary = "whether every plugin can be used",

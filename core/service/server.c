@@ -112,19 +112,30 @@ static void watch(hg_service *service)
     hg_sessions_age(&service->shared, now_us);
 }
 
+/* Which device computes, and whether; one that will not come back ends the service. */
+static void watch_device(hg_service *service)
+{
+    hg_engine_figures figures;
+    hg_error why;
+    if (!service->shared.runtime) return;
+    hg_engine *engine = hg_runtime_engine(service->shared.runtime);
+    hg_engine_read_figures(engine, &figures);
+    service->device = figures.device;
+    service->shared.metrics.device_up = !figures.lost;
+    if (hg_engine_stopped(engine, &why)) atomic_store(&service->stop, true);
+}
+
 /* Takes over what the opening thread made; run ends when there is nothing. */
 static void take_runtime(hg_service *service)
 {
     hg_opening *opening = &service->opening;
-    hg_engine_figures figures;
     if (!opening->joinable || !atomic_load(&opening->done)) return;
     pthread_join(opening->thread, NULL);
     opening->joinable = false;
     if (opening->status) return;
     service->shared.runtime = opening->runtime;
-    hg_engine_read_figures(hg_runtime_engine(opening->runtime), &figures);
-    service->device = figures.device;
     hg_metrics *m = &service->shared.metrics;
+    watch_device(service);
     m->model = hg_runtime_model(opening->runtime)->name;
     m->device = service->device.name;
     m->kernel = service->device.kernel;
@@ -165,6 +176,7 @@ static void tick(lws_sorted_usec_list_t *sul)
 {
     hg_service *service = lws_container_of(sul, hg_service, tick);
     watch(service);
+    watch_device(service);
     hg_service_poll(service);
     if (service->shared.stopping)
         hg_sessions_drain(&service->shared, hg_clock_us() >= service->drain_until_us);
@@ -184,6 +196,9 @@ void hg_service_read_gauges(hg_service *service)
     if (!service->shared.runtime) return;
     hg_engine_read_figures(hg_runtime_engine(service->shared.runtime), &figures);
     hg_store *store = hg_runtime_store(service->shared.runtime);
+    watch_device(service);
+    m->device_losses = figures.losses;
+    m->device_recoveries = figures.recoveries;
     m->ready = service->ready;
     m->steps = figures.steps;
     m->step_rows = figures.rows;
@@ -451,6 +466,9 @@ hg_status hg_service_run(hg_service *service, hg_error *error)
         if (lws_service(service->context, 0) < 0) break;
     if (service->shared.runtime)
         hg_translator_poll(service->shared.runtime, 0); /* so that the last batches are logged */
+    if (service->shared.runtime &&
+        hg_engine_stopped(hg_runtime_engine(service->shared.runtime), error))
+        return error->status;
     return HG_OK;
 }
 

@@ -84,6 +84,7 @@ static hg_status open_row(size_t row, hg_engine_options *options, hg_engine **ou
 {
     assert(row < DEVICE_ROWS);
     hg_status status = device_row[row].find(&options->api, error);
+    options->recovery.spare = options->api == hg_cpu_device() ? NULL : hg_cpu_device();
     return status ? status : hg_engine_open(options, out, error);
 }
 

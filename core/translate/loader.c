@@ -242,6 +242,8 @@ static hg_status give_to_engine(hg_loader *loader, hg_catalog_entry *entry, hg_e
         return HG_OK;
     }
     if (!status)
+        status = hg_sources_add(&runtime->sources, entry->adapter_key, entry->plugin, error);
+    if (!status)
         status = hg_engine_add_adapter(runtime->engine, entry->adapter_key, &adapter->lora,
                                        release_adapter, adapter, error);
     if (status) hg_adapter_close(adapter);
@@ -336,8 +338,9 @@ static void hand_over(hg_loader *loader)
         hg_log(HG_LOG_ERROR, "translate", "%s", error.message);
     for (uint32_t i = 0; i < loader->entries; i++) {
         hg_catalog_entry *entry = loader->entry[i];
-        if (!entry->plugin->adapter ||
-            hg_engine_adapter_state(runtime->engine, entry->adapter_key) == HG_ADAPTER_READY) {
+        hg_adapter_state state = hg_engine_adapter_state(runtime->engine, entry->adapter_key);
+        /* One that still loads waits for a device that was lost; its lanes will wait for it. */
+        if (!entry->plugin->adapter || state == HG_ADAPTER_READY || state == HG_ADAPTER_LOADING) {
             hg_catalog_hand_over(&runtime->catalog, entry);
         } else {
             add_failure(loader, entry->plugin->name, "the device did not take its adapter");

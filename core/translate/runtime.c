@@ -62,16 +62,21 @@ static hg_status open_engine(hg_runtime *runtime, const hg_runtime_options *opti
                  .adapters = options->adapters,
                  .dense_bits = options->dense_bits},
         .drafts = options->drafts,
+        .recovery = {.policy = options->on_device_error,
+                     .reopen = hg_sources_reopen,
+                     .context = &runtime->sources},
         .doorbell = options->doorbell,
         .doorbell_context = options->doorbell_context,
     };
-    hg_status status = hg_device_open_engine(options->device, &engine, &runtime->engine, error);
-    if (status) return status;
+    hg_sources_open(&runtime->sources, runtime->model);
+    return hg_device_open_engine(options->device, &engine, &runtime->engine, error);
+}
+
+void hg_runtime_device(const hg_runtime *runtime, char *name, size_t size)
+{
     hg_engine_figures figures;
     hg_engine_read_figures(runtime->engine, &figures);
-    snprintf(runtime->device_name, sizeof runtime->device_name, "%.40s (%.20s)",
-             figures.device.name, figures.device.kernel);
-    return HG_OK;
+    snprintf(name, size, "%.40s (%.20s)", figures.device.name, figures.device.kernel);
 }
 
 hg_status hg_runtime_open(const hg_runtime_options *options, hg_runtime **out, hg_error *error)
@@ -106,8 +111,10 @@ hg_status hg_runtime_open(const hg_runtime_options *options, hg_runtime **out, h
         hg_runtime_close(runtime);
         return status;
     }
+    char device[64];
+    hg_runtime_device(runtime, device, sizeof device);
     hg_log(HG_LOG_INFO, "translate", "%s on %s: model %.0f ms, device %.0f ms, database %.0f ms",
-           runtime->model->name, runtime->device_name, (double)(model_us - start_us) / 1e3,
+           runtime->model->name, device, (double)(model_us - start_us) / 1e3,
            (double)(engine_us - model_us) / 1e3, (double)(store_us - engine_us) / 1e3);
     *out = runtime;
     return HG_OK;
@@ -118,6 +125,7 @@ void hg_runtime_close(hg_runtime *runtime)
     if (!runtime) return;
     hg_loader_stop(runtime->loader);
     hg_engine_close(runtime->engine);
+    if (runtime->sources.model) hg_sources_close(&runtime->sources);
     hg_request_abandon_all(runtime);
     hg_store_close(runtime->store);
     assert(!runtime->requests && !runtime->delivering);

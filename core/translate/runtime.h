@@ -24,12 +24,13 @@
 typedef struct hg_runtime hg_runtime;
 
 typedef struct hg_runtime_options {
-    const char *model_path;     /* folder of the base model */
-    const char *plugins_path;   /* folder of plugin folders */
-    const char *data_path;      /* database; NULL: nothing is stored (no log, ids from 1) */
-    const char *device;         /* "auto", "cpu", "cuda" */
-    const char *kernel;         /* NULL: best */
-    hg_drafts drafts;           /* of hg_engine_options */
+    const char *model_path;   /* folder of the base model */
+    const char *plugins_path; /* folder of plugin folders */
+    const char *data_path;    /* database; NULL: nothing is stored (no log, ids from 1) */
+    const char *device;       /* "auto", "cpu", "cuda" */
+    const char *kernel;       /* NULL: best */
+    hg_drafts drafts;         /* of hg_engine_options */
+    hg_device_policy on_device_error;
     uint8_t dense_bits;         /* what dense layers are rounded to: 4, 8, or 0: not at all */
     uint32_t threads;           /* 0: all cores we may run on */
     size_t device_memory_bytes; /* 0: no bound but that of the plan (core/engine/plan.h) */
@@ -73,6 +74,8 @@ unsigned hg_runtime_detected(const hg_runtime *runtime, const hg_detector *detec
 
 const hg_model *hg_runtime_model(const hg_runtime *runtime);
 const hg_tokenizer *hg_runtime_tokenizer(const hg_runtime *runtime);
+/* What computes now, "cpu: AMD EPYC 9B14 (avx512vnni)", into name [size]. */
+void hg_runtime_device(const hg_runtime *runtime, char *name, size_t size);
 hg_engine *hg_runtime_engine(hg_runtime *runtime);
 hg_store *hg_runtime_store(hg_runtime *runtime); /* NULL without a data folder */
 

@@ -5,6 +5,7 @@
 #include "core/translate/catalog.h"
 #include "core/translate/policy.h"
 #include "core/translate/runtime.h"
+#include "core/translate/sources.h"
 
 struct hg_request;
 struct hg_loader;
@@ -15,8 +16,8 @@ struct hg_runtime {
     hg_engine *engine;
     hg_store *store;              /* NULL without a data folder */
     char cache_path[HG_PATH_MAX]; /* "": nothing is kept for the next start */
-    char device_name[64];
-    hg_policy policy; /* immutable */
+    hg_sources sources;           /* of adapters; any thread */
+    hg_policy policy;             /* immutable */
     bool log_text;
     void (*doorbell)(void *context);
     void *doorbell_context;

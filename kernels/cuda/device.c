@@ -3,6 +3,11 @@
  * The library is linked with its own copy of CUDA's runtime, so it loads on any machine; whether a
  * driver and a card are there is found out by open. The first card is taken (CUDA_VISIBLE_DEVICES
  * chooses another). Products take F16 and add in F32, KV is F16, weights keep their codes.
+ *
+ * After some errors (a kernel's, a card's memory's) CUDA answers every call with that error. close
+ * destroys the context then (cudaDeviceReset), and the next open makes another. CUDA promises that
+ * no more than that a new process would work, so an open that follows may still fail: whoever
+ * tries again needs something to fall back on (core/engine/device.c).
  */
 #include <assert.h>
 #include <stdio.h>
@@ -63,6 +68,7 @@ static void cuda_close(hg_device *d)
     if (d->committed) hg_cuda_note(d, cudaEventDestroy(d->committed), "cudaEventDestroy");
     if (d->upload) hg_cuda_note(d, cudaStreamDestroy(d->upload), "cudaStreamDestroy");
     if (d->compute) hg_cuda_note(d, cudaStreamDestroy(d->compute), "cudaStreamDestroy");
+    if (d->lost.status) cudaDeviceReset(); /* the context is of no use any more */
     free(d);
 }
 

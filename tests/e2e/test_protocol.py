@@ -532,7 +532,8 @@ def test_pages(service):
 
 
 def test_health_ready_metrics(service):
-    assert json.loads(service.get("/healthz")[2]) == {"ok": True}
+    health = json.loads(service.get("/healthz")[2])
+    assert health["ok"] and health["computes"] and health["device"].startswith("cpu: ")
     assert json.loads(service.get("/readyz")[2]) == {"ready": True}
     status, headers, _ = service.get("/metrics")
     assert status == 200 and headers["content-type"].startswith("text/plain; version=0.0.4")

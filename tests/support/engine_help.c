@@ -23,6 +23,7 @@ hg_engine *open_engine(uint32_t pages, void (*doorbell)(void *), void *context)
     hg_engine_options options = {.api = &fake_api,
                                  .weights = &fake_weights,
                                  .plan = {.pages = pages},
+                                 .recovery = {.policy = HG_DEVICE_STOP},
                                  .doorbell = doorbell,
                                  .doorbell_context = context};
     hg_status status = hg_engine_open(&options, &engine, &error);

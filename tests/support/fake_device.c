@@ -100,6 +100,8 @@ static hg_status fake_open(const hg_device_options *options, hg_device **out, hg
 static void fake_close(hg_device *device)
 {
     if (!device) return;
+    for (uint32_t i = 0; i < HG_LIMIT_ADAPTER_SLOTS; i++)
+        if (device->adapter[i].stage) atomic_fetch_sub(&fake.adapters, 1);
     free(device->cell);
     free(device);
 }
