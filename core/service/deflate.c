@@ -165,7 +165,8 @@ hg_status hg_deflate_unpack(hg_deflate *d, const void *bytes, size_t count, bool
     z->next_in = (unsigned char *)bytes;
     z->avail_in = (uInt)count;
     hg_status status = count ? unpack(z, out) : HG_OK;
-    if (status || !last) return status;
+    bool ended = !z->total_in; /* a final block was the last of it: to that no tail belongs */
+    if (status || !last || ended) return status;
     z->next_in = (unsigned char *)tail;
     z->avail_in = sizeof tail;
     return unpack(z, out);

@@ -88,6 +88,38 @@ static void test_round_trips(void **state)
     }
 }
 
+/* RFC 7692, 7.2.3.5: a message may end with a final block; an octet of padding behind it, which not
+ * everybody sends, begins the next one. Whole, in single bytes, and with an empty last fragment. */
+static void test_final_blocks(void **state)
+{
+    (void)state;
+    static const char hello[] = "\xf3\x48\xcd\xc9\xc9\x07\x00\x00"; /* and its padding */
+    hg_deflate from, to;
+    hg_buf text = hg_buf_new(64);
+    assert_true(hg_deflate_agree("permessage-deflate", &from));
+    assert_true(hg_deflate_agree("permessage-deflate", &to));
+    assert_int_equal(hg_buf_append_text(&text, "Hello, Hello"), HG_OK);
+    for (int round = 0; round < 12; round++) {
+        size_t count = round % 2 ? 7 : 8, step = round % 3 ? 1 : 8;
+        hg_buf found = hg_buf_new(64);
+        for (size_t at = 0; at < count; at += step) {
+            size_t piece = count - at < step ? count - at : step;
+            bool last = round % 3 < 2 && at + piece == count;
+            assert_int_equal(hg_deflate_unpack(&to, hello + at, piece, last, &found), HG_OK);
+        }
+        if (round % 3 == 2) assert_int_equal(hg_deflate_unpack(&to, "", 0, true, &found), HG_OK);
+        assert_string_equal(hg_buf_text(&found), "Hello");
+        hg_buf_free(&found);
+        if (round % 4 < 3) continue;
+        carry(&from, &to, &text, 3);
+        hg_deflate_free(&from); /* its window would not be the receiver's any more */
+        assert_true(hg_deflate_agree("permessage-deflate", &from));
+    }
+    hg_buf_free(&text);
+    hg_deflate_free(&from);
+    hg_deflate_free(&to);
+}
+
 static void test_bounds(void **state)
 {
     (void)state;
@@ -118,6 +150,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_offers),
         cmocka_unit_test(test_round_trips),
+        cmocka_unit_test(test_final_blocks),
         cmocka_unit_test(test_bounds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
