@@ -419,7 +419,8 @@ hg_status hg_service_change(hg_service *service, const hg_service_options *optio
     hg_status status = hg_origins_check(options->allow_origin, error);
     if (!status) status = hg_path_join(web_path, sizeof web_path, options->web_path, "", error);
     if (!status && tls)
-        status = hg_tls_use(service->tls, options->tls_cert, options->tls_key, error);
+        status = hg_tls_use(service->tls, &service->tls_fresh, options->tls_cert, options->tls_key,
+                            error);
     if (status) return status;
     service->allow_origin = options->allow_origin;
     service->trust_proxy = options->trust_proxy;
@@ -498,6 +499,7 @@ void hg_service_close(hg_service *service)
         lws_sul_cancel(&service->tick);
         lws_context_destroy(service->context); /* closes and frees the sessions */
     }
+    SSL_CTX_free(service->tls_fresh);
     assert(TAILQ_EMPTY(&service->shared.sessions));
     hg_buf_free(&service->shared.languages);
     hg_buf_free(&service->shared.event);

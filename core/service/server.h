@@ -37,6 +37,7 @@ struct hg_service {
     bool trust_proxy;
     const char *tls_cert, *tls_key; /* or NULL */
     SSL_CTX *tls;                   /* of the vhost, which owns it; NULL: no TLS */
+    SSL_CTX *tls_fresh;             /* owned: the files of the last reload; NULL: there was none */
     char web_path[HG_PATH_MAX];
     struct lws_context *context;
     struct lws_vhost *vhost;

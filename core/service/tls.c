@@ -62,7 +62,7 @@ static hg_status check_dates(const X509 *certificate, const char *path, hg_error
     return HG_OK;
 }
 
-/* Reads both into a context, which is left as it was only where the certificate is at fault. */
+/* Reads both into a context. */
 static hg_status load(SSL_CTX *tls, const char *cert_path, const char *key_path, hg_error *error)
 {
     ERR_clear_error();
@@ -81,9 +81,10 @@ static hg_status load(SSL_CTX *tls, const char *cert_path, const char *key_path,
                    reason());
 }
 
-hg_status hg_tls_check(const char *cert_path, const char *key_path, hg_error *error)
+/* Both files, checked, as a new context. */
+static hg_status open_files(const char *cert_path, const char *key_path, SSL_CTX **out,
+                            hg_error *error)
 {
-    if (!cert_path && !key_path) return HG_OK;
     if (!cert_path || !key_path)
         return hg_fail(error, HG_ERROR_ARGUMENT, "%s is given without %s; TLS needs both",
                        cert_path ? "--tls-cert" : "--tls-key",
@@ -91,21 +92,48 @@ hg_status hg_tls_check(const char *cert_path, const char *key_path, hg_error *er
     hg_status status = check_readable("--tls-cert", cert_path, error);
     if (!status) status = check_readable("--tls-key", key_path, error);
     if (status) return status;
-    SSL_CTX *trial = SSL_CTX_new(TLS_server_method());
-    if (!trial) return hg_fail(error, HG_ERROR_MEMORY, "no memory for TLS");
-    status = load(trial, cert_path, key_path, error);
-    if (!status) status = check_dates(SSL_CTX_get0_certificate(trial), cert_path, error);
-    SSL_CTX_free(trial);
+    SSL_CTX *made = SSL_CTX_new(TLS_server_method());
+    if (!made) return hg_fail(error, HG_ERROR_MEMORY, "no memory for TLS");
+    status = load(made, cert_path, key_path, error);
+    if (!status) status = check_dates(SSL_CTX_get0_certificate(made), cert_path, error);
     ERR_clear_error();
+    if (status)
+        SSL_CTX_free(made);
+    else
+        *out = made;
     return status;
 }
 
-hg_status hg_tls_use(SSL_CTX *tls, const char *cert_path, const char *key_path, hg_error *error)
+hg_status hg_tls_check(const char *cert_path, const char *key_path, hg_error *error)
 {
-    hg_status status = hg_tls_check(cert_path, key_path, error);
-    if (!status) status = load(tls, cert_path, key_path, error);
-    ERR_clear_error();
+    SSL_CTX *trial = NULL;
+    if (!cert_path && !key_path) return HG_OK;
+    hg_status status = open_files(cert_path, key_path, &trial, error);
+    SSL_CTX_free(trial);
     return status;
+}
+
+/* In each handshake: what the connection shows is fresh's and nothing else. */
+static int give(SSL *connection, void *context)
+{
+    SSL_CTX *fresh = context;
+    STACK_OF(X509) *chain = NULL;
+    SSL_certs_clear(connection);
+    return SSL_CTX_get0_chain_certs(fresh, &chain) == 1 &&
+           SSL_use_cert_and_key(connection, SSL_CTX_get0_certificate(fresh),
+                                SSL_CTX_get0_privatekey(fresh), chain, 1) == 1;
+}
+
+hg_status hg_tls_use(SSL_CTX *tls, SSL_CTX **fresh, const char *cert_path, const char *key_path,
+                     hg_error *error)
+{
+    SSL_CTX *next = NULL;
+    hg_status status = open_files(cert_path, key_path, &next, error);
+    if (status) return status;
+    SSL_CTX_free(*fresh);
+    *fresh = next;
+    SSL_CTX_set_cert_cb(tls, give, next);
+    return HG_OK;
 }
 
 void hg_tls_settle(SSL_CTX *tls)

@@ -43,12 +43,15 @@ def openssl(*arguments):
     subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True)
 
 
-def make(folder, name, start="20200101000000Z", end="20990101000000Z"):
+EC = ("EC", "-pkeyopt", "ec_paramgen_curve:P-256")
+
+
+def make(folder, name, start="20200101000000Z", end="20990101000000Z", kind=EC):
     """A self-signed certificate of 127.0.0.1 and localhost: (cert, key)."""
     config, key, request, cert = (folder / f"{name}.{kind}" for kind in ("cnf", "key", "csr", "crt"))
     config.write_text(CA.format(folder))
     (folder / "index").write_text("")
-    openssl("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", key)
+    openssl("genpkey", "-out", key, "-algorithm", *kind)
     openssl("req", "-new", "-config", config, "-key", key, "-subj", f"/CN={name}", "-out", request)
     openssl("ca", "-config", config, "-batch", "-notext", "-selfsign", "-keyfile", key, "-in", request,
             "-startdate", start, "-enddate", end, "-out", cert)
@@ -217,10 +220,12 @@ async def test_new_files_are_served_after_sighup(request, tmp_path):
             key.write_text("noise\n")
             hang_up(service, "not reloaded: --tls-key")
             assert served(service) == "first"
-            for found, old in zip(make(tmp_path, "second"), (cert, key)):
-                found.replace(old)
-            hang_up(service, "serve: reloaded: ")
-            assert served(service) == "second"
+            for name, kind in [("second", EC), ("third", ("RSA",)), ("fourth", EC)]:
+                for found, old in zip(make(tmp_path, name, kind=kind), (cert, key)):
+                    found.replace(old)
+                service.log.write_text("")
+                hang_up(service, "serve: reloaded: ")
+                assert served(service) == name, "of another kind of key too"
             events = await client.translate("a", 1, "Hello.", ["de"], final=True)
             assert done(events)["de"]["status"] == "ok", "an open connection goes on"
     finally:
