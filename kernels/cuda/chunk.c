@@ -23,7 +23,7 @@ typedef struct walk {
 
 #define LAUNCH(w, call)                                                                            \
     do {                                                                                           \
-        if (!(w)->status) (w)->status = HG_CUDA_TRY((w)->device, (call), (w)->error);              \
+        if (!(w)->status) (w)->status = HG_CUDA_TRY((w)->device, call, (w)->error);                \
     } while (0)
 
 /* ---- memory ---- */
@@ -60,22 +60,22 @@ static bool prepare_all(hg_device *d)
            prepare(d, &layer->gate_up, s->hidden) && prepare(d, &layer->down, s->intermediate);
 }
 
-/* Values of the widest panel, of so many rows of products. */
-static size_t product_values(const hg_device *d, uint32_t rows)
+/* The most values that a panel has, and the most outputs. */
+static void widest_panel(const hg_shape *s, size_t *values, size_t *outs)
 {
-    const hg_shape *s = &d->shape;
-    uint32_t q = s->heads * s->head_dim, wide = 2 * s->intermediate;
+    uint32_t q = s->heads * s->head_dim;
     const uint32_t size[][2] = {{s->hidden, q},
                                 {s->hidden, s->kv_heads * s->head_dim},
                                 {q, s->hidden},
-                                {s->hidden, wide},
+                                {s->hidden, 2 * s->intermediate},
                                 {s->intermediate, s->hidden}};
-    uint32_t most = 0;
+    *values = *outs = 0;
     for (size_t i = 0; i < sizeof size / sizeof *size; i++) {
         uint32_t tiles = smaller(panel_tiles(size[i][0]), (size[i][1] + 63) / HG_CUDA_TILE);
-        if (tiles > most) most = tiles;
+        size_t own = (size_t)tiles * HG_CUDA_TILE;
+        if (own > *outs) *outs = own;
+        if (own * size[i][0] > *values) *values = own * size[i][0];
     }
-    return (size_t)rows * most * HG_CUDA_TILE;
 }
 
 hg_status hg_cuda_chunks_take(hg_device *d, hg_error *error)
@@ -84,7 +84,9 @@ hg_status hg_cuda_chunks_take(hg_device *d, hg_error *error)
     const hg_shape *s = &d->shape;
     uint32_t chunks = d->plan.chunks, rows = chunks * HG_CUDA_CHUNK_ROWS;
     size_t q = (size_t)s->heads * s->head_dim, squares = (s->hidden + 63) / HG_CUDA_TILE;
+    size_t values, outs;
     if (!c->blas.library || !chunks) return HG_OK;
+    widest_panel(s, &values, &outs);
     const struct {
         void *to;
         size_t bytes;
@@ -96,8 +98,8 @@ hg_status hg_cuda_chunks_take(hg_device *d, hg_error *error)
         {&c->mlp, (size_t)rows * s->intermediate * sizeof(uint16_t)},
         {&c->q, rows * q * sizeof(float)},
         {&c->h, (size_t)rows * HG_CUDA_PARTS * HG_LIMIT_ADAPTER_RANK * sizeof(float)},
-        {&c->product, product_values(d, rows) * sizeof(float)},
-        {&c->panel, HG_CUDA_PANEL_BYTES},
+        {&c->product, rows * outs * sizeof(float)},
+        {&c->panel, values * sizeof(uint16_t)},
         {&c->workspace, HG_BLAS_WORKSPACE_BYTES},
         {&c->pass, rows / HG_CUDA_ROWS * sizeof *c->pass},
     };
@@ -112,9 +114,27 @@ hg_status hg_cuda_chunks_take(hg_device *d, hg_error *error)
     return status;
 }
 
-void hg_cuda_chunks_ready(hg_device *d)
+/* A product of each shape, of whatever stands there: the card loads its kernels now, not in a step,
+ * and what cannot be queued shows. */
+static bool try_all(const hg_device *d)
 {
-    if (!prepare_all(d)) d->chunks.rows = 0;
+    const hg_cuda_chunks *c = &d->chunks;
+    bool ok = true;
+    for (uint32_t i = 0; i < c->blas.shapes && ok; i++) {
+        const hg_blas_shape *s = &c->blas.shape[i];
+        const uint16_t *x = s->columns == d->shape.hidden         ? c->normed
+                            : s->columns == d->shape.intermediate ? c->mlp
+                                                                  : c->attention;
+        const hg_blas_operands operands = {x, c->panel, c->product, c->workspace, d->compute};
+        ok = hg_blas_multiply(&c->blas, s->columns, s->outs, &operands) == cudaSuccess;
+    }
+    return ok;
+}
+
+hg_status hg_cuda_chunks_ready(hg_device *d, hg_error *error)
+{
+    if (!prepare_all(d) || !try_all(d)) d->chunks.rows = 0;
+    return HG_CUDA_TRY(d, cudaStreamSynchronize(d->compute), error);
 }
 
 /* ---- a step's chunks ---- */

@@ -16,7 +16,7 @@ extern "C" {
 
 #ifndef HG_CUDA_CHUNK_ROWS /* the emulator's are smaller: both are only sizes */
 #define HG_CUDA_CHUNK_ROWS  HG_LIMIT_CHUNK_ROWS
-#define HG_CUDA_PANEL_BYTES (32 << 20)
+#define HG_CUDA_PANEL_BYTES (32 << 20) /* of a panel, unless a single tile has more */
 #endif
 
 /* Activations of all chunks of a step; rows is 0 where there is no cuBLASLt. */
@@ -29,7 +29,7 @@ typedef struct hg_cuda_chunks {
     float *q;                           /* [rows, heads * head_dim] */
     float *h;                           /* [rows, HG_CUDA_PARTS, HG_LIMIT_ADAPTER_RANK] */
     float *product;                     /* [rows, outs of a panel] */
-    uint16_t *panel;                    /* [HG_CUDA_PANEL_BYTES / 2] */
+    uint16_t *panel;                    /* of the widest */
     void *workspace;                    /* cuBLASLt's */
     hg_cuda_pass *pass;                 /* [rows / HG_CUDA_ROWS] */
 } hg_cuda_chunks;
@@ -58,10 +58,11 @@ cudaError_t hg_cuda_chunk_widen(const hg_cuda_queue *queue, const hg_cuda_projec
 cudaError_t hg_cuda_chunk_finish(const hg_cuda_queue *queue, const hg_cuda_project *project,
                                  const hg_cuda_panel *panel);
 
-/* chunk.c: memory for plan.chunks, where cuBLASLt is there; its products' algorithms, when layers
- * stand where they will stay; a step's chunks of so many rows, given their passes (pinned). */
+/* chunk.c: memory for plan.chunks, where cuBLASLt is there; its products' algorithms, each tried
+ * once, or rows becomes 0, when layers stand where they will stay; a step's chunks of so many rows,
+ * given their passes (pinned). */
 hg_status hg_cuda_chunks_take(hg_device *device, hg_error *error) HG_CHECKED;
-void hg_cuda_chunks_ready(hg_device *device);
+hg_status hg_cuda_chunks_ready(hg_device *device, hg_error *error) HG_CHECKED;
 hg_status hg_cuda_chunks_run(hg_device *device, const hg_cuda_pass *pass, uint32_t rows,
                              hg_error *error) HG_CHECKED;
 

@@ -355,7 +355,7 @@ hg_status hg_cuda_load_model(hg_device *d, const hg_weights *weights, const hg_d
     if (!status) status = HG_CUDA_TRY(d, cudaDeviceSynchronize(), error);
     if (!status) status = ask_residency(d, error);
     if (!status) status = make_graphs(d, error);
-    if (!status && d->chunks.rows) hg_cuda_chunks_ready(d);
+    if (!status && d->chunks.rows) status = hg_cuda_chunks_ready(d, error);
     if (status) {
         hg_cuda_unload_model(d);
         return status;

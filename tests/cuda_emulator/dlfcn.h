@@ -4,11 +4,12 @@
 #ifndef HG_TESTS_EMULATOR_DLFCN_H
 #define HG_TESTS_EMULATOR_DLFCN_H
 
-#define RTLD_NOW   2
-#define RTLD_LOCAL 0
-#define dlopen     emulator_dlopen
-#define dlsym      emulator_dlsym
-#define dlclose    emulator_dlclose
+#define RTLD_NOW      2
+#define RTLD_LOCAL    0
+#define RTLD_NODELETE 0x1000
+#define dlopen        emulator_dlopen
+#define dlsym         emulator_dlsym
+#define dlclose       emulator_dlclose
 
 #ifdef __cplusplus
 extern "C" {
