@@ -5,8 +5,8 @@
  * chooses another). Products take F16 and add in F32, KV is F16, weights keep their codes.
  *
  * After some errors (a kernel's, a card's memory's) CUDA answers every call with that error. close
- * destroys the context then (cudaDeviceReset), and the next open makes another. CUDA promises that
- * no more than that a new process would work, so an open that follows may still fail: whoever
+ * destroys the context then (cudaDeviceReset), and the next open makes another. CUDA promises no
+ * more than that a new process would work, so an open that follows may still fail: whoever
  * tries again needs something to fall back on (core/engine/device.c).
  */
 #include <assert.h>
