@@ -15,6 +15,7 @@
     X(REPLAY_S, 90, "s that they are kept: until a silent break is found, the grace and a rest")   \
     X(RESUME_MS, 30000, "ms that a session whose connection broke is kept, its lanes running")     \
     X(DETACHED, 2000, "sessions kept without a connection; the one kept longest leaves")           \
+    X(DETACHED_BYTES, 256 << 20, "bytes that they hold together; the one that holds most leaves")  \
     X(HTTP_BODY, 1 << 20, "bytes of a request body")                                               \
     X(HTTP_BODIES, 64 << 20, "bytes of all request bodies at once; a further one gets 503")        \
     X(HTTP_BODY_S, 20, "s that a request body may take to come in")                                \

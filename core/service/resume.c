@@ -102,6 +102,25 @@ bool hg_session_resume(hg_session *fresh, const hg_message *message, hg_refusal 
     return true;
 }
 
+static size_t held_bytes(const hg_session *session)
+{
+    return session->queue.bytes + session->queue.sent_bytes;
+}
+
+/* Of those without a connection the one that holds the most, while all together hold too much. */
+static hg_session *one_too_large(const hg_session_shared *shared)
+{
+    hg_session *session, *largest = NULL;
+    size_t bytes = 0;
+    TAILQ_FOREACH(session, &shared->sessions, link)
+    {
+        if (!session->detached_us || session->close_code) continue;
+        bytes += held_bytes(session);
+        if (!largest || held_bytes(session) > held_bytes(largest)) largest = session;
+    }
+    return bytes > HG_LIMIT_DETACHED_BYTES ? largest : NULL;
+}
+
 void hg_sessions_age(hg_session_shared *shared, int64_t now_us)
 {
     const int64_t grace_us = HG_LIMIT_RESUME_MS * INT64_C(1000);
@@ -112,6 +131,7 @@ void hg_sessions_age(hg_session_shared *shared, int64_t now_us)
         if (session->detached_us && now_us - session->detached_us > grace_us)
             hg_session_end(session, HG_CLOSE_GOING_AWAY);
     }
+    while ((session = one_too_large(shared))) hg_session_end(session, HG_CLOSE_GOING_AWAY);
 }
 
 void hg_sessions_reap(hg_session_shared *shared)

@@ -13,7 +13,8 @@ bool hg_session_detach(hg_session *session);
 bool hg_session_resume(hg_session *fresh, const hg_message *message,
                        hg_refusal *refusal) HG_CHECKED;
 
-/* Ends what has been detached for too long, forgets what is too old to be replayed. */
+/* Ends what has been detached for too long, or holds the most of too much; forgets what is too old
+ * to be replayed. */
 void hg_sessions_age(hg_session_shared *shared, int64_t now_us);
 /* Frees the conversations of what has ended (what runs is cancelled and logged), and what of it has
  * no connection. Not from inside a sink. */
