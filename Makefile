@@ -73,6 +73,7 @@ check-long: check ## what takes longer: whole counts, ten minutes of fuzzing for
 	HYDRAGLOT_LONG=1 $(BUILD)/tests/unit/test_cuda_recovery
 	HYDRAGLOT_LONG=1 $(BUILD)/tests/unit/test_cuda_goldens
 	HYDRAGLOT_LONG=1 $(BUILD)/tests/unit/test_cuda_chunks
+	HYDRAGLOT_LONG=1 $(BUILD)/tests/unit/test_segments
 
 deps: ## install what building needs, and only that
 	@.ci/deps build

@@ -490,8 +490,10 @@ export class Hydraglot extends EventTarget {
     const translation = sentence?.known.get(event.language);
     if (!sentence || !translation || event.rev < translation.rev) return null;
     if (translation.renewed || event.epoch > translation.epoch) {
+      /* What was committed may be taken back now, and stays until it is. */
+      const shown = translation.renewed ? '' : translation.committed + translation.tentative;
       Object.assign(translation,
-        { renewed: false, epoch: event.epoch, committed: '', tentative: '' });
+        { renewed: false, epoch: event.epoch, committed: '', tentative: shown });
     } else if (event.epoch < translation.epoch) return null;
     return { sentence, translation };
   }

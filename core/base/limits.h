@@ -67,7 +67,9 @@
     X(WORKERS, 64, "threads of the CPU device")                                                    \
     X(CACHE_LEAST, 256 << 20, "bytes of weights worth a cache file; fewer pack in a second")       \
     /* text */                                                                                     \
-    X(TEXT, 2000, "code points of one sentence's text over the wire")                              \
+    X(TEXT, 8000, "code points of one text over the wire: some hundred sentences")                 \
+    X(SENTENCE, 2000, "code points of one sentence; longer ones are cut between words")            \
+    X(KNOWN, 128, "closed sentences of a text whose translation is kept, for edits before them")   \
     X(TOKENIZER_TEXT, 16 << 20, "bytes encoded at once; more is not one sentence but a mistake")   \
     X(REGEX_TIME, 2000, "ICU's time units (10,000 steps) for splitting a text into words")         \
     X(TOKENS_DEFAULT, 256, "output tokens of a lane when the request names no bound")              \

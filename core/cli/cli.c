@@ -210,7 +210,9 @@ hg_runtime_options hg_cli_runtime_options(const hg_settings *settings, bool with
         .policy = {.agreement = (uint32_t)settings->agreement,
                    .least_words = (uint32_t)settings->agree_after,
                    .ahead = (uint32_t)settings->ahead,
-                   .hold_back = (uint32_t)settings->hold_back},
+                   .hold_back = (uint32_t)settings->hold_back,
+                   .likely = (uint32_t)settings->likely,
+                   .patience = (uint32_t)settings->patience},
         .only = settings->only,
         .log_text = settings->log_text,
     };

@@ -41,7 +41,7 @@ typedef struct hg_settings {
     const char *drafts;          /* "auto", "always" or "never" */
     const char *on_device_error; /* "recover", "fallback" or "stop" */
     int64_t threads, device_memory_bytes, lanes, adapters, cache_bytes;
-    int64_t agreement, agree_after, ahead, hold_back;
+    int64_t agreement, agree_after, ahead, hold_back, likely, patience;
     bool log_text;
     const char *allow_origin, *base_path;
     bool trust_proxy;

@@ -91,6 +91,18 @@ uint32_t hg_border_words(const char *text, size_t count)
     return words;
 }
 
+uint32_t hg_border_spaced_words(const char *text, size_t count)
+{
+    uint32_t words = 0;
+    for (size_t at = 0; at < count; at = hg_border_after(text, count, at)) {
+        UChar32 c;
+        size_t next = at;
+        U8_NEXT_UNSAFE(text, next, c);
+        words += u_isUWhiteSpace(c) != 0;
+    }
+    return words;
+}
+
 size_t hg_border_before_end_mark(const char *text, size_t count)
 {
     size_t before = count; /* the marks seen so far */

@@ -35,8 +35,7 @@ hg_status hg_spans_append(hg_spans *spans, size_t start, size_t count)
     return HG_OK;
 }
 
-/* Takes a stretch without white space round it; one without letter or digit is nothing to
- * translate. */
+/* Takes a stretch without white space round it; one without a letter is nothing to translate. */
 static hg_status take(const char *text, size_t from, size_t to, hg_spans *out)
 {
     size_t start = to, end = from;
@@ -48,7 +47,7 @@ static hg_status take(const char *text, size_t from, size_t to, hg_spans *out)
         if (u_isUWhiteSpace(c)) continue;
         if (start == to) start = before;
         end = at;
-        words |= u_isalnum(c);
+        words |= u_isalpha(c);
     }
     return words ? hg_spans_append(out, start, end - start) : HG_OK;
 }
@@ -62,7 +61,7 @@ static hg_status take_bounded(const char *text, size_t from, size_t to, hg_spans
         UChar32 c;
         U8_NEXT_UNSAFE(text, at, c);
         if (u_isUWhiteSpace(c)) space = at;
-        if (++points < HG_LIMIT_TEXT) continue;
+        if (++points < HG_LIMIT_SENTENCE) continue;
         size_t cut = space > from ? space : at;
         status = take(text, from, cut, out);
         from = at = space = cut;

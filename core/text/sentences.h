@@ -20,9 +20,10 @@ void hg_spans_free(hg_spans *spans);
 hg_status hg_spans_append(hg_spans *spans, size_t start, size_t count) HG_CHECKED;
 
 /* Appends the sentences of text [bytes, valid UTF-8] in order: without white space round them,
- * never across a line's end, at most HG_LIMIT_TEXT code points each. What stands between them has
- * no letter and no digit. language (BCP-47) decides on abbreviations ("Mr."); unknown ones have
- * none. HG_ERROR_MEMORY, HG_ERROR_LIMIT for a text of 2 GiB. */
+ * never across a line's end, at most HG_LIMIT_SENTENCE code points each. What stands between them
+ * has no letter, so that every border but the end of the text stays when the text goes on.
+ * language (BCP-47) decides on abbreviations ("Mr."); unknown ones have none. HG_ERROR_MEMORY,
+ * HG_ERROR_LIMIT for a text of 2 GiB. */
 hg_status hg_sentences_find(const char *text, size_t bytes, const char *language,
                             hg_spans *out) HG_CHECKED;
 

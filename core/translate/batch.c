@@ -39,7 +39,7 @@ static void record_lane(const hg_request *request, const hg_request_lane *lane,
     record->total_ms = ms_between(request->received_us, lane->end_us);
 }
 
-/* What the engine's job says. */
+/* What the engine's jobs say. */
 static void record_job(const hg_request *request, hg_batch_record *record)
 {
     const hg_job_state *job = &request->figures;
@@ -78,7 +78,7 @@ void hg_request_record(const hg_request *request, hg_batch_record *record)
              job_lanes > 1   ? "one-prompt-many-adapters"
              : job_lanes > 0 ? "one-adapter"
                              : "none");
-    if (request->job) record_job(request, record);
+    if (request->figures.submit_us) record_job(request, record);
     double busy_ms = record->total_ms - record->queue_ms;
     if (busy_ms > 0) record->tokens_per_s = record->decode_tokens / busy_ms * 1e3;
 }

@@ -12,6 +12,7 @@ void hg_commit_start(hg_commit *commit, uint32_t epoch)
 {
     *commit = (hg_commit){.epoch = epoch,
                           .text = hg_buf_new(HG_LIMIT_LANE_TEXT),
+                          .gap = hg_buf_new(HG_LIMIT_FRAME),
                           .raw = hg_buf_new(HG_LIMIT_LANE_TEXT)};
 }
 
@@ -19,19 +20,76 @@ void hg_commit_free(hg_commit *commit)
 {
     hg_tokens_free(&commit->token);
     hg_buf_free(&commit->text);
+    hg_buf_free(&commit->gap);
     hg_buf_free(&commit->raw);
+    free(commit->step);
 }
 
-void hg_commit_restart(hg_commit *commit)
+/* ---- steps ---- */
+
+hg_commit_step hg_commit_at(const hg_commit *commit)
 {
-    commit->epoch++;
-    commit->token.count = 0;
-    hg_buf_clear(&commit->text);
-    hg_buf_clear(&commit->raw);
-    commit->frozen = 0;
-    commit->source_bytes = 0;
-    commit->source_whole = false;
+    return commit->steps ? commit->step[commit->steps - 1] : (hg_commit_step){0};
 }
+
+static hg_status add_step(hg_commit *commit, hg_commit_step step)
+{
+    if (commit->steps == commit->steps_room) {
+        uint32_t room = commit->steps_room ? commit->steps_room * 2 : 8;
+        hg_commit_step *grown = realloc(commit->step, room * sizeof *grown);
+        if (!grown) return HG_ERROR_MEMORY;
+        commit->step = grown;
+        commit->steps_room = room;
+    }
+    step.tokens = commit->token.count;
+    step.text = commit->text.length;
+    step.raw = commit->raw.length;
+    step.frozen = commit->frozen;
+    commit->step[commit->steps++] = step;
+    return HG_OK;
+}
+
+static void cut(hg_buf *buf, size_t length)
+{
+    assert(length <= buf->length);
+    buf->length = length;
+    if (buf->data) buf->data[length] = '\0';
+}
+
+void hg_commit_back(hg_commit *commit, uint32_t steps)
+{
+    assert(steps <= commit->steps);
+    commit->steps = steps;
+    commit->epoch++;
+    commit->told = 0;
+    const hg_commit_step to = hg_commit_at(commit);
+    commit->token.count = to.tokens;
+    cut(&commit->text, to.text);
+    cut(&commit->raw, to.raw);
+    commit->frozen = to.frozen;
+    if (to.frozen == to.text) hg_buf_clear(&commit->gap);
+}
+
+hg_status hg_commit_close(hg_commit *commit, size_t source_bytes)
+{
+    const uint32_t closed = hg_commit_at(commit).closed;
+    commit->steps = closed;
+    commit->token.count = 0;
+    hg_buf_clear(&commit->raw);
+    hg_buf_clear(&commit->gap);
+    commit->frozen = commit->text.length;
+    return add_step(commit, (hg_commit_step){.source_bytes = source_bytes, .closed = closed + 1});
+}
+
+hg_status hg_commit_known(hg_commit *commit, const char *gap, size_t gap_bytes, const char *text,
+                          size_t bytes, size_t source_bytes)
+{
+    hg_status status = hg_buf_append(&commit->text, gap, gap_bytes);
+    if (!status) status = hg_buf_append(&commit->text, text, bytes);
+    return status ? status : hg_commit_close(commit, source_bytes);
+}
+
+/* ---- streams ---- */
 
 static bool begins_with(const hg_buf *text, const hg_buf *prefix)
 {
@@ -46,6 +104,8 @@ static hg_status render(hg_stream *stream)
     hg_buf_clear(text);
     hg_status status =
         hg_buf_append(text, hg_buf_text(&stream->commit->text), stream->commit->frozen);
+    const hg_buf *gap = &stream->commit->gap;
+    if (!status) status = hg_buf_append(text, hg_buf_text(gap), gap->length);
     if (status) return status;
     if (!stream->rules) return hg_buf_append(text, hg_buf_text(&stream->raw), stream->raw.length);
     status = hg_rules_apply(stream->rules, hg_buf_text(&stream->raw), stream->raw.length,
@@ -54,7 +114,8 @@ static hg_status render(hg_stream *stream)
     return hg_buf_append(text, hg_buf_text(&stream->scratch), stream->scratch.length);
 }
 
-/* Freezes all committed text: raw holds from now on only what follows it. */
+/* Freezes all committed text: raw holds from now on only what follows it. Nobody goes back to a
+ * place inside of that. */
 static void freeze(hg_stream *stream)
 {
     hg_commit *commit = stream->commit;
@@ -65,7 +126,14 @@ static void freeze(hg_stream *stream)
         mark->raw_bytes = mark->raw_bytes > gone ? mark->raw_bytes - gone : 0;
     }
     hg_buf_clear(&commit->raw);
+    hg_buf_clear(&commit->gap);
     commit->frozen = commit->text.length;
+    hg_commit_step now = hg_commit_at(commit);
+    if (commit->steps == now.closed) return;
+    commit->steps = now.closed;
+    hg_status status = add_step(commit, now); /* where there was room for at least one */
+    assert(!status);
+    (void)status;
 }
 
 /* Renders, and freezes the committed text first where the rules would take it back. */
@@ -80,7 +148,7 @@ static hg_status render_after_commit(hg_stream *stream)
 }
 
 hg_status hg_stream_open(hg_stream *stream, const hg_tokenizer *tokenizer, hg_rules *rules,
-                         hg_commit *commit)
+                         hg_commit *commit, const char *gap, size_t gap_bytes)
 {
     *stream = (hg_stream){.tokenizer = tokenizer,
                           .rules = rules,
@@ -89,6 +157,10 @@ hg_status hg_stream_open(hg_stream *stream, const hg_tokenizer *tokenizer, hg_ru
                           .text = hg_buf_new(HG_LIMIT_LANE_TEXT),
                           .scratch = hg_buf_new(HG_LIMIT_LANE_TEXT)};
     hg_status status = hg_buf_append(&stream->raw, hg_buf_text(&commit->raw), commit->raw.length);
+    if (!status && commit->steps == hg_commit_at(commit).closed) {
+        hg_buf_clear(&commit->gap);
+        status = hg_buf_append(&commit->gap, gap, gap_bytes);
+    }
     return status ? status : render_after_commit(stream);
 }
 
@@ -144,7 +216,7 @@ static uint32_t tokens_to(const hg_stream *stream, size_t at)
  * can change and it ends at a border of the text that is seen. *length: bytes of text then. */
 static hg_status settled_under_rules(hg_stream *stream, size_t at, bool *settled, size_t *length)
 {
-    size_t frozen = stream->commit->frozen;
+    size_t frozen = stream->commit->frozen + stream->commit->gap.length;
     *settled = true;
     *length = frozen + at;
     if (!stream->rules) return HG_OK;
@@ -160,8 +232,10 @@ static hg_status settled_under_rules(hg_stream *stream, size_t at, bool *settled
     return HG_OK;
 }
 
-/* Takes tokens up to n, raw text up to at and text up to length into the commit. */
-static hg_status commit_to(hg_stream *stream, uint32_t n, size_t at, size_t length)
+/* Takes tokens up to n, raw text up to at and text up to length into the commit, on what rest says
+ * of the source. */
+static hg_status commit_to(hg_stream *stream, uint32_t n, size_t at, size_t length,
+                           hg_commit_step rest)
 {
     hg_commit *commit = stream->commit;
     assert(length >= commit->text.length && length <= stream->text.length);
@@ -176,21 +250,22 @@ static hg_status commit_to(hg_stream *stream, uint32_t n, size_t at, size_t leng
         status =
             hg_buf_append(&commit->text, hg_buf_text(&stream->text) + had_text, length - had_text);
     stream->settled = n;
-    return status;
+    return status ? status : add_step(commit, rest);
 }
 
 /* A commit never rests on less than it did: earlier pieces rest on what they did then. */
-static void rest_on(hg_commit *commit, size_t source_bytes)
+static hg_commit_step resting_on(const hg_commit *commit, size_t source_bytes)
 {
-    if (source_bytes <= commit->source_bytes) return;
-    commit->source_bytes = source_bytes;
-    commit->source_whole = false;
+    hg_commit_step step = hg_commit_at(commit);
+    if (source_bytes <= step.source_bytes) return step;
+    step.source_bytes = source_bytes;
+    step.source_whole = false;
+    return step;
 }
 
-hg_status hg_stream_settle(hg_stream *stream, size_t raw_bytes, size_t source_bytes, size_t *from)
+hg_status hg_stream_settle(hg_stream *stream, size_t raw_bytes, size_t source_bytes)
 {
     const hg_buf *raw = &stream->raw;
-    *from = stream->commit->text.length;
     size_t at = hg_border_before(hg_buf_text(raw), raw->length, raw_bytes);
     for (; at > stream->commit->raw.length;
          at = hg_border_before(hg_buf_text(raw), raw->length, at - 1)) {
@@ -201,44 +276,44 @@ hg_status hg_stream_settle(hg_stream *stream, size_t raw_bytes, size_t source_by
         hg_status status = settled_under_rules(stream, at, &settled, &length);
         if (status) return status;
         if (!settled) continue;
-        rest_on(stream->commit, source_bytes);
-        return commit_to(stream, n, at, length);
+        return commit_to(stream, n, at, length, resting_on(stream->commit, source_bytes));
     }
     return HG_OK;
 }
 
-hg_status hg_stream_finish(hg_stream *stream)
+hg_status hg_stream_finish(hg_stream *stream, const char *tail, size_t bytes)
 {
     hg_status status = hg_decoder_finish(&stream->decoder, &stream->raw);
-    return status ? status : render_after_commit(stream);
+    if (!status) status = render_after_commit(stream);
+    return status ? status : hg_buf_append(&stream->text, tail, bytes);
 }
 
-hg_status hg_stream_settle_all(hg_stream *stream, size_t source_bytes, size_t *from)
+hg_status hg_stream_settle_all(hg_stream *stream, size_t source_bytes)
 {
-    *from = stream->commit->text.length;
+    hg_commit_step step = resting_on(stream->commit, source_bytes);
+    step.source_whole = true;
     hg_status status =
-        commit_to(stream, stream->token.count, stream->raw.length, stream->text.length);
+        commit_to(stream, stream->token.count, stream->raw.length, stream->text.length, step);
     if (status) return status;
-    stream->commit->source_bytes = source_bytes;
-    stream->commit->source_whole = true;
     /* The rules have seen this as finished text, the decoder has closed its last character: what
      * a later revision adds starts afresh behind it. */
     freeze(stream);
     return HG_OK;
 }
 
-hg_status hg_commit_whole(hg_commit *commit, const char *text, size_t bytes, size_t source_bytes,
-                          size_t *from)
+hg_status hg_commit_whole(hg_commit *commit, const char *text, size_t bytes, size_t source_bytes)
 {
-    *from = commit->text.length;
-    assert(bytes >= *from && (!*from || memcmp(text, commit->text.data, *from) == 0));
-    hg_status status = hg_buf_append(&commit->text, text + *from, bytes - *from);
+    size_t had = commit->text.length;
+    assert(bytes >= had && (!had || memcmp(text, commit->text.data, had) == 0));
+    hg_status status = hg_buf_append(&commit->text, text + had, bytes - had);
     if (status) return status;
     hg_buf_clear(&commit->raw);
+    hg_buf_clear(&commit->gap);
     commit->frozen = commit->text.length;
-    commit->source_bytes = source_bytes;
-    commit->source_whole = true;
-    return HG_OK;
+    hg_commit_step step = hg_commit_at(commit);
+    step.source_bytes = source_bytes;
+    step.source_whole = true;
+    return add_step(commit, step);
 }
 
 const char *hg_stream_tentative(const hg_stream *stream)

@@ -1,9 +1,15 @@
 /* commit.h: the tokens of one lane become text, part of it for good.
  *
- * A *commit* is what was committed of one language of one sentence in its present epoch: its text,
- * the tokens that made it (the forced prefix of later revisions) and how much of the source it
- * rests on. A *stream* is one lane of one revision: it starts from the commit, takes the lane's
- * tokens, and moves what can no longer change from tentative to committed.
+ * A *commit* is what was committed of one language of one text in its present epoch: its words,
+ * the tokens that made those of the open sentence (the forced prefix of later revisions) and how
+ * much of the source it rests on. Sentences that are finished are *closed*: their words stand,
+ * their tokens are forgotten. A *stream* is one lane of one revision in the open sentence: it
+ * starts from the commit, takes the lane's tokens, and moves what can no longer change from
+ * tentative to committed.
+ *
+ * Each piece committed is a *step*, and so is each closed sentence, in the place of its pieces:
+ * where a person changes the source, the commit goes back to the last step that does not rest on
+ * it.
  *
  * Invariant: every text of a stream begins with its commit's text. Where the rules of a plugin
  * break their own promise (an application to longer text that does not begin with what was
@@ -23,20 +29,40 @@
 #include "core/text/rules.h"
 #include "core/text/tokenizer.h"
 
+typedef struct hg_commit_step {
+    size_t source_bytes; /* of the source that everything up to here rests on */
+    bool source_whole;   /* they were the whole text, its last word included */
+    uint32_t closed;     /* sentences, all in steps of their own */
+    uint32_t tokens;     /* of the open sentence; what follows are bytes of the commit's */
+    size_t text, raw, frozen;
+} hg_commit_step;
+
 typedef struct hg_commit {
     uint32_t epoch;
-    hg_tokens token;     /* that text rests on */
-    hg_buf text;         /* all committed pieces joined */
-    size_t frozen;       /* bytes of text that the rules see no more */
-    hg_buf raw;          /* the tokens' own text of what follows the frozen bytes */
-    size_t source_bytes; /* of the source that it rests on */
-    bool source_whole;   /* they were the whole sentence, its last word included */
+    hg_tokens token;      /* that the text of the open sentence rests on */
+    hg_buf text;          /* all committed pieces joined */
+    size_t told;          /* bytes of text that went out in this epoch */
+    size_t frozen;        /* bytes of text that the rules see no more */
+    hg_buf gap;           /* what stands between them and the open sentence's raw text */
+    hg_buf raw;           /* the tokens' own text of what follows the frozen bytes */
+    hg_commit_step *step; /* [steps] owned; the last one is where the commit is */
+    uint32_t steps, steps_room;
 } hg_commit;
 
 void hg_commit_start(hg_commit *commit, uint32_t epoch);
 void hg_commit_free(hg_commit *commit);
-/* The person changed what the commit rests on: the next epoch begins, empty. */
-void hg_commit_restart(hg_commit *commit);
+/* The person changed what later steps rest on: the next epoch begins with the first steps. */
+void hg_commit_back(hg_commit *commit, uint32_t steps);
+
+/* Where the commit is; all 0 before the first step. */
+hg_commit_step hg_commit_at(const hg_commit *commit);
+
+/* The open sentence is finished, all its text committed: its steps become one, its tokens go, and
+ * the next sentence begins. */
+hg_status hg_commit_close(hg_commit *commit, size_t source_bytes) HG_CHECKED;
+/* The next sentence is closed by a translation that is known: gap [gap_bytes] and text [bytes]. */
+hg_status hg_commit_known(hg_commit *commit, const char *gap, size_t gap_bytes, const char *text,
+                          size_t bytes, size_t source_bytes) HG_CHECKED;
 
 /* Where a token's text ends. */
 typedef struct hg_stream_mark {
@@ -58,30 +84,31 @@ typedef struct hg_stream {
     hg_buf scratch;
 } hg_stream;
 
+/* gap [gap_bytes] stands between the closed sentences and this one; it becomes text with its first
+ * words. */
 hg_status hg_stream_open(hg_stream *stream, const hg_tokenizer *tokenizer, hg_rules *rules,
-                         hg_commit *commit) HG_CHECKED;
+                         hg_commit *commit, const char *gap, size_t gap_bytes) HG_CHECKED;
 void hg_stream_close(hg_stream *stream);
 
 /* Takes the lane's next tokens and renews text. */
 hg_status hg_stream_push(hg_stream *stream, const int32_t *token, uint32_t count) HG_CHECKED;
 
 /* Commits what is complete of the first raw_bytes of raw (SIZE_MAX: of all): whole words that end
- * where a token ends and that the rules cannot change any more. The new piece is text from the
- * return's *from (bytes) to the commit's length; nothing new: *from is the length. source_bytes is
- * what the commit rests on now. */
-hg_status hg_stream_settle(hg_stream *stream, size_t raw_bytes, size_t source_bytes,
-                           size_t *from) HG_CHECKED;
+ * where a token ends and that the rules cannot change any more. source_bytes is what the commit
+ * rests on now. */
+hg_status hg_stream_settle(hg_stream *stream, size_t raw_bytes, size_t source_bytes) HG_CHECKED;
 
-/* The lane has ended: an unfinished character becomes U+FFFD, the rules see finished text. */
-hg_status hg_stream_finish(hg_stream *stream) HG_CHECKED;
+/* The lane has ended: an unfinished character becomes U+FFFD, the rules see finished text, and
+ * tail [bytes] follows it. */
+hg_status hg_stream_finish(hg_stream *stream, const char *tail, size_t bytes) HG_CHECKED;
 
-/* After finish: the whole text is committed, on the whole source. *from as in hg_stream_settle. */
-hg_status hg_stream_settle_all(hg_stream *stream, size_t source_bytes, size_t *from) HG_CHECKED;
+/* After finish: the whole text is committed, on the whole source. */
+hg_status hg_stream_settle_all(hg_stream *stream, size_t source_bytes) HG_CHECKED;
 
 /* A text that no lane made (a target that is the source) is committed: text [bytes] begins with
- * what was committed before. *from as in hg_stream_settle. */
-hg_status hg_commit_whole(hg_commit *commit, const char *text, size_t bytes, size_t source_bytes,
-                          size_t *from) HG_CHECKED;
+ * what was committed before. */
+hg_status hg_commit_whole(hg_commit *commit, const char *text, size_t bytes,
+                          size_t source_bytes) HG_CHECKED;
 
 /* What may follow the committed text. Valid until the next call. */
 const char *hg_stream_tentative(const hg_stream *stream);

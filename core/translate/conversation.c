@@ -7,7 +7,7 @@
 
 #include "core/base/clock.h"
 #include "core/text/utf8.h"
-#include "core/translate/request.h"
+#include "core/translate/segments.h"
 
 #define BUSY_RETRY_MS 100 /* a sentence of the embedded model takes about a tenth of this */
 
@@ -140,6 +140,19 @@ static void deliver_outcomes(hg_runtime *runtime)
     runtime->outcomes_wait = false;
 }
 
+/* Requests whose next round found no room in the engine try again. */
+static void resume_rounds(hg_runtime *runtime)
+{
+    runtime->rounds_wait = false;
+    for (hg_request *request = runtime->requests, *next; request; request = next) {
+        next = request->next;
+        if (!request->waits) continue;
+        request->waits = false;
+        hg_request_next_round(request);
+        hg_request_finish(request);
+    }
+}
+
 /* Ends what is past its deadline; returns how long the next one may be waited for, at most
  * wait_ms. */
 static uint32_t check_deadlines(hg_runtime *runtime, uint32_t wait_ms)
@@ -190,6 +203,7 @@ uint32_t hg_translator_poll(hg_runtime *runtime, uint32_t wait_ms)
         jobs++;
         wait_ms = 0;
     }
+    if (runtime->rounds_wait) resume_rounds(runtime);
     check_deadlines(runtime, 0);
     return jobs;
 }

@@ -10,7 +10,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/log.h"
-#include "core/translate/request.h"
+#include "core/translate/segments.h"
 
 #define TOKENS_AT_ONCE 64
 
@@ -43,13 +43,15 @@ static void send_text(hg_request *request, hg_request_lane *lane, hg_event_type 
     send(request, &event);
 }
 
-/* Sends what was committed from byte from on. */
-static void send_committed(hg_request *request, hg_request_lane *lane, size_t from)
+/* Sends what was committed and not told yet. */
+static void send_committed(hg_request *request, hg_request_lane *lane)
 {
-    const hg_buf *text = &lane->state->commit.text;
-    if (from == text->length) return;
+    hg_commit *commit = &lane->state->commit;
+    const size_t from = commit->told;
+    if (!request->stream || from == commit->text.length) return;
+    commit->told = commit->text.length;
     hg_sentence_language_told(lane->state);
-    send_text(request, lane, HG_EVENT_COMMITTED, hg_buf_text(text) + from);
+    send_text(request, lane, HG_EVENT_COMMITTED, hg_buf_text(&commit->text) + from);
 }
 
 /* The one DONE of a lane. */
@@ -105,54 +107,75 @@ static void send_done(hg_request *request, hg_request_lane *lane, const char *st
 static void fail_lane(hg_request *request, hg_request_lane *lane)
 {
     hg_log(HG_LOG_ERROR, "translate", "language %s: no memory for its text", lane->language);
-    if (request->job && lane->outcome == HG_OUTCOME_NONE)
+    if (request->job && lane->running)
         hg_engine_cancel(request->runtime->engine, request->job, lane->job_lane);
     send_done(request, lane, "failed", "", HG_CODE_internal,
               hg_buf_text(&lane->state->commit.text));
-    hg_sentence_language_restart(lane->state);
+    hg_sentence_language_back(lane->state, 0);
 }
 
 /* ---- ends without the engine ---- */
 
-/* Ends a lane without a job: what the reader sees of it is text, [bytes]. */
+/* Ends a lane without a job: what the reader sees of it is text, [bytes], of which all is committed
+ * if the revision is final. */
 static void end_at(hg_request *request, hg_request_lane *lane, const char *stop, const char *text,
                    size_t bytes)
 {
-    if (hg_sentence_language_show(lane->state, text, bytes))
+    hg_status status = HG_OK;
+    if (request->final && request->stream)
+        status = hg_commit_whole(&lane->state->commit, text, bytes,
+                                 request->text.length - request->lead);
+    if (!status) send_committed(request, lane);
+    if (!status) status = hg_sentence_language_show(lane->state, text, bytes);
+    if (status)
         fail_lane(request, lane);
     else
         send_done(request, lane, "ok", stop, HG_CODE_NONE, text);
 }
 
+/* Its sentences were closed by earlier revisions: their translations, and what follows them. */
+static void end_closed(hg_request *request, hg_request_lane *lane)
+{
+    const hg_buf *closed = &lane->state->commit.text;
+    size_t bytes;
+    const char *tail = hg_request_gap(request, request->spans.count, &bytes);
+    hg_buf text = hg_buf_new(HG_LIMIT_LANE_TEXT);
+    if (hg_buf_append(&text, hg_buf_text(closed), closed->length) ||
+        hg_buf_append(&text, tail, bytes))
+        fail_lane(request, lane);
+    else
+        end_at(request, lane, "eos", hg_buf_text(&text), text.length);
+    hg_buf_free(&text);
+}
+
 static void outcome(hg_request *request, hg_request_lane *lane)
 {
-    hg_commit *commit = &lane->state->commit;
-    const hg_buf *text = &request->text;
-    size_t from;
+    const hg_buf *committed = &lane->state->commit.text, *text = &request->text;
     switch (lane->outcome) {
     case HG_OUTCOME_NONE: return;
     case HG_OUTCOME_UNCHANGED:
-        if (request->final && request->stream) {
-            if (hg_commit_whole(commit, hg_buf_text(text), text->length,
-                                text->length - request->lead, &from)) {
-                fail_lane(request, lane);
-                return;
-            }
-            send_committed(request, lane, from);
-        }
         end_at(request, lane, "unchanged", hg_buf_text(text), text->length);
         return;
-    case HG_OUTCOME_EMPTY: end_at(request, lane, "eos", "", 0); return;
+    case HG_OUTCOME_COPIED: {
+        size_t bytes;
+        const char *body = hg_request_gap(request, 0, &bytes);
+        char *copy = strndup(body, bytes);
+        if (copy)
+            end_at(request, lane, "eos", copy, bytes);
+        else
+            fail_lane(request, lane);
+        free(copy);
+        return;
+    }
+    case HG_OUTCOME_CLOSED: end_closed(request, lane); return;
     case HG_OUTCOME_FULL:
-        end_at(request, lane, "length", hg_buf_text(&commit->text), commit->text.length);
+        end_at(request, lane, "length", hg_buf_text(committed), committed->length);
         return;
     case HG_OUTCOME_UNKNOWN:
-        send_done(request, lane, "failed", "", HG_CODE_unknown_language,
-                  hg_buf_text(&commit->text));
+        send_done(request, lane, "failed", "", HG_CODE_unknown_language, hg_buf_text(committed));
         return;
     case HG_OUTCOME_UNSUPPORTED:
-        send_done(request, lane, "failed", "", HG_CODE_unsupported_source,
-                  hg_buf_text(&commit->text));
+        send_done(request, lane, "failed", "", HG_CODE_unsupported_source, hg_buf_text(committed));
         return;
     }
 }
@@ -171,18 +194,21 @@ static hg_status take_tokens(hg_request *request, hg_request_lane *lane, hg_lane
     int32_t token[TOKENS_AT_ONCE];
     hg_stream *stream = &lane->stream;
     hg_status status = HG_OK;
-    if (!stream->tokenizer)
+    if (!stream->tokenizer) {
+        size_t bytes;
+        const char *gap = hg_request_gap(request, lane->segment, &bytes);
         status = hg_stream_open(stream, request->runtime->tokenizer, lane->entry->rules_after,
-                                &lane->state->commit);
+                                &lane->state->commit, gap, bytes);
+    }
     uint32_t count = TOKENS_AT_ONCE;
     while (!status && count == TOKENS_AT_ONCE) {
         count = hg_job_read_lane(request->job, lane->job_lane, stream->token.count, token,
                                  TOKENS_AT_ONCE, state);
         status = hg_stream_push(stream, token, count);
     }
-    lane->tokens = stream->token.count;
-    lane->drafted = state->drafted;
-    lane->accepted = state->accepted;
+    lane->tokens = lane->tokens_before + stream->token.count;
+    lane->drafted = lane->drafted_before + state->drafted;
+    lane->accepted = lane->accepted_before + state->accepted;
     if (!status && !lane->first_us && stream->text.length) lane->first_us = hg_clock_us();
     return status;
 }
@@ -203,6 +229,13 @@ static bool is_typed(const hg_request *request)
     return request->stream && !request->final;
 }
 
+/* Whether the reader keeps what was shown while the person is at an edit. */
+static bool waits_out_edit(const hg_request *request)
+{
+    return is_typed(request) && !request->ended && request->edits &&
+           request->edits <= request->runtime->policy.patience;
+}
+
 /* What the lane says behind what is committed: a view into its stream. */
 static hg_hypothesis hypothesis(const hg_request *request, const hg_request_lane *lane, bool whole)
 {
@@ -217,23 +250,27 @@ static hg_hypothesis hypothesis(const hg_request *request, const hg_request_lane
                            .whole = whole};
 }
 
-/* Commits what may be and sends it. A commit that would rest on no source at all waits. */
+/* Commits what may be and sends it. A commit that would rest on nothing of its sentence waits, and
+ * so does a sentence that a revision closes: what follows it may be committed with it. */
 static hg_status settle(hg_request *request, hg_request_lane *lane, bool whole)
 {
     hg_sentence_language *state = lane->state;
     hg_commit *commit = &state->commit;
-    size_t from, had = commit->raw.length, most = SIZE_MAX;
-    if (!request->settled) return HG_OK;
+    size_t bytes, had = commit->raw.length, most = SIZE_MAX, rests_on = request->settled;
+    size_t start = (size_t)(hg_request_segment(request, lane, &bytes) -
+                            (hg_buf_text(&request->text) + request->lead));
+    if (!hg_request_is_open(request, lane)) rests_on = request->final ? start + bytes : 0;
+    if (rests_on <= start) return HG_OK;
     if (!request->final) {
         const hg_hypothesis now = hypothesis(request, lane, whole);
         size_t agreed = hg_policy_agreed(&request->runtime->policy, &state->past, &now);
         if (!agreed) return HG_OK;
         most = had + agreed;
     }
-    hg_status status = hg_stream_settle(&lane->stream, most, request->settled, &from);
+    hg_status status = hg_stream_settle(&lane->stream, most, rests_on);
     if (status) return status;
     hg_past_commit(&state->past, hg_buf_text(&lane->stream.raw) + had, commit->raw.length - had);
-    send_committed(request, lane, from);
+    send_committed(request, lane);
     return HG_OK;
 }
 
@@ -241,12 +278,14 @@ static hg_status settle(hg_request *request, hg_request_lane *lane, bool whole)
 static size_t shown(const hg_request *request, const hg_request_lane *lane, bool *change)
 {
     const hg_policy *policy = &request->runtime->policy;
+    const hg_hypothesis now = hypothesis(request, lane, false);
     const hg_preview preview = {
+        .likely = hg_policy_likely(policy, &lane->state->past, &now),
         .text = &lane->stream.text,
         .committed = lane->state->commit.text.length,
         .before = &lane->state->shown,
-        .first = !policy->agreement || !lane->state->past.count,
-        .ended = request->ended || request->final,
+        .first = !policy->agreement || (!lane->state->past.count && !lane->state->shown.length),
+        .ended = request->ended || request->final || !hg_request_is_open(request, lane),
     };
     return hg_policy_shown(policy, &preview, change);
 }
@@ -257,6 +296,7 @@ static hg_status send_growth(hg_request *request, hg_request_lane *lane)
     hg_sentence_language *state = lane->state;
     hg_status status = settle(request, lane, false);
     if (status) return status;
+    if (waits_out_edit(request)) return HG_OK;
     bool change;
     size_t bytes = shown(request, lane, &change);
     if (!change) return HG_OK;
@@ -281,20 +321,31 @@ static const char *stop_name(hg_stop stop)
 /* The end of a final revision: all of it is committed. */
 static hg_status settle_all(hg_request *request, hg_request_lane *lane)
 {
-    size_t from;
-    hg_status status = hg_stream_settle_all(&lane->stream, request->body, &from);
+    hg_status status = hg_stream_settle_all(&lane->stream, request->body);
     if (status) return status;
     hg_past_free(&lane->state->past);
-    send_committed(request, lane, from);
+    send_committed(request, lane);
     return HG_OK;
+}
+
+/* The end of a sentence that another one follows. */
+static hg_status end_segment(hg_request *request, hg_request_lane *lane)
+{
+    hg_status status = hg_stream_finish(&lane->stream, "", 0);
+    if (!status) status = hg_request_close_segment(request, lane);
+    if (!status) send_committed(request, lane);
+    return status;
 }
 
 static hg_status end_well(hg_request *request, hg_request_lane *lane, hg_stop stop)
 {
     const hg_buf *text = &lane->stream.text;
-    size_t bytes = text->length;
     bool change;
-    hg_status status = hg_stream_finish(&lane->stream);
+    size_t bytes, tail_bytes;
+    const char *tail = hg_request_gap(request, request->spans.count, &tail_bytes);
+    hg_status status = hg_stream_finish(&lane->stream, tail, tail_bytes);
+    bytes = text->length;
+    if (!status) send_committed(request, lane);
     if (!status && is_typed(request)) {
         status = settle(request, lane, stop == HG_STOP_EOS);
         bytes = shown(request, lane, &change);
@@ -303,7 +354,10 @@ static hg_status end_well(hg_request *request, hg_request_lane *lane, hg_stop st
     } else if (!status && request->stream) {
         status = settle_all(request, lane);
     }
-    if (!status) status = hg_sentence_language_show(lane->state, hg_buf_text(text), bytes);
+    if (waits_out_edit(request))
+        hg_sentence_language_stay(lane->state);
+    else if (!status)
+        status = hg_sentence_language_show(lane->state, hg_buf_text(text), bytes);
     if (status) return status;
     send_done(request, lane, "ok", stop_name(stop), HG_CODE_NONE, hg_buf_text(&lane->state->shown));
     return HG_OK;
@@ -313,7 +367,7 @@ static hg_status end_well(hg_request *request, hg_request_lane *lane, hg_stop st
 static const char *text_so_far(const hg_request *request, const hg_request_lane *lane)
 {
     if (is_typed(request)) return hg_sentence_language_seen(lane->state);
-    return hg_buf_text(&lane->stream.text);
+    return hg_buf_text(lane->running ? &lane->stream.text : &lane->state->commit.text);
 }
 
 static void end_badly(hg_request *request, hg_request_lane *lane, const hg_lane_state *state)
@@ -333,14 +387,17 @@ static void lane_news(hg_request *request, hg_request_lane *lane)
     bool opened = lane->stream.tokenizer != NULL;
     hg_status status = take_tokens(request, lane, &state);
     if (!opened) had = lane->state->commit.raw.length;
-    if (!status && state.status == HG_LANE_OK) {
+    if (!status && state.status == HG_LANE_OK && !hg_request_is_open(request, lane)) {
+        status = end_segment(request, lane);
+        lane->running = false;
+    } else if (!status && state.status == HG_LANE_OK) {
         status = end_well(request, lane, state.stop);
     } else if (!status && (state.status == HG_LANE_CANCELLED || state.status == HG_LANE_FAILED)) {
         end_badly(request, lane, &state);
     } else if (!status && request->stream && lane->stream.raw.length > had) {
         status = send_growth(request, lane);
     }
-    keep_rest(lane, state.status == HG_LANE_OK);
+    if (lane->running) keep_rest(lane, state.status == HG_LANE_OK);
     if (status) fail_lane(request, lane);
 }
 
@@ -348,13 +405,12 @@ void hg_request_news(hg_request *request)
 {
     assert(request->job);
     /* The job is read first: when it has ended, so have its lanes, and all tokens are there. */
-    hg_job_read(request->job, &request->figures);
+    hg_request_read_job(request);
     for (uint32_t i = 0; i < request->lanes; i++) {
         hg_request_lane *lane = &request->lane[i];
-        if (!lane->done && lane->outcome == HG_OUTCOME_NONE) lane_news(request, lane);
+        if (!lane->done && lane->running) lane_news(request, lane);
     }
-    request->job_ended = request->figures.ended;
-    assert(!request->job_ended || request->runtime->outcomes_wait || !request->undone);
+    hg_request_next_round(request);
 }
 
 void hg_request_end(hg_request *request, const char *status, hg_code code)
@@ -363,16 +419,17 @@ void hg_request_end(hg_request *request, const char *status, hg_code code)
     for (uint32_t i = 0; i < request->lanes; i++) {
         hg_request_lane *lane = &request->lane[i];
         if (lane->done) continue;
-        const char *text = hg_buf_text(&lane->state->commit.text);
+        const char *text = text_so_far(request, lane);
         hg_lane_state state = {0};
-        if (lane->outcome == HG_OUTCOME_NONE) {
+        if (lane->running) {
             if (take_tokens(request, lane, &state)) {
                 fail_lane(request, lane);
                 continue;
             }
             keep_rest(lane, false);
             const hg_hypothesis now = hypothesis(request, lane, false);
-            if (is_typed(request)) hg_past_note(&lane->state->past, &now);
+            if (is_typed(request) && hg_request_is_open(request, lane))
+                hg_past_note(&lane->state->past, &now);
             text = text_so_far(request, lane);
         }
         send_done(request, lane, status, "", code, text);
@@ -425,7 +482,7 @@ void hg_request_abandon_all(hg_runtime *runtime)
     while (runtime->requests) {
         hg_request *request = runtime->requests;
         assert(!request->conversation); /* conversations are freed before their runtime */
-        if (request->job) hg_job_read(request->job, &request->figures);
+        hg_request_read_job(request);
         hg_batch_record record;
         log_batch(request, &record);
         unlink_request(request);

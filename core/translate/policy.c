@@ -99,6 +99,13 @@ size_t hg_policy_agreed(const hg_policy *policy, const hg_past *past, const hg_h
     return at;
 }
 
+uint32_t hg_policy_likely(const hg_policy *policy, const hg_past *past, const hg_hypothesis *now)
+{
+    hg_policy showing = *policy;
+    showing.agreement = policy->likely;
+    return hg_border_spaced_words(hg_buf_text(&now->tail), hg_policy_agreed(&showing, past, now));
+}
+
 /* ---- what is shown ---- */
 
 /* The end of text without its last words; a word that is still being made is one of them. */
@@ -110,9 +117,9 @@ static size_t held_back(const hg_policy *policy, const hg_buf *text)
     return at;
 }
 
-static size_t ahead_of(const hg_policy *policy, const hg_buf *text, size_t from)
+static size_t ahead_of(uint32_t words, const hg_buf *text, size_t from)
 {
-    for (uint32_t i = 0; i < policy->ahead && from < text->length; i++)
+    for (uint32_t i = 0; i < words && from < text->length; i++)
         from = hg_border_after(text->data, text->length, from);
     return from;
 }
@@ -122,7 +129,8 @@ size_t hg_policy_shown(const hg_policy *policy, const hg_preview *preview, bool 
     const hg_buf *text = preview->text, *before = preview->before;
     size_t end = preview->ended ? text->length : held_back(policy, text);
     if (!preview->first && !preview->ended) {
-        size_t most = ahead_of(policy, text, preview->committed);
+        uint32_t words = policy->ahead > preview->likely ? policy->ahead : preview->likely;
+        size_t most = ahead_of(words, text, preview->committed);
         if (end > most) end = most;
     }
     size_t same = common(text, before, text->length);

@@ -5,10 +5,15 @@
  * revisions agree on them, revisions that differ by a whole word of the source each (local
  * agreement: Liu et al. 2020, Polak et al. 2022) and rest on `least_words` of it: what is said of
  * the first words alone agrees by chance. A sentence that the person ended with a mark needs no
- * agreement. Beyond the committed words, `ahead` more are *shown*, but never the last `hold_back`
- * ones of a sentence that goes on: those change most. What is shown stays as long as the newest
- * hypothesis says so too. Before there is anything to agree with, and when the sentence was ended,
- * `ahead` does not bound it.
+ * agreement. Beyond the committed words, `ahead` more are *shown*, or those that `likely`
+ * hypotheses agree on where there are more (in scripts with spaces: elsewhere a word is a
+ * character, which is agreed on by chance), but never the last `hold_back` ones of a sentence that
+ * goes on: those change most. What is shown stays as long as the newest hypothesis says so too.
+ * Before anything is shown, and when the sentence was ended, `ahead` does not bound it.
+ *
+ * A revision that changes more than the last word is an *edit*, mostly half of one: a mistake, or
+ * one that is being mended. During the first `patience` of them in a row what was shown stays as it
+ * is, as far as commits allow.
  *
  * docs/PERFORMANCE.md has what other policies cost. A final revision needs none of this: its words
  * are committed as they are complete. Pure functions but for the past, which has one owner.
@@ -28,6 +33,8 @@ typedef struct hg_policy {
     uint32_t least_words; /* whole words of source that each of them must rest on */
     uint32_t ahead;       /* words */
     uint32_t hold_back;   /* words */
+    uint32_t likely;      /* hypotheses that must agree on words to show them; 0: none */
+    uint32_t patience;    /* revisions */
 } hg_policy;
 
 /* What an earlier revision said behind what is committed now. */
@@ -61,12 +68,16 @@ void hg_past_commit(hg_past *past, const char *piece, size_t bytes);
 /* Bytes of now's tail that are to be committed, up to a border in all that agree; 0: none. */
 size_t hg_policy_agreed(const hg_policy *policy, const hg_past *past, const hg_hypothesis *now);
 
+/* Words that begin with white space and that as many hypotheses as `likely` agree on. */
+uint32_t hg_policy_likely(const hg_policy *policy, const hg_past *past, const hg_hypothesis *now);
+
 /* What a reader of a sentence that goes on may see. */
 typedef struct hg_preview {
     const hg_buf *text;   /* the hypothesis, committed text included */
     size_t committed;     /* bytes of it */
     const hg_buf *before; /* what the reader sees now */
-    bool first;           /* there was nothing to agree with */
+    uint32_t likely;      /* of hg_policy_likely */
+    bool first;           /* there was nothing to agree with, and nothing is shown */
     bool ended;           /* the person ended the sentence with a mark */
 } hg_preview;
 

@@ -1,5 +1,5 @@
-/* prepare.c: from an accepted request's texts to one engine job: prompt, forced prefix and length
- * bound of each lane.
+/* prepare.c: from an accepted request's text to one engine job: prompt, forced prefix and length
+ * bound of each lane, which translates its language's next sentence.
  *
  * Bounds. A model has P positions. Half of them may go to the prompt, so that a translation as long
  * as its source has room; a longer text is refused as a whole. Output is bounded by the request's
@@ -13,7 +13,7 @@
 #include <string.h>
 
 #include "core/base/log.h"
-#include "core/translate/request.h"
+#include "core/translate/segments.h"
 
 #define OUTPUT_FACTOR 4
 #define OUTPUT_EXTRA  32
@@ -39,27 +39,16 @@ static void preparation_free(preparation *work)
     hg_buf_free(&work->before);
 }
 
-bool hg_request_lane_holds(const hg_request *request, const hg_request_lane *lane,
-                           const hg_sentence *sentence)
-{
-    const hg_buf *committed = &lane->state->commit.text;
-    const char *text = hg_buf_text(&request->text);
-    if (!committed->length) return true;
-    if (lane->outcome == HG_OUTCOME_EMPTY) return false;
-    if (lane->outcome == HG_OUTCOME_UNCHANGED)
-        return request->text.length >= committed->length &&
-               memcmp(text, committed->data, committed->length) == 0;
-    return hg_sentence_holds(sentence, lane->state, &request->source, text + request->lead,
-                             request->text.length - request->lead);
-}
-
 /* Builds the prompt of a lane into work->prompt[work->lanes]; *invocation is the aLoRA's. */
-static hg_status build_prompt(const hg_request *request, const hg_catalog_entry *entry,
+static hg_status build_prompt(const hg_request *request, const hg_request_lane *lane,
                               preparation *work, uint32_t *invocation, hg_error *error)
 {
     const hg_tokenizer *tokenizer = request->runtime->tokenizer;
-    hg_prompt_values values = {.source = hg_buf_text(&request->text) + request->lead,
-                               .source_bytes = request->body,
+    const hg_catalog_entry *entry = lane->entry;
+    size_t bytes;
+    const char *source = hg_request_segment(request, lane, &bytes);
+    hg_prompt_values values = {.source = source,
+                               .source_bytes = bytes,
                                .source_language = work->source_name,
                                .target_language = entry->name};
     if (entry->rules_before) {
@@ -93,29 +82,36 @@ static hg_status append(hg_tokens *to, const hg_tokens *from)
     return status;
 }
 
-/* What is committed of the lane's language ends its prompt where it holds, and begins its draft
- * where it does not; the rest of the last translation follows. */
-static hg_status use_last(const hg_request *request, const hg_request_lane *lane,
-                          const hg_sentence *sentence, hg_tokens *prompt, hg_tokens *draft)
+/* What is committed of the lane's sentence and holds ends its prompt; what does not begins its
+ * draft; the rest of the last translation follows. */
+static hg_status use_last(const hg_request *request, const hg_request_lane *lane, hg_tokens *prompt,
+                          hg_tokens *draft)
 {
     const hg_sentence_language *last = lane->state;
-    if (lane->state_is_new) return HG_OK;
-    bool holds = hg_request_lane_holds(request, lane, sentence);
-    hg_status status = append(holds ? prompt : draft, &last->commit.token);
+    const hg_commit *commit = &last->commit;
+    const hg_commit_step is = hg_commit_at(commit);
+    hg_commit_step holds = is; /* once the revision has begun: all */
+    if (!request->sentence) holds = lane->kept ? commit->step[lane->kept - 1] : (hg_commit_step){0};
+    const hg_tokens forced = {.id = commit->token.id, .count = holds.tokens};
+    hg_status status = append(prompt, &forced);
+    if (status || holds.closed != is.closed) return status; /* the last one was another sentence */
+    const hg_tokens taken_back = {.id = commit->token.id + holds.tokens,
+                                  .count = commit->token.count - holds.tokens};
+    if (taken_back.count) status = append(draft, &taken_back);
     if (!status && last->adapter_key == lane->entry->adapter_key)
         status = append(draft, &last->rest);
     return status;
 }
 
-static bool prepare_lane(hg_request *request, hg_request_lane *lane, const hg_sentence *sentence,
-                         preparation *work, hg_refusal *refusal)
+static bool prepare_lane(hg_request *request, hg_request_lane *lane, preparation *work,
+                         hg_refusal *refusal)
 {
     hg_error error = {0};
     const hg_catalog_entry *entry = lane->entry;
     const uint32_t positions = request->runtime->model->weights.shape.positions;
     hg_tokens *prompt = &work->prompt[work->lanes], *draft = &work->draft[work->lanes];
     uint32_t invocation = 0;
-    if (build_prompt(request, entry, work, &invocation, &error)) {
+    if (build_prompt(request, lane, work, &invocation, &error)) {
         hg_log(HG_LOG_ERROR, "translate", "plugin %s: %s", entry->plugin->name, error.message);
         return hg_refuse(refusal, HG_CODE_internal, 0, "plugin %s: %s", entry->plugin->name,
                          error.message);
@@ -123,11 +119,12 @@ static bool prepare_lane(hg_request *request, hg_request_lane *lane, const hg_se
     uint32_t own = prompt->count;
     assert(invocation <= own);
     if (own > positions / 2)
-        return hg_refuse(refusal, HG_CODE_text_too_long, 0,
-                         "text: %u tokens with its prompt for %s; this model reads at most %u (and "
-                         "writes as many): send it sentence by sentence",
-                         own, lane->language, positions / 2);
-    if (use_last(request, lane, sentence, prompt, draft))
+        return hg_refuse(
+            refusal, HG_CODE_text_too_long, 0,
+            "text: a sentence of %u tokens with its prompt for %s; this model reads at "
+            "most %u (and writes as many)",
+            own, lane->language, positions / 2);
+    if (use_last(request, lane, prompt, draft))
         return hg_refuse(refusal, HG_CODE_internal, 0, "no memory for a prompt");
     if (prompt->count >= positions) {
         lane->outcome = HG_OUTCOME_FULL;
@@ -136,6 +133,7 @@ static bool prepare_lane(hg_request *request, hg_request_lane *lane, const hg_se
     }
     assert(work->lanes < HG_LIMIT_LANES);
     lane->job_lane = work->lanes;
+    lane->running = true;
     work->lane[work->lanes++] = (hg_lane_request){
         .adapter = entry->adapter_key,
         .prompt = prompt->id,
@@ -166,14 +164,14 @@ static bool refuse_submit(hg_status status, const hg_error *error, hg_refusal *r
     return hg_refuse(refusal, HG_CODE_internal, 0, "%s", error->message);
 }
 
-static bool prepare(hg_request *request, const hg_sentence *sentence, preparation *work,
-                    hg_refusal *refusal)
+static bool prepare(hg_request *request, preparation *work, hg_refusal *refusal)
 {
     hg_tag_english_name(&request->source, work->source_name, sizeof work->source_name);
     for (uint32_t i = 0; i < request->lanes; i++) {
         hg_request_lane *lane = &request->lane[i];
-        if (lane->outcome == HG_OUTCOME_NONE &&
-            !prepare_lane(request, lane, sentence, work, refusal))
+        lane->running = false;
+        if (lane->outcome == HG_OUTCOME_NONE && !lane->done &&
+            !prepare_lane(request, lane, work, refusal))
             return false;
     }
     if (!work->lanes) return true;
@@ -186,13 +184,14 @@ static bool prepare(hg_request *request, const hg_sentence *sentence, preparatio
     return status ? refuse_submit(status, &error, refusal) : true;
 }
 
-bool hg_request_submit(hg_request *request, const hg_sentence *sentence, hg_refusal *refusal)
+bool hg_request_submit(hg_request *request, hg_refusal *refusal)
 {
     assert(!request->job);
     preparation *work = calloc(1, sizeof *work);
     if (!work) return hg_refuse(refusal, HG_CODE_internal, 0, "no memory for a request");
     work->before = hg_buf_new(HG_LIMIT_FRAME);
-    bool accepted = prepare(request, sentence, work, refusal);
+    bool accepted = prepare(request, work, refusal);
+    for (uint32_t i = 0; i < request->lanes && !accepted; i++) request->lane[i].running = false;
     preparation_free(work);
     free(work);
     return accepted;

@@ -2,7 +2,7 @@
  *
  * What is refused here names the field as it is called on the wire.
  */
-#include "core/translate/request.h"
+#include "core/translate/segments.h"
 
 #include <assert.h>
 #include <math.h>
@@ -15,7 +15,6 @@
 
 #include "core/base/clock.h"
 #include "core/base/log.h"
-#include "core/text/border.h"
 #include "core/text/utf8.h"
 
 #define PLUGIN_TARGET "plugin:"
@@ -56,7 +55,7 @@ static bool check_fields(const hg_translate_request *asked, hg_refusal *refusal)
     size_t chars = hg_utf8_length(asked->text, strlen(asked->text));
     if (chars > HG_LIMIT_TEXT)
         return hg_refuse(refusal, HG_CODE_text_too_long, 0,
-                         "text: %zu code points, at most %d: send it sentence by sentence", chars,
+                         "text: %zu code points, at most %d: send it in parts", chars,
                          HG_LIMIT_TEXT);
     if (!asked->targets)
         return hg_refuse(refusal, HG_CODE_bad_field, 0, "targets: none; expected at least one");
@@ -125,9 +124,6 @@ static void measure_text(hg_request *request)
         if (!white) end = at;
     }
     request->body = started ? end - request->lead : 0;
-    request->settled = hg_border_settled_source(text + request->lead, bytes - request->lead);
-    request->words = hg_border_words(text + request->lead, request->settled);
-    request->ended = hg_border_before_end_mark(text + request->lead, request->body) < request->body;
 }
 
 /* ---- targets ---- */
@@ -174,8 +170,6 @@ static void resolve(hg_request *request, hg_request_lane *lane, const hg_tag *ta
         lane->outcome = HG_OUTCOME_UNKNOWN;
     else if (!hg_catalog_takes_source(lane->entry, &request->source))
         lane->outcome = HG_OUTCOME_UNSUPPORTED;
-    else if (!request->body)
-        lane->outcome = HG_OUTCOME_EMPTY;
 }
 
 static bool add_target(hg_request *request, const char *target, const hg_sentence *sentence,
@@ -207,6 +201,7 @@ static bool add_target(hg_request *request, const char *target, const hg_sentenc
     request->lanes++;
     memcpy(lane->language, target, bytes + 1);
     resolve(request, lane, &tag);
+    hg_request_place(request, lane, sentence);
     return true;
 }
 
@@ -232,6 +227,8 @@ static bool fill(hg_request *request, const hg_translate_request *asked,
         return hg_refuse(refusal, HG_CODE_internal, 0, "no memory for a sentence");
     measure_text(request);
     if (!set_source(request, asked->source, refusal)) return false;
+    if (hg_request_split(request))
+        return hg_refuse(refusal, HG_CODE_internal, 0, "no memory for a text's sentences");
     for (uint32_t i = 0; i < asked->targets; i++)
         if (!add_target(request, asked->target[i], sentence, refusal)) return false;
     return true;
@@ -249,8 +246,7 @@ hg_request *hg_request_make(hg_conversation *conversation, const hg_translate_re
     request->runtime = conversation->runtime;
     request->conversation = conversation;
     memcpy(request->session, conversation->session, sizeof request->session);
-    if (!fill(request, asked, sentence, refusal) ||
-        !hg_request_submit(request, sentence, refusal)) {
+    if (!fill(request, asked, sentence, refusal) || !hg_request_submit(request, refusal)) {
         hg_request_free(request);
         return NULL;
     }
@@ -259,24 +255,24 @@ hg_request *hg_request_make(hg_conversation *conversation, const hg_translate_re
 
 /* Commits that do not hold in this revision leave before it begins; see hg_sentence_revise for
  * languages it does not ask for. */
-static void restart_lanes(hg_request *request, const hg_sentence *sentence)
+static void restart_lanes(hg_request *request)
 {
     for (uint32_t i = 0; i < request->lanes; i++) {
         hg_request_lane *lane = &request->lane[i];
-        if (lane->state_is_new || hg_request_lane_holds(request, lane, sentence)) continue;
-        hg_sentence_language_restart(lane->state);
+        if (lane->kept < lane->state->commit.steps)
+            hg_sentence_language_back(lane->state, lane->kept);
     }
 }
 
 void hg_request_begin(hg_request *request, hg_sentence *sentence)
 {
     assert(!sentence->running && request->conversation);
-    restart_lanes(request, sentence);
+    restart_lanes(request);
     hg_buf rest = hg_buf_new(HG_LIMIT_FRAME); /* without leading white space */
     if (hg_buf_append(&rest, hg_buf_text(&request->text) + request->lead,
                       request->text.length - request->lead))
         hg_buf_clear(&rest); /* without memory: commits will not hold next time, no worse */
-    hg_sentence_revise(sentence, request->rev, &request->source, &rest);
+    hg_sentence_revise(sentence, request->rev, &request->source, &rest, &request->spans);
     for (uint32_t i = 0; i < request->lanes; i++)
         if (!request->lane[i].state_is_new) request->lane[i].state->rev = request->rev;
     for (uint32_t i = 0; i < request->lanes; i++) {
@@ -286,6 +282,7 @@ void hg_request_begin(hg_request *request, hg_sentence *sentence)
         lane->epoch = lane->state->commit.epoch;
     }
     sentence->running = request;
+    request->edits = sentence->edits;
     request->sentence = sentence;
     request->undone = request->lanes;
     hg_runtime *runtime = request->runtime;
@@ -306,6 +303,7 @@ void hg_request_free(hg_request *request)
         hg_stream_close(&lane->stream);
     }
     if (request->job) hg_job_release(request->job);
+    hg_spans_free(&request->spans);
     hg_buf_free(&request->text);
     free(request);
 }

@@ -1,4 +1,5 @@
-/* request.h: one accepted revision of a sentence: its lanes, their text, their ends.
+/* request.h: one accepted revision of a text: its lanes, their text, their ends. segments.h has
+ * what happens when the text has more than one sentence.
  *
  *     hg_request_make     checks the fields, resolves the targets, builds prompts, submits the job;
  *                         changes nothing but the engine's queue, so that a refusal leaves no trace
@@ -21,7 +22,8 @@
 typedef enum hg_outcome {
     HG_OUTCOME_NONE,        /* it does not: it is a lane of the job */
     HG_OUTCOME_UNCHANGED,   /* the target is the source: its text comes back */
-    HG_OUTCOME_EMPTY,       /* nothing to translate */
+    HG_OUTCOME_COPIED,      /* there is no letter to translate: its text comes back */
+    HG_OUTCOME_CLOSED,      /* all its sentences are closed already */
     HG_OUTCOME_FULL,        /* what is committed leaves no position of the model free */
     HG_OUTCOME_UNKNOWN,     /* no plugin serves it */
     HG_OUTCOME_UNSUPPORTED, /* its plugin does not take the source */
@@ -33,13 +35,16 @@ typedef struct hg_request_lane {
     bool state_is_new;            /* not in the sentence yet */
     hg_catalog_entry *entry;      /* a reference, or NULL */
     hg_outcome outcome;
+    uint32_t kept;    /* steps of the language's commit that hold in this revision */
+    uint32_t segment; /* the sentence that it translates, or will */
     uint32_t job_lane;
-    hg_stream stream; /* of a lane of the job */
+    bool running;     /* a lane of the job that has not ended */
+    hg_stream stream; /* of that lane */
     bool done;        /* its DONE is out */
     uint32_t epoch;
     const char *status, *stop;
     uint32_t tokens; /* output tokens of this revision */
-    uint32_t drafted, accepted;
+    uint32_t drafted, accepted, tokens_before, drafted_before, accepted_before; /* closed before */
     int64_t first_us, end_us;
 } hg_request_lane;
 
@@ -52,21 +57,25 @@ typedef struct hg_request {
     char session[HG_LIMIT_ID + 1];
     int64_t rev;
     bool final, stream;
-    bool ended; /* the text ends with a mark that ends a sentence */
+    uint32_t edits; /* as its sentence says */
+    bool ended;     /* the text ends with a mark that ends a sentence */
     hg_tag source;
     int32_t confidence; /* in it, 0 to 100, when it was detected; -1: it was said */
     hg_buf text;        /* as it came */
     size_t lead, body;  /* bytes of leading white space, of what is to be translated */
-    size_t settled;     /* bytes after lead that commits made now rest on */
-    uint32_t words;     /* in them */
+    hg_spans spans;     /* sentences in the body; owned */
+    size_t settled;     /* bytes after lead that commits of the last sentence rest on now */
+    uint32_t words;     /* of it in them */
     int64_t received_us, started_wall_us;
     int64_t deadline_us; /* 0: none */
     uint32_t max_tokens; /* 0: the default bound */
     float temperature, top_p;
     uint64_t seed;
-    hg_job *job; /* a reference, or NULL: no lane needs the engine */
+    hg_job *job; /* the present round's: a reference, or NULL: no lane needs the engine */
     bool job_ended;
-    hg_job_state figures; /* of the job, as last read */
+    bool waits;                  /* for room in the engine for its next round */
+    hg_job_state figures;        /* of all jobs, as last read */
+    hg_job_state figures_before; /* of those before the present one */
     hg_request_lane lane[HG_LIMIT_LANES];
     uint32_t lanes, undone;
 } hg_request;
@@ -92,13 +101,6 @@ hg_request *hg_request_make(hg_conversation *conversation, const hg_translate_re
 /* Cannot fail: what goes wrong ends lanes. The sentence's older revision has ended. */
 void hg_request_begin(hg_request *request, hg_sentence *sentence);
 void hg_request_free(hg_request *request);
-
-/* ---- prepare.c: prompts and the job ---- */
-
-bool hg_request_submit(hg_request *request, const hg_sentence *sentence, hg_refusal *refusal);
-/* Whether what is committed of lane's language stays the beginning of its text in this revision. */
-bool hg_request_lane_holds(const hg_request *request, const hg_request_lane *lane,
-                           const hg_sentence *sentence);
 
 /* ---- deliver.c ---- */
 

@@ -28,6 +28,7 @@ struct hg_runtime {
     bool ready;                  /* sticky */
     struct hg_request *requests; /* all that run, newest first */
     bool outcomes_wait;          /* some of them have ends that need no engine */
+    bool rounds_wait;            /* some of them wait for room in the engine */
     bool delivering;             /* inside a sink: no call of translate.h may come from there */
     int64_t batches;             /* ids given without a store */
 };

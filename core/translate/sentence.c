@@ -9,6 +9,17 @@
 #include "core/base/limits.h"
 #include "core/text/border.h"
 
+/* The oldest ones leave. */
+static void forget_known(hg_sentence_language *language, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        free(language->known[i].source);
+        free(language->known[i].text);
+    }
+    language->knowns -= count;
+    memmove(language->known, language->known + count, language->knowns * sizeof *language->known);
+}
+
 void hg_sentence_language_free(hg_sentence_language *language)
 {
     if (!language) return;
@@ -16,6 +27,7 @@ void hg_sentence_language_free(hg_sentence_language *language)
     hg_tokens_free(&language->rest);
     hg_past_free(&language->past);
     hg_buf_free(&language->shown);
+    forget_known(language, language->knowns);
     free(language);
 }
 
@@ -101,6 +113,7 @@ void hg_sentence_language_keep(hg_sentence_language *language, uint64_t adapter_
 {
     hg_tokens *rest = &language->rest;
     if (whole || language->adapter_key != adapter_key) rest->count = 0;
+    if (language->adapter_key != adapter_key) forget_known(language, language->knowns);
     language->adapter_key = adapter_key;
     for (uint32_t i = 0; i < tokens; i++) {
         if (i < rest->count)
@@ -110,10 +123,47 @@ void hg_sentence_language_keep(hg_sentence_language *language, uint64_t adapter_
     }
 }
 
-void hg_sentence_language_restart(hg_sentence_language *language)
+void hg_sentence_language_back(hg_sentence_language *language, uint32_t steps)
 {
-    hg_commit_restart(&language->commit);
+    const uint32_t closed = hg_commit_at(&language->commit).closed;
+    hg_commit_back(&language->commit, steps);
     hg_past_free(&language->past);
+    if (hg_commit_at(&language->commit).closed < closed) language->rest.count = 0;
+}
+
+static void remember(hg_sentence_language *language, const char *source, size_t bytes,
+                     const char *text)
+{
+    if (!source || hg_sentence_language_known(language, language->adapter_key, source, bytes))
+        return;
+    hg_known fresh = {strndup(source, bytes), strdup(text)};
+    if (!fresh.source || !fresh.text) {
+        free(fresh.source);
+        free(fresh.text);
+        return;
+    }
+    if (language->knowns == HG_LIMIT_KNOWN) forget_known(language, 1);
+    language->known[language->knowns++] = fresh;
+}
+
+hg_status hg_sentence_language_close(hg_sentence_language *language, const char *source,
+                                     size_t bytes, size_t from, size_t source_bytes)
+{
+    remember(language, source, bytes, hg_buf_text(&language->commit.text) + from);
+    hg_past_free(&language->past);
+    language->rest.count = 0;
+    return hg_commit_close(&language->commit, source_bytes);
+}
+
+const char *hg_sentence_language_known(const hg_sentence_language *language, uint64_t adapter_key,
+                                       const char *source, size_t bytes)
+{
+    if (language->adapter_key != adapter_key) return NULL;
+    for (uint32_t i = 0; i < language->knowns; i++) {
+        const hg_known *known = &language->known[i];
+        if (strncmp(known->source, source, bytes) == 0 && !known->source[bytes]) return known->text;
+    }
+    return NULL;
 }
 
 hg_status hg_sentence_language_show(hg_sentence_language *language, const char *text, size_t bytes)
@@ -136,6 +186,12 @@ void hg_sentence_language_told(hg_sentence_language *language)
     if (!sees_committed(language) &&
         hg_sentence_language_show(language, hg_buf_text(text), text->length))
         hg_buf_clear(&language->shown); /* without memory: hg_sentence_language_seen knows */
+}
+
+void hg_sentence_language_stay(hg_sentence_language *language)
+{
+    language->shown_epoch = language->commit.epoch;
+    hg_sentence_language_told(language);
 }
 
 const char *hg_sentence_language_seen(const hg_sentence_language *language)
@@ -161,19 +217,6 @@ void hg_sentence_language_add(hg_sentence *sentence, hg_sentence_language *langu
     sentence->language[at] = language;
 }
 
-bool hg_sentence_holds(const hg_sentence *sentence, const hg_sentence_language *language,
-                       const hg_tag *source, const char *text, size_t bytes)
-{
-    const hg_commit *commit = &language->commit;
-    size_t rest = commit->source_bytes;
-    if (!commit->text.length) return true;
-    if (strcmp(sentence->source.text, source->text) != 0) return false;
-    if (rest > bytes || rest > sentence->text.length) return false;
-    if (rest && memcmp(sentence->text.data, text, rest) != 0) return false;
-    /* A whole sentence may only be added to: its last word must not become another. */
-    return !commit->source_whole || bytes == rest || hg_border_settled_source(text, bytes) >= rest;
-}
-
 /* Bytes that the sentence's text and the new one begin with alike. */
 static size_t unchanged(const hg_sentence *sentence, const hg_tag *source, const hg_buf *text)
 {
@@ -184,13 +227,43 @@ static size_t unchanged(const hg_sentence *sentence, const hg_tag *source, const
     return n;
 }
 
-void hg_sentence_revise(hg_sentence *sentence, int64_t rev, const hg_tag *source, hg_buf *text)
+/* Whether step holds, and those before it do: its sentences end where they did, and so does the
+ * open one begin. The first same bytes of the text are those of the last revision. */
+static bool step_holds(const hg_commit *commit, const hg_commit_step *step, size_t same,
+                       const hg_buf *text, const hg_spans *spans)
+{
+    if (step->source_bytes > same || step->closed > spans->count) return false;
+    for (uint32_t i = 0; i < step->closed; i++)
+        if (spans->span[i].start + spans->span[i].count != commit->step[i].source_bytes)
+            return false;
+    if (step->closed && step == &commit->step[step->closed - 1]) return true;
+    if (step->closed == spans->count) return false;
+    /* A whole text may only be added to: its last word must not become another. */
+    return !step->source_whole || text->length == step->source_bytes ||
+           hg_border_settled_source(hg_buf_text(text), text->length) >= step->source_bytes;
+}
+
+uint32_t hg_sentence_kept(const hg_sentence *sentence, const hg_sentence_language *language,
+                          const hg_tag *source, const hg_buf *text, const hg_spans *spans)
+{
+    const hg_commit *commit = &language->commit;
+    const size_t same = unchanged(sentence, source, text);
+    uint32_t steps = commit->steps;
+    while (steps && !step_holds(commit, &commit->step[steps - 1], same, text, spans)) steps--;
+    return steps;
+}
+
+void hg_sentence_revise(hg_sentence *sentence, int64_t rev, const hg_tag *source, hg_buf *text,
+                        const hg_spans *spans)
 {
     size_t same = unchanged(sentence, source, text);
+    bool edit =
+        same < hg_border_settled_source(hg_buf_text(&sentence->text), sentence->text.length);
+    sentence->edits = edit ? sentence->edits + 1 : 0;
     for (uint32_t i = 0; i < sentence->languages; i++) {
         hg_sentence_language *language = sentence->language[i];
-        if (!hg_sentence_holds(sentence, language, source, hg_buf_text(text), text->length))
-            hg_sentence_language_restart(language);
+        uint32_t kept = hg_sentence_kept(sentence, language, source, text, spans);
+        if (kept < language->commit.steps) hg_sentence_language_back(language, kept);
         hg_past_forget(&language->past, same);
     }
     hg_buf_free(&sentence->text);

@@ -1,7 +1,7 @@
 /* bench_live.c: the table of policies of docs/PERFORMANCE.md: dev sentences typed word by word in
  * nine languages, under each policy; the default one also with mistakes that are mended.
  *
- *     bench_live [SENTENCES] [AGREEMENT LEAST_WORDS AHEAD HOLD_BACK]
+ *     bench_live [SENTENCES] [AGREEMENT LEAST_WORDS AHEAD HOLD_BACK LIKELY PATIENCE]
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -59,8 +59,9 @@ static void measure(hg_policy policy, uint32_t count, bool edits)
     assert_non_null(runtime);
     for (int i = 0; i < TYPIST_READERS; i++) score[i].language = nine[i];
     typist_type(runtime, (const typist_line *const *)line, count, TYPIST_READERS, edits, score);
-    snprintf(name, sizeof name, "%u, %u, %u, %u%s", policy.agreement, policy.least_words,
-             policy.ahead, policy.hold_back, edits ? ", mistyped" : "");
+    snprintf(name, sizeof name, "%u, %u, %u, %u, %u, %u%s", policy.agreement, policy.least_words,
+             policy.ahead, policy.hold_back, policy.likely, policy.patience,
+             edits ? ", mistyped" : "");
     typist_print(name, score, TYPIST_READERS);
     fflush(stdout);
     hg_runtime_close(runtime);
@@ -68,23 +69,26 @@ static void measure(hg_policy policy, uint32_t count, bool edits)
 
 int main(int count, char **argument)
 {
-    static const hg_policy tried[] = {{0, 0, 64, 0}, {1, 0, 0, 0}, {2, 0, 64, 0}, {2, 0, 64, 1},
-                                      {2, 0, 64, 2}, {2, 0, 1, 0}, {2, 0, 1, 1},  {2, 1, 1, 1},
-                                      {2, 3, 1, 1},  {2, 4, 1, 1}, {3, 0, 1, 1},  {3, 2, 1, 1}};
+    static const hg_policy tried[] = {{3, 2, 1, 1, 0, 0}, {3, 2, 2, 1, 0, 0}, {2, 2, 1, 1, 0, 0},
+                                      {3, 2, 0, 1, 2, 2}, {3, 3, 1, 1, 2, 2}, {4, 2, 1, 1, 2, 2},
+                                      {3, 2, 1, 1, 2, 0}, {3, 2, 1, 1, 2, 1}};
     uint32_t sentences = count > 1 ? (uint32_t)atoi(argument[1]) : SENTENCES;
     for (int i = 0; i < TYPIST_READERS; i++) read_lines(i, sentences);
-    printf("| agreement, least words, ahead, hold back | language | erasure | committed before the "
+    printf("| agreement, least words, ahead, hold back, likely, patience | language | erasure | "
+           "committed before the "
            "last word | "
            "before final | lag of committed (AL) | of shown (AL) | chrF | against at once |\n"
            "|---|---|---|---|---|---|---|---|---|\n");
-    if (count > 5) {
-        const hg_policy one = {(uint32_t)atoi(argument[2]), (uint32_t)atoi(argument[3]),
-                               (uint32_t)atoi(argument[4]), (uint32_t)atoi(argument[5])};
+    if (count == 8) {
+        uint32_t given[6];
+        for (int i = 0; i < 6; i++) given[i] = (uint32_t)atoi(argument[2 + i]);
+        const hg_policy one = {given[0], given[1], given[2], given[3], given[4], given[5]};
         measure(one, sentences, false);
         measure(one, sentences, true);
         return 0;
     }
-    for (size_t i = 0; i < sizeof tried / sizeof *tried; i++) measure(tried[i], sentences, false);
+    for (size_t i = 0; i < 2 * (sizeof tried / sizeof *tried); i++)
+        measure(tried[i / 2], sentences, i % 2);
     measure(TALK_POLICY, sentences, false);
     measure(TALK_POLICY, sentences, true);
     return 0;

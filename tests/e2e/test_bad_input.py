@@ -209,7 +209,7 @@ def test_bad_field(service, change, field):
 @run
 async def test_oversize_text(service):
     async with connect(service) as client:
-        await client.send(type="translate", id="m1", rev=1, text="a" * 2001, targets=["de"])
+        await client.send(type="translate", id="m1", rev=1, text="a" * 8001, targets=["de"])
         error = await client.event()
         assert error["code"] == "text_too_long" and (error["id"], error["rev"]) == ("m1", 1)
         # Code points, not UTF-16 units or bytes.

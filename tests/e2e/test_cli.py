@@ -157,12 +157,12 @@ def test_json_objects(cli):
 
 
 def test_bad_lines_fail_alone(cli):
-    source = ["Hello.", "x" * 2001, "y" * 70000, "Hello."]
+    source = ["Hello.", "x" * 8001, "y" * 70000, "Hello."]
     result = cli("translate", "--to", "de", stdin="\n".join(source) + "\n")
     assert result.returncode == 1
     texts = result.stdout.split("\n")[:-1]
     assert texts[0] == texts[3] != "" and texts[1] == texts[2] == ""
-    assert "line 2:" in result.stderr and "2000" in result.stderr
+    assert "line 2:" in result.stderr and "8000" in result.stderr
     assert "line 3:" in result.stderr
     found = objects(cli("translate", "--to", "de", "--json", stdin="\n".join(source)).stdout)
     errors = {o["line"]: o["error"]["code"] for o in found if "error" in o}

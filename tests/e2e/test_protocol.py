@@ -31,7 +31,7 @@ async def test_session_ready(service):
         assert tags["ja"]["native"] == "日本語"
         assert all(language["direction"] in ("ltr", "rtl") for language in tags.values())
         assert "en" in tags["de"]["sources"] and tags["de"]["generation"] >= 1
-        assert ready["limits"]["max_text"] == 2000
+        assert ready["limits"]["max_text"] == 8000
         assert ready["limits"]["resume_grace_ms"] > 0
         assert client.ws.subprotocol == SUBPROTOCOL
         async with connect(service) as other:
@@ -173,6 +173,41 @@ async def test_epoch_rises_on_edit(service):
             assert end["epoch"] == 1
             assert committed(events, "de", epoch=1) == end["text"]
             assert all(e["epoch"] == 1 for e in events if "epoch" in e)
+
+
+@run
+async def test_sentences_close_as_more_follow(service):
+    """A text of several sentences says what they say alone, in their order; typing on costs what
+    the last one costs; an edit in the first raises the epoch, one in the last does not."""
+    text = ["Where is the train station?", "I drink tea.", "My brother bought a new car last week."]
+    async with connect(service) as client:
+        alone = []
+        for i, sentence in enumerate(text):
+            events = await client.translate(f"a{i}", 1, sentence, NINE, source="en", final=True)
+            alone.append(done(events))
+        costs, joined = [], {}
+        words = " ".join(text).split(" ")
+        for rev in range(1, len(words) + 1):
+            typed = " ".join(words[:rev])
+            events = await client.translate("m1", rev, typed, NINE, source="en",
+                                            final=rev == len(words))
+            costs.append(events[-1]["prefill_tokens"])
+            for event in events:
+                if event["type"] == "translation.committed":
+                    assert event["epoch"] == 0
+                    joined[event["language"]] = joined.get(event["language"], "") + event["text"]
+        ends = done(events)
+        for language in NINE:
+            assert ends[language]["text"] == joined[language]
+            assert ends[language]["text"].startswith(alone[0][language]["text"] + " ")
+        assert max(costs) <= 9 * 12, "nothing is read that was read before"
+        first = done(await client.translate("m2", 1, " ".join(text), NINE, source="en"))
+        edited = [text[0].replace("train", "bus"), *text[1:]]
+        again = done(await client.translate("m2", 2, " ".join(edited), NINE, source="en"))
+        on = done(await client.translate("m2", 3, " ".join(edited) + " It was", NINE, source="en"))
+        for language in NINE:
+            assert (first[language]["epoch"], again[language]["epoch"]) == (0, 1)
+            assert on[language]["epoch"] == 1
 
 
 @run

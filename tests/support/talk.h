@@ -13,7 +13,9 @@ typedef struct talk {
 } talk;
 
 /* What serve does when nothing else is asked for; nothing committed or held back before the end. */
-#define TALK_POLICY  ((hg_policy){.agreement = 3, .least_words = 2, .ahead = 1, .hold_back = 1})
+#define TALK_POLICY                                                                                \
+    ((hg_policy){                                                                                  \
+        .agreement = 3, .least_words = 2, .ahead = 1, .hold_back = 1, .likely = 2, .patience = 2})
 #define TALK_AT_ONCE ((hg_policy){0})
 
 /* The runtime with all bundled plugins ready; NULL, with a message printed, when that fails. */

@@ -50,9 +50,9 @@ static void feed(hg_stream *stream, const hg_tokens *tokens, uint32_t from, uint
                  hg_buf *joined)
 {
     for (uint32_t i = from; i < to; i++) {
-        size_t at;
+        size_t at = stream->commit->text.length;
         assert_int_equal(hg_stream_push(stream, tokens->id + i, 1), HG_OK);
-        assert_int_equal(hg_stream_settle(stream, SIZE_MAX, SOURCE, &at), HG_OK);
+        assert_int_equal(hg_stream_settle(stream, SIZE_MAX, SOURCE), HG_OK);
         const hg_buf *text = &stream->commit->text;
         assert_int_equal(hg_buf_append(joined, hg_buf_text(text) + at, text->length - at), HG_OK);
         assert_string_equal(hg_buf_text(joined), hg_buf_text(text));
@@ -71,16 +71,16 @@ static void check_growth(const char *text, hg_rules *rules, const char *const *c
     hg_buf joined = hg_buf_new(1 << 16);
     hg_tokens tokens = encode(text);
     hg_commit_start(&commit, 3);
-    assert_int_equal(hg_stream_open(&stream, tokenizer, rules, &commit), HG_OK);
+    assert_int_equal(hg_stream_open(&stream, tokenizer, rules, &commit, "", 0), HG_OK);
     for (uint32_t i = 0; i < tokens.count; i++) {
         assert_non_null(committed[i]);
         feed(&stream, &tokens, i, i + 1, &joined);
         assert_string_equal(hg_buf_text(&commit.text), committed[i]);
     }
     assert_null(committed[tokens.count]);
-    size_t from;
-    assert_int_equal(hg_stream_finish(&stream), HG_OK);
-    assert_int_equal(hg_stream_settle_all(&stream, SOURCE, &from), HG_OK);
+    size_t from = commit.text.length;
+    assert_int_equal(hg_stream_finish(&stream, "", 0), HG_OK);
+    assert_int_equal(hg_stream_settle_all(&stream, SOURCE), HG_OK);
     assert_string_equal(hg_buf_text(&commit.text), whole);
     assert_string_equal(hg_stream_tentative(&stream), "");
     assert_int_equal(from, joined.length);
@@ -134,7 +134,7 @@ static void test_split_thai(void **state)
     hg_tokens tokens = encode("ไปไหนมา");
     assert_int_equal(tokens.count, 21);
     hg_commit_start(&commit, 0);
-    assert_int_equal(hg_stream_open(&stream, tokenizer, NULL, &commit), HG_OK);
+    assert_int_equal(hg_stream_open(&stream, tokenizer, NULL, &commit, "", 0), HG_OK);
     feed(&stream, &tokens, 0, 21, &joined);
     assert_true(commit.token.count > 0 && commit.token.count % 3 == 0);
     assert_int_equal(commit.text.length, commit.token.count);
@@ -164,23 +164,22 @@ static void test_next_revision(void **state)
     hg_rules *rules = open_rules("' ' } [?!:;] > \\u202F;");
     hg_tokens tokens = encode("Ça va bien ? Oui !");
     hg_commit_start(&commit, 0);
-    assert_int_equal(hg_stream_open(&first, tokenizer, rules, &commit), HG_OK);
+    assert_int_equal(hg_stream_open(&first, tokenizer, rules, &commit, "", 0), HG_OK);
     feed(&first, &tokens, 0, 3, &joined);
     assert_string_equal(hg_buf_text(&commit.text), "Ça va");
     assert_string_equal(hg_stream_tentative(&first), " bien");
-    assert_int_equal(commit.source_bytes, SOURCE);
+    assert_int_equal(hg_commit_at(&commit).source_bytes, SOURCE);
     uint32_t forced = commit.token.count;
     assert_int_equal(forced, 2);
-    assert_int_equal(hg_stream_open(&second, tokenizer, rules, &commit), HG_OK);
+    assert_int_equal(hg_stream_open(&second, tokenizer, rules, &commit, "", 0), HG_OK);
     assert_string_equal(hg_buf_text(&second.text), "Ça va");
     feed(&second, &tokens, forced, tokens.count, &joined);
-    size_t from;
-    assert_int_equal(hg_stream_finish(&second), HG_OK);
-    assert_int_equal(hg_stream_settle_all(&second, SOURCE, &from), HG_OK);
+    assert_int_equal(hg_stream_finish(&second, "", 0), HG_OK);
+    assert_int_equal(hg_stream_settle_all(&second, SOURCE), HG_OK);
     assert_string_equal(hg_buf_text(&commit.text), "Ça va bien\u202F? Oui\u202F!");
     assert_int_equal(commit.token.count, tokens.count);
     assert_memory_equal(commit.token.id, tokens.id, tokens.count * sizeof *tokens.id);
-    hg_commit_restart(&commit);
+    hg_commit_back(&commit, 0);
     assert_int_equal(commit.epoch, 1);
     assert_int_equal(commit.token.count, 0);
     assert_string_equal(hg_buf_text(&commit.text), "");
@@ -199,15 +198,14 @@ static void test_unfinished_end(void **state)
     hg_commit commit;
     hg_stream first, second;
     hg_tokens tokens = encode("Ich habe 😀 gern");
-    size_t from;
     hg_commit_start(&commit, 0);
-    assert_int_equal(hg_stream_open(&first, tokenizer, NULL, &commit), HG_OK);
+    assert_int_equal(hg_stream_open(&first, tokenizer, NULL, &commit, "", 0), HG_OK);
     assert_int_equal(hg_stream_push(&first, tokens.id, 5), HG_OK);
     assert_string_equal(hg_buf_text(&first.text), "Ich habe ");
-    assert_int_equal(hg_stream_finish(&first), HG_OK);
-    assert_int_equal(hg_stream_settle_all(&first, SOURCE, &from), HG_OK);
+    assert_int_equal(hg_stream_finish(&first, "", 0), HG_OK);
+    assert_int_equal(hg_stream_settle_all(&first, SOURCE), HG_OK);
     assert_string_equal(hg_buf_text(&commit.text), "Ich habe \uFFFD");
-    assert_int_equal(hg_stream_open(&second, tokenizer, NULL, &commit), HG_OK);
+    assert_int_equal(hg_stream_open(&second, tokenizer, NULL, &commit, "", 0), HG_OK);
     assert_int_equal(hg_stream_push(&second, tokens.id + 7, 1), HG_OK);
     assert_string_equal(hg_buf_text(&second.text), "Ich habe \uFFFD gern");
     assert_string_equal(hg_stream_tentative(&second), " gern");
@@ -249,13 +247,13 @@ static void test_never_taken_back(void **state)
             hg_commit_start(&commit, 0);
             uint32_t at = 0;
             while (at < tokens.count) { /* one revision after the other */
-                assert_int_equal(hg_stream_open(&stream, tokenizer, rules, &commit), HG_OK);
+                assert_int_equal(hg_stream_open(&stream, tokenizer, rules, &commit, "", 0), HG_OK);
                 uint32_t to = at + 1 + (uint32_t)rand() % (tokens.count - at);
                 feed(&stream, &tokens, at, to, &joined);
-                size_t from;
+                size_t from = commit.text.length;
                 if (to == tokens.count || rand() % 8 == 0) { /* this one came to its end */
-                    assert_int_equal(hg_stream_finish(&stream), HG_OK);
-                    assert_int_equal(hg_stream_settle_all(&stream, SOURCE, &from), HG_OK);
+                    assert_int_equal(hg_stream_finish(&stream, "", 0), HG_OK);
+                    assert_int_equal(hg_stream_settle_all(&stream, SOURCE), HG_OK);
                     assert_int_equal(hg_buf_append_text(&joined, commit.text.data + from), HG_OK);
                     assert_string_equal(hg_buf_text(&joined), hg_buf_text(&stream.text));
                 }

@@ -244,7 +244,7 @@ static void test_refusals(void **state)
     text[HG_LIMIT_TEXT + 1] = '\0';
     bad = good;
     bad.text = text;
-    refused(&t, &bad, HG_CODE_text_too_long, "2001 code points, at most 2000");
+    refused(&t, &bad, HG_CODE_text_too_long, "8001 code points, at most 8000");
     for (int i = 0; i < 300; i++) memcpy(text + 2 * i, i % 2 ? " x" : " 7", 3);
     refused(&t, &bad, HG_CODE_text_too_long, "this model reads at most 256");
     /* A refused request leaves no trace: its rev is still free. */

@@ -69,7 +69,7 @@ static void test_long_sentence_is_cut(void **state)
     (void)state;
     hg_document *document;
     hg_error error;
-    static char text[5 * HG_LIMIT_TEXT + 1];
+    static char text[5 * HG_LIMIT_SENTENCE + 1];
     for (size_t i = 0; i < sizeof text - 1; i++) text[i] = i % 5 == 4 ? ' ' : 'a';
     assert_int_equal(
         hg_document_open(text, sizeof text - 1, HG_FORMAT_TEXT, "en", &document, &error), HG_OK);
@@ -77,7 +77,7 @@ static void test_long_sentence_is_cut(void **state)
     for (uint32_t i = 0; i < 5; i++) {
         size_t bytes;
         const char *piece = hg_document_piece(document, i, &bytes);
-        assert_true(bytes < HG_LIMIT_TEXT && piece[0] == 'a' && piece[bytes - 1] == 'a');
+        assert_true(bytes < HG_LIMIT_SENTENCE && piece[0] == 'a' && piece[bytes - 1] == 'a');
     }
     hg_document_close(document);
 }
@@ -193,20 +193,20 @@ static const char *empty(uint32_t piece, void *context)
 static void test_no_cut_in_what_stays(void **state)
 {
     (void)state;
-    static char html[3 * HG_LIMIT_TEXT];
-    for (size_t before = HG_LIMIT_TEXT - 25; before <= HG_LIMIT_TEXT + 1; before++) {
+    static char html[3 * HG_LIMIT_SENTENCE];
+    for (size_t before = HG_LIMIT_SENTENCE - 25; before <= HG_LIMIT_SENTENCE + 1; before++) {
         hg_document *document;
         hg_error error;
         hg_buf out = hg_buf_new(1 << 20);
         memset(html, 'a', before);
         int tail = snprintf(html + before, 64, "<code>twentylettersofcode</code>");
-        memset(html + before + tail, 'b', HG_LIMIT_TEXT);
-        size_t bytes = before + (size_t)tail + HG_LIMIT_TEXT, piece_bytes;
+        memset(html + before + tail, 'b', HG_LIMIT_SENTENCE);
+        size_t bytes = before + (size_t)tail + HG_LIMIT_SENTENCE, piece_bytes;
         assert_int_equal(hg_document_open(html, bytes, HG_FORMAT_HTML, "en", &document, &error),
                          HG_OK);
         for (uint32_t i = 0; i < hg_document_pieces(document); i++) {
             (void)hg_document_piece(document, i, &piece_bytes);
-            assert_in_range(piece_bytes, 1, HG_LIMIT_TEXT);
+            assert_in_range(piece_bytes, 1, HG_LIMIT_SENTENCE);
         }
         assert_int_equal(hg_document_print(document, empty, NULL, &out), HG_OK);
         assert_non_null(strstr(hg_buf_text(&out), "<code>twentylettersofcode</code>"));

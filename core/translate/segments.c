@@ -1,0 +1,167 @@
+/* segments.c: see segments.h. Positions count from the end of leading white space. */
+#include "core/translate/segments.h"
+#include <assert.h>
+#include <string.h>
+
+#include "core/text/border.h"
+
+static const char *body_of(const hg_request *request)
+{
+    return hg_buf_text(&request->text) + request->lead;
+}
+
+static size_t span_end(const hg_request *request, uint32_t segment)
+{
+    const hg_span *span = &request->spans.span[segment];
+    return span->start + span->count;
+}
+
+hg_status hg_request_split(hg_request *request)
+{
+    const char *text = body_of(request);
+    size_t bytes = request->text.length - request->lead;
+    hg_status status =
+        hg_sentences_find(text, request->body, request->source.text, &request->spans);
+    if (status) return status;
+    request->settled = hg_border_settled_source(text, bytes);
+    request->ended = hg_border_before_end_mark(text, request->body) < request->body;
+    if (!request->spans.count) return HG_OK;
+    uint32_t last = request->spans.count - 1;
+    size_t start = request->spans.span[last].start, end = span_end(request, last);
+    if (end < request->body) { /* what stands there belongs to no sentence */
+        request->ended = true;
+        request->settled = end;
+    }
+    if (request->settled > start)
+        request->words = hg_border_words(text + start, request->settled - start);
+    return HG_OK;
+}
+
+bool hg_request_is_open(const hg_request *request, const hg_request_lane *lane)
+{
+    return lane->segment + 1 >= request->spans.count;
+}
+
+const char *hg_request_segment(const hg_request *request, const hg_request_lane *lane,
+                               size_t *bytes)
+{
+    const hg_span *span = &request->spans.span[lane->segment];
+    *bytes = span->count;
+    return body_of(request) + span->start;
+}
+
+const char *hg_request_gap(const hg_request *request, uint32_t segment, size_t *bytes)
+{
+    size_t from = segment ? span_end(request, segment - 1) : 0;
+    size_t to = segment < request->spans.count ? request->spans.span[segment].start : request->body;
+    *bytes = to - from;
+    return body_of(request) + from;
+}
+
+void hg_request_place(const hg_request *request, hg_request_lane *lane, const hg_sentence *sentence)
+{
+    const hg_commit *commit = &lane->state->commit;
+    const hg_buf rest = {.data = (char *)body_of(request),
+                         .length = request->text.length - request->lead};
+    if (!lane->state_is_new && lane->outcome != HG_OUTCOME_UNCHANGED) {
+        lane->kept =
+            hg_sentence_kept(sentence, lane->state, &request->source, &rest, &request->spans);
+    } else if (commit->text.length <= request->text.length &&
+               memcmp(hg_buf_text(&request->text), hg_buf_text(&commit->text),
+                      commit->text.length) == 0) {
+        lane->kept = commit->steps;
+    }
+    lane->segment = lane->kept ? commit->step[lane->kept - 1].closed : 0;
+    if (lane->outcome != HG_OUTCOME_NONE) return;
+    if (!request->spans.count)
+        lane->outcome = HG_OUTCOME_COPIED;
+    else if (lane->segment == request->spans.count)
+        lane->outcome = HG_OUTCOME_CLOSED;
+}
+
+/* ---- closing ---- */
+
+/* Closes what follows as long as its translation is known. */
+static hg_status close_known(hg_request *request, hg_request_lane *lane)
+{
+    hg_sentence_language *state = lane->state;
+    hg_status status = HG_OK;
+    while (!status && request->temperature <= 0 && !hg_request_is_open(request, lane)) {
+        size_t bytes, gap_bytes, end = span_end(request, lane->segment);
+        const char *source = hg_request_segment(request, lane, &bytes);
+        const char *gap = hg_request_gap(request, lane->segment, &gap_bytes);
+        const char *text =
+            hg_sentence_language_known(state, lane->entry->adapter_key, source, bytes);
+        if (!text) break;
+        status = hg_commit_known(&state->commit, gap, gap_bytes, text, strlen(text), end);
+        lane->segment++;
+    }
+    return status;
+}
+
+hg_status hg_request_close_segment(hg_request *request, hg_request_lane *lane)
+{
+    hg_sentence_language *state = lane->state;
+    const uint32_t closed = hg_commit_at(&state->commit).closed;
+    size_t bytes, gap_bytes, end = span_end(request, lane->segment);
+    size_t from = closed ? state->commit.step[closed - 1].text : 0;
+    const char *source = hg_request_segment(request, lane, &bytes);
+    (void)hg_request_gap(request, lane->segment, &gap_bytes);
+    hg_status status = hg_stream_settle_all(&lane->stream, end);
+    if (status) return status;
+    lane->tokens_before = lane->tokens;
+    lane->drafted_before = lane->drafted;
+    lane->accepted_before = lane->accepted;
+    hg_sentence_language_keep(state, lane->entry->adapter_key, NULL, 0, true);
+    status = hg_sentence_language_close(state, request->temperature > 0 ? NULL : source, bytes,
+                                        from + gap_bytes, end);
+    hg_stream_close(&lane->stream);
+    lane->segment++;
+    return status ? status : close_known(request, lane);
+}
+
+/* ---- rounds ---- */
+
+/* Adds what the engine did in the round that has ended. */
+static void add_figures(hg_job_state *sum, const hg_job_state *round)
+{
+    if (!sum->submit_us) {
+        *sum = *round;
+        return;
+    }
+    sum->prefill_tokens += round->prefill_tokens;
+    sum->shared_tokens += round->shared_tokens;
+    sum->decode_tokens += round->decode_tokens;
+    sum->end_us = round->end_us;
+}
+
+void hg_request_read_job(hg_request *request)
+{
+    hg_job_state round;
+    if (!request->job) return;
+    hg_job_read(request->job, &round);
+    request->job_ended = round.ended;
+    request->figures = request->figures_before;
+    add_figures(&request->figures, &round);
+}
+
+void hg_request_next_round(hg_request *request)
+{
+    hg_refusal refusal = {0};
+    if (!request->undone || (request->job && !request->job_ended)) return;
+    bool any = false;
+    for (uint32_t i = 0; i < request->lanes; i++)
+        any |= !request->lane[i].done && request->lane[i].outcome == HG_OUTCOME_NONE;
+    if (!any) return;
+    if (request->job) hg_job_release(request->job);
+    request->job = NULL;
+    request->job_ended = false;
+    request->figures_before = request->figures;
+    if (hg_request_submit(request, &refusal)) {
+        hg_request_outcomes(request);
+        return;
+    }
+    request->waits = refusal.code == HG_CODE_busy;
+    request->runtime->rounds_wait |= request->waits;
+    if (!request->waits) hg_request_end(request, "failed", refusal.code);
+}
