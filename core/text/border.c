@@ -94,11 +94,14 @@ uint32_t hg_border_words(const char *text, size_t count)
 uint32_t hg_border_spaced_words(const char *text, size_t count)
 {
     uint32_t words = 0;
+    bool first = false; /* the word before is the first one, and begins with none */
     for (size_t at = 0; at < count; at = hg_border_after(text, count, at)) {
         UChar32 c;
         size_t next = at;
         U8_NEXT_UNSAFE(text, next, c);
-        words += u_isUWhiteSpace(c) != 0;
+        bool spaced = u_isUWhiteSpace(c);
+        if (spaced) words += first ? 2 : 1;
+        first = !spaced && !at;
     }
     return words;
 }

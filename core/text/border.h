@@ -22,7 +22,7 @@ size_t hg_border_after(const char *text, size_t count, size_t from);
 /* The words of text (character clusters in scripts without spaces). */
 uint32_t hg_border_words(const char *text, size_t count);
 
-/* Those of them that begin with white space. */
+/* Those of them that begin with white space, and the first one before such a word. */
 uint32_t hg_border_spaced_words(const char *text, size_t count);
 
 /* The bytes of text before the final punctuation that it ends with, and the quotes and brackets

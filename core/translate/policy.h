@@ -68,7 +68,7 @@ void hg_past_commit(hg_past *past, const char *piece, size_t bytes);
 /* Bytes of now's tail that are to be committed, up to a border in all that agree; 0: none. */
 size_t hg_policy_agreed(const hg_policy *policy, const hg_past *past, const hg_hypothesis *now);
 
-/* Words that begin with white space and that as many hypotheses as `likely` agree on. */
+/* Words between white space that as many hypotheses as `likely` agree on. */
 uint32_t hg_policy_likely(const hg_policy *policy, const hg_past *past, const hg_hypothesis *now);
 
 /* What a reader of a sentence that goes on may see. */

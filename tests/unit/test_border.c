@@ -113,6 +113,10 @@ static void test_forward(void **state)
     assert_int_equal(hops, borders);
     assert_int_equal(hg_border_words(text, count), 6);
     assert_int_equal(hg_border_words("Wo ist ", 7), 2);
+    assert_int_equal(hg_border_spaced_words("Wo ist der", 10), 3);
+    assert_int_equal(hg_border_spaced_words(" ist der", 8), 2);
+    assert_int_equal(hg_border_spaced_words("Wo", 2), 0);
+    assert_int_equal(hg_border_spaced_words("我的朋友", 12), 0);
     assert_int_equal(hg_border_words("  ", 2), 0);
     assert_int_equal(hg_border_words("", 0), 0);
 }
