@@ -110,22 +110,30 @@ static hg_status change(hg_service *service, const hg_settings *fresh, hg_error 
 }
 
 /* What is wrong anywhere changes nothing. */
-static void on_reload(hg_service *service)
+static void reload(hg_service *service)
 {
     hg_error error;
     hg_settings *fresh = calloc(1, sizeof *fresh);
-    hg_cli_notify("RELOADING=1");
-    hg_status status = fresh ? hg_settings_parse(fresh, HG_COMMAND_SERVE, first->arguments,
-                                                 first->argument, &error)
-                             : hg_fail(&error, HG_ERROR_MEMORY, "no memory for the settings");
-    if (!status) status = change(service, fresh, &error);
-    if (status) {
-        hg_log(HG_LOG_ERROR, "serve", "not reloaded: %s", error.message);
-        if (fresh) hg_settings_free(fresh);
-        free(fresh);
-    } else {
-        keep(fresh);
+    if (!fresh) {
+        hg_log(HG_LOG_ERROR, "serve", "not reloaded: no memory for the settings");
+        return;
     }
+    hg_status status =
+        hg_settings_parse(fresh, HG_COMMAND_SERVE, first->arguments, first->argument, &error);
+    if (!status) status = change(service, fresh, &error);
+    if (!status) {
+        keep(fresh);
+        return;
+    }
+    hg_log(HG_LOG_ERROR, "serve", "not reloaded: %s", error.message);
+    hg_settings_free(fresh);
+    free(fresh);
+}
+
+static void on_reload(hg_service *service)
+{
+    hg_cli_notify("RELOADING=1");
+    reload(service);
     hg_cli_notify("READY=1");
 }
 

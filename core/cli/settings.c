@@ -26,7 +26,7 @@ typedef struct setting {
         *preset; /* default as it would be written; NULL: none, or what hg_paths_default says */
     int64_t low, high;
     const char *choices; /* "auto|cpu|cuda" */
-    unsigned commands;   /* hg_command_bit */
+    uint64_t commands;   /* hg_command_bit */
     const char *help;
     bool live; /* SIGHUP changes it in a service that runs */
 } setting;

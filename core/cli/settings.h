@@ -42,17 +42,15 @@ typedef struct hg_settings {
     const char *on_device_error; /* "recover", "fallback" or "stop" */
     int64_t threads, device_memory_bytes, lanes, adapters, cache_bytes;
     int64_t agreement, agree_after, ahead, hold_back, likely, patience;
-    bool log_text;
     const char *allow_origin, *base_path;
-    bool trust_proxy;
     const char *tls_cert, *tls_key;
     const char *scope, *label;
     int64_t expires, rate;
     const char *to, *from, *file;
     int64_t max_tokens, count, runs, sentences;
     const char *out, *method, *calibration, *against, *text, *plugin, *bits, *group;
-    bool quantized;
     const char *shape;
+    bool log_text, trust_proxy, quantized;
     bool full, json, plan, limits, settings, metrics, codes, templates, asyncapi;
     bool help, version;
 

@@ -211,6 +211,7 @@ static void mark(const struct lws_tokens *frame)
     if ((frame->token[0] & 0x0f) == TEXT_OPCODE) frame->token[0] |= PACKED_BIT;
 }
 
+/* NOLINTNEXTLINE(readability-function-size): the seven parameters are libwebsockets' */
 static int callback(struct lws_context *context, const struct lws_extension *extension,
                     struct lws *wsi, enum lws_extension_callback_reasons reason, void *user,
                     void *in, size_t count)

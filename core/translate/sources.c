@@ -33,10 +33,12 @@ hg_status hg_sources_add(hg_sources *sources, uint64_t key, const hg_plugin *plu
         status = hg_fail(error, HG_ERROR_MEMORY, "no memory for the adapter's folder");
     else if (sources->count == HG_LIMIT_ADAPTER_SLOTS)
         status = hg_fail(error, HG_ERROR_LIMIT, "more than %d adapters", HG_LIMIT_ADAPTER_SLOTS);
-    else
+    else {
         sources->source[sources->count++] = made;
+        made.folder = NULL;
+    }
     pthread_mutex_unlock(&sources->lock);
-    if (status) free(made.folder);
+    free(made.folder);
     return status;
 }
 

@@ -201,6 +201,7 @@ static void edit(char *text)
 {
     size_t length = strlen(text), at = length;
     const char *put = word[dice(WORDS)];
+    const size_t put_bytes = strlen(put);
     if (dice(4) == 0) at = dice((uint32_t)length + 1);
     while (at < length && (text[at] & 0xC0) == 0x80) at++;
     if (dice(6) == 0) {
@@ -208,8 +209,8 @@ static void edit(char *text)
         while (end < length && (text[end] & 0xC0) == 0x80) end++;
         if (end < length) memmove(text + at, text + end, length - end + 1);
     } else if (length < 300) {
-        memmove(text + at + strlen(put), text + at, length - at + 1);
-        memcpy(text + at, put, strlen(put));
+        memmove(text + at + put_bytes, text + at, length - at + 1);
+        for (size_t i = 0; i < put_bytes; i++) text[at + i] = put[i];
     }
 }
 
