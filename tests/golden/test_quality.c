@@ -5,13 +5,14 @@
  *     test_quality              the fastest kernels: some seconds
  *     test_quality reference    the reference kernels: some minutes; the full claim
  *
- * Every plugin must come within half a point of its figure, on either. */
+ * No plugin may lose half a point of its figure, on either. The figures are of whole lines; here a
+ * line of several sentences is translated sentence by sentence, which gains some tenths. A gain of
+ * more than one point would say that something else than the same lines is compared. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
 #include <jansson.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +22,8 @@
 #include "core/translate/translate.h"
 
 #define PAIRS_MAX 512
-#define TOLERANCE 0.5 /* chrF points */
+#define LOSS_MOST 0.5 /* chrF points */
+#define GAIN_MOST 1.0
 
 static const char *kernel; /* NULL: the fastest */
 
@@ -114,8 +116,8 @@ static double score(const sheet *out)
     return hg_chrf_score(&chrf);
 }
 
-/* Translates one plugin's pairs; returns how far its chrF is from the one it was trained to. */
-static double check_language(hg_runtime *runtime, const hg_language_view *language)
+/* Translates one plugin's pairs; returns whether its chrF is what it was trained to. */
+static bool as_trained(hg_runtime *runtime, const hg_language_view *language)
 {
     hg_error error = {0};
     char path[HG_PATH_MAX];
@@ -133,7 +135,7 @@ static double check_language(hg_runtime *runtime, const hg_language_view *langua
     for (uint32_t i = 0; i < out->pairs; i++) free(out->pair[i].translation);
     hg_buf_free(&text);
     free(out);
-    return fabs(here - there);
+    return here >= there - LOSS_MOST && here <= there + GAIN_MOST;
 }
 
 static void test_quality(void **state)
@@ -150,15 +152,12 @@ static void test_quality(void **state)
     assert_int_equal(hg_runtime_wait_ready(runtime, &error), HG_OK);
     uint32_t languages = hg_runtime_languages(runtime, language, 16);
     assert_int_equal(languages, 10);
-    double worst = 0;
+    bool good = true;
     printf(
         "| plugin | rank | pairs | chrF here | chrF in training.json |\n|---|---|---|---|---|\n");
-    for (uint32_t i = 0; i < languages; i++) {
-        double distance = check_language(runtime, &language[i]);
-        if (distance > worst) worst = distance;
-    }
+    for (uint32_t i = 0; i < languages; i++) good &= as_trained(runtime, &language[i]);
     hg_runtime_close(runtime);
-    assert_true(worst <= TOLERANCE);
+    assert_true(good);
 }
 
 int main(int argc, char **argv)
