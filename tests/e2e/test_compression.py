@@ -134,7 +134,7 @@ async def test_a_bomb_ends_its_connection_and_costs_no_memory(service):
     assert ended.value.code == 1009, ended.value
     assert memory(service) - before < 8 << 10
     async with connect(service) as client:
-        await client.send(type="translate", id="x", rev=1, text="a" * 3000, targets=["de"])
+        await client.send(type="translate", id="x", rev=1, text="a" * 9000, targets=["de"])
         assert (await client.error())["code"] == "text_too_long", "what fits a frame is read"
         await client.ws.send(json.dumps({"type": "ping", "t": "a" * 70000}))
         with pytest.raises(websockets.ConnectionClosed) as ended:

@@ -95,7 +95,7 @@ def curl(*arguments):
 def test_curl(tls):
     cert = tls.data / "first.crt"
     answer = curl("--cacert", cert, "-w", "%{http_version}", tls.url + "/healthz")
-    assert answer.stdout == '{"ok":true}1.1', answer.stderr
+    assert answer.stdout.startswith('{"ok":true') and answer.stdout.endswith("}1.1"), answer.stderr
     body = '{"q": "Hello.", "source": "en", "target": "de"}'
     answer = curl("--cacert", cert, "-H", "Content-Type: application/json", "-d", body,
                   tls.url + "/translate")
