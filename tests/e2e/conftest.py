@@ -1,4 +1,5 @@
 """Starts the service for the tests: a free port, a data folder of its own, ready when they begin."""
+import contextlib
 import http.client
 import json
 import pathlib
@@ -56,15 +57,15 @@ class Service:
         self.start()
         self.wait_ready()
 
+    def http(self):
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+
     def get(self, path, method="GET", headers=None, body=None):
         """(status, headers, body); the path goes out as it is."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        try:
+        with contextlib.closing(self.http()) as connection:
             connection.request(method, path, body=body, headers=headers or {})
             answer = connection.getresponse()
             return answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read()
-        finally:
-            connection.close()
 
     def wait_ready(self):
         end = time.monotonic() + START_S
@@ -116,17 +117,23 @@ class Service:
             self.process.wait()
             raise AssertionError("did not stop: " + self.log.read_text())
 
+    @contextlib.contextmanager
+    def running(self):
+        """Ready inside of `with`; behind it, it stops as an operator would have it."""
+        try:
+            self.wait_ready()
+            yield self
+        finally:
+            code = self.stop()
+        assert code == 0, self.log.read_text()
+
 
 @pytest.fixture(scope="session")
 def service(request, tmp_path_factory):
     """One service for all tests; who ends it starts it again."""
     found = Service(request.config.getoption("--binary"), tmp_path_factory.mktemp("data"))
-    try:
-        found.wait_ready()
+    with found.running():
         yield found
-    finally:
-        code = found.stop()
-    assert code == 0, found.log.read_text()
 
 
 @pytest.fixture

@@ -22,11 +22,8 @@ def service(request, tmp_path_factory):
     """One that allows a page of another origin."""
     found = Service(request.config.getoption("--binary"), tmp_path_factory.mktemp("data"),
                     "--allow-origin", "https://chat.example.org, http://other.example:3000")
-    try:
-        found.wait_ready()
+    with found.running():
         yield found
-    finally:
-        assert found.stop() == 0, found.log.read_text()
 
 
 @pytest.fixture(scope="module")
@@ -301,8 +298,7 @@ def test_beyond_loopback_everybody_needs_a_token(request, tmp_path):
                      str(self.data)], cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)
 
     found = Wide(request.config.getoption("--binary"), tmp_path)
-    try:
-        found.wait_ready()
+    with found.running():
         token = re.search(r"shown this once: (\S{43})\n", found.log.read_text())[1]
         assert "unless a proxy with TLS" in found.log.read_text()
         assert post(found, "/translate", Q)[0] == 401
@@ -310,8 +306,6 @@ def test_beyond_loopback_everybody_needs_a_token(request, tmp_path):
         assert post(found, "/translate", Q, bearer(token))[0] == 200
         assert found.get("/", headers={"Host": f"10.1.2.3:{found.port}"})[0] == 200
         assert found.get("/", headers={"Host": f"evil.example:{found.port}"})[0] == 403
-    finally:
-        assert found.stop() == 0
 
 
 @pytest.mark.parametrize("flags, says", [

@@ -32,11 +32,8 @@ def llama_service(request, tmp_path):
     (model / "LICENSE").write_text(LICENCE, encoding="utf-8")
     (tmp_path / "data").mkdir()
     found = Service(request.config.getoption("--binary"), tmp_path / "data", "--model", str(model))
-    try:
-        found.wait_ready()
+    with found.running():
         yield found
-    finally:
-        assert found.stop() == 0
 
 
 def test_the_licences_notice_reaches_session_and_page(llama_service):

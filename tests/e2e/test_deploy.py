@@ -67,8 +67,7 @@ def test_the_file_and_sighup(request, tmp_path):
     assert "bad:6: no setting \"batches\"" in refused.stderr and refused.returncode == 2
     first = first.replace("batches = no\n", "")
     service = Configured(binary, tmp_path, first)
-    try:
-        service.wait_ready()
+    with service.running():
         assert service.told() == "READY=1"
         assert service.knows(PAGE) and not service.knows("https://b.example")
         assert " info " not in service.log.read_text(), "log-level of the file"
@@ -90,8 +89,6 @@ def test_the_file_and_sighup(request, tmp_path):
             assert service.knows("https://b.example") and not service.knows(PAGE)
         assert service.reload(first) == "", "warn again"
         assert service.knows(PAGE) and service.get("/")[2] != b"another page"
-    finally:
-        assert service.stop() == 0
     assert service.told() == "STOPPING=1"
 
 

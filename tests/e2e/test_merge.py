@@ -92,12 +92,8 @@ def test_merged_model_is_served(binary, merged, tmp_path):
             assert [language["tag"] for language in client.ready["languages"]] == ["nl"]
             return await client.translate("m1", 1, SENTENCES[0], ["nl"], source="en", final=True)
 
-    try:
-        service.wait_ready()
+    with service.running():
         events = asyncio.run(asyncio.wait_for(ask(), TIMEOUT_S))
-    finally:
-        code = service.stop()
-    assert code == 0, service.log.read_text()
     done = [event for event in events if event["type"] == "translation.done"]
     assert [event["text"] for event in done] == ["Goedemorgen."]
 

@@ -128,8 +128,5 @@ def test_serve(request, tmp_path, plugins):
             assert {language: committed(events, language).strip() for language in expected} == {
                 language: text.strip() for language, text in expected.items()}
 
-    try:
-        service.wait_ready()
+    with service.running():
         session()
-    finally:
-        assert service.stop() == 0

@@ -1,6 +1,5 @@
 """TLS of the service's own: foreign clients over it, certificates that cannot be served, new ones while
 it runs. Certificates are made by the openssl program."""
-import contextlib
 import http.client
 import signal
 import socket
@@ -67,25 +66,16 @@ class TlsService(Service):
         self.url = self.url.replace("http:", "https:")
         self.ws_url = self.ws_url.replace("ws:", "wss:")
 
-    def get(self, path, method="GET", headers=None, body=None):
-        connection = http.client.HTTPSConnection(
-            "127.0.0.1", self.port, timeout=30, context=self.trust)
-        with contextlib.closing(connection):
-            connection.request(method, path, body=body, headers=headers or {})
-            answer = connection.getresponse()
-            return answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read()
+    def http(self):
+        return http.client.HTTPSConnection("127.0.0.1", self.port, timeout=30, context=self.trust)
 
 
 @pytest.fixture(scope="module")
 def tls(request, tmp_path_factory):
     data = tmp_path_factory.mktemp("tls")
     found = TlsService(request.config.getoption("--binary"), data, *make(data, "first"))
-    try:
-        found.wait_ready()
+    with found.running():
         yield found
-    finally:
-        code = found.stop()
-    assert code == 0, found.log.read_text()
 
 
 def curl(*arguments):
@@ -213,8 +203,7 @@ def hang_up(service, wanted):
 async def test_new_files_are_served_after_sighup(request, tmp_path):
     cert, key = make(tmp_path, "first")
     service = TlsService(request.config.getoption("--binary"), tmp_path, cert, key)
-    try:
-        service.wait_ready()
+    with service.running():
         async with connect(service, ssl=service.trust) as client:
             assert served(service) == "first"
             key.write_text("noise\n")
@@ -228,5 +217,3 @@ async def test_new_files_are_served_after_sighup(request, tmp_path):
                 assert served(service) == name, "of another kind of key too"
             events = await client.translate("a", 1, "Hello.", ["de"], final=True)
             assert done(events)["de"]["status"] == "ok", "an open connection goes on"
-    finally:
-        assert service.stop() == 0

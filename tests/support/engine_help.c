@@ -220,6 +220,27 @@ void expect_failed(hg_job *job, uint32_t index, hg_status failure)
     assert_true(s.end_us > 0);
 }
 
+uint32_t run_failing(hg_engine *engine, const hg_lane_request *lane, uint32_t lanes, unsigned n,
+                     hg_status failure)
+{
+    uint32_t failed = 0;
+    fake.fail_at = fake.calls + n;
+    hg_job *job = submit(engine, lane, lanes);
+    wait_job(engine, job);
+    for (uint32_t i = 0; i < lanes; i++) {
+        hg_lane_state s;
+        hg_job_read_lane(job, i, 0, NULL, 0, &s);
+        if (s.status == HG_LANE_OK)
+            check_lane(job, i, &lane[i]);
+        else
+            expect_failed(job, i, failure);
+        failed += s.status != HG_LANE_OK;
+    }
+    hg_job_release(job);
+    fake.fail_at = 0;
+    return failed;
+}
+
 /* The engine thread stops in before_forward until the test lets it go. */
 static struct {
     pthread_mutex_t lock;

@@ -59,6 +59,11 @@ void expect_failed(hg_job *job, uint32_t index, hg_status failure);
 void expect_refused(hg_engine *engine, const hg_lane_request *lane, uint32_t lanes, hg_status want,
                     const char *part);
 
+/* Runs one job during which the device's call number n from now fails: each lane ends well
+ * or with failure. Returns how many did not end well. */
+uint32_t run_failing(hg_engine *engine, const hg_lane_request *lane, uint32_t lanes, unsigned n,
+                     hg_status failure);
+
 /* Runs one job to its end, checks all outputs and counts, and returns its state. */
 hg_job_state run(hg_engine *engine, const hg_lane_request *lane, uint32_t lanes);
 

@@ -37,6 +37,24 @@ void talk_end(talk *t)
     ledger_free(t->book);
 }
 
+const char *const talk_nine[9] = {"de", "es", "fr", "ja", "nl", "ru", "sv", "tr", "zh"};
+
+void talk_say(talk *t, const char *id, int64_t rev, const char *text, bool final)
+{
+    hg_refusal refusal;
+    hg_translate_request request = {.id = id,
+                                    .rev = rev,
+                                    .text = text,
+                                    .target = talk_nine,
+                                    .targets = 9,
+                                    .source = "en",
+                                    .final = final,
+                                    .stream = true};
+    if (!hg_conversation_translate(t->conversation, &request, &refusal))
+        fail_msg("refused: %s", refusal.message);
+    ledger_accept(t->book, &request, talk_nine, 9);
+}
+
 void talk_drain(talk *t)
 {
     while (hg_conversation_running(t->conversation)) hg_translator_poll(t->runtime, 100);

@@ -24,6 +24,13 @@ hg_runtime *talk_runtime(hg_drafts drafts, hg_policy policy);
 talk talk_new(hg_runtime *runtime);
 void talk_end(talk *t);
 
+/* The languages of all bundled plugins but English's. */
+extern const char *const talk_nine[9];
+
+/* Has the English text translated into all nine, streamed, and books that; refused fails the test.
+ */
+void talk_say(talk *t, const char *id, int64_t rev, const char *text, bool final);
+
 /* Until nothing of the conversation runs: then every request has had its batch, every language of
  * each its one end. */
 void talk_drain(talk *t);

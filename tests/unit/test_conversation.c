@@ -64,20 +64,18 @@ static void refused(talk *t, const hg_translate_request *request, hg_code code, 
     assert_non_null(strstr(refusal.message, word));
 }
 
-static const char *const nine[] = {"de", "es", "fr", "ja", "nl", "ru", "sv", "tr", "zh"};
-
 static void test_nine_languages(void **state)
 {
     (void)state;
     talk t = talk_new(runtime);
-    hg_translate_request request = ask("m1", 1, "Where is the train station?", nine, 9);
+    hg_translate_request request = ask("m1", 1, "Where is the train station?", talk_nine, 9);
     say(&t, &request);
     talk_drain(&t);
     for (uint32_t i = 0; i < 9; i++) {
-        const ledger_entry *entry = ledger_find(t.book, "m1", 1, nine[i]);
+        const ledger_entry *entry = ledger_find(t.book, "m1", 1, talk_nine[i]);
         assert_string_equal(entry->status, "ok");
         assert_string_equal(entry->stop, "eos");
-        assert_string_equal(entry->plugin, nine[i]);
+        assert_string_equal(entry->plugin, talk_nine[i]);
         assert_string_equal(entry->source, "en");
         assert_true(entry->tokens > 1 && *entry->text);
         assert_true(entry->committed >= 1);
@@ -102,7 +100,7 @@ static void test_not_final(void **state)
 {
     (void)state;
     talk t = talk_new(runtime);
-    hg_translate_request request = ask("m1", 1, "Where is the train station", nine, 9);
+    hg_translate_request request = ask("m1", 1, "Where is the train station", talk_nine, 9);
     request.final = false;
     say(&t, &request);
     talk_drain(&t);
@@ -111,21 +109,21 @@ static void test_not_final(void **state)
     say(&t, &request);
     talk_drain(&t);
     for (uint32_t i = 0; i < 9; i++) {
-        const ledger_entry *typed = ledger_find(t.book, "m1", 1, nine[i]);
-        const ledger_entry *whole = ledger_find(t.book, "m1", 2, nine[i]);
+        const ledger_entry *typed = ledger_find(t.book, "m1", 1, talk_nine[i]);
+        const ledger_entry *whole = ledger_find(t.book, "m1", 2, talk_nine[i]);
         assert_int_equal(typed->committed, 0);
         assert_true(strlen(typed->text) < strlen(whole->text));
         assert_memory_equal(typed->text, whole->text, strlen(typed->text));
         assert_int_equal(whole->tentative + whole->committed, 0);
     }
-    request = ask("m1", 3, "Where is the train station?", nine, 9);
+    request = ask("m1", 3, "Where is the train station?", talk_nine, 9);
     request.final = false;
     say(&t, &request);
     talk_drain(&t);
     for (uint32_t i = 0; i < 9; i++) {
-        assert_true(ledger_find(t.book, "m1", 3, nine[i])->committed > 0);
-        assert_true(strlen(ledger_find(t.book, "m1", 3, nine[i])->text) >
-                    strlen(ledger_text_of(t.book, "m1", nine[i])->joined));
+        assert_true(ledger_find(t.book, "m1", 3, talk_nine[i])->committed > 0);
+        assert_true(strlen(ledger_find(t.book, "m1", 3, talk_nine[i])->text) >
+                    strlen(ledger_text_of(t.book, "m1", talk_nine[i])->joined));
     }
     talk_end(&t);
 }
@@ -198,13 +196,13 @@ static void test_empty_text(void **state)
     talk t = talk_new(runtime);
     const char *const text[] = {"", " \t\n\u3000"};
     for (int i = 0; i < 2; i++) {
-        hg_translate_request request = ask(i ? "m2" : "m1", 1, text[i], nine, 9);
+        hg_translate_request request = ask(i ? "m2" : "m1", 1, text[i], talk_nine, 9);
         say(&t, &request);
         hg_translator_poll(runtime, 0);
         assert_int_equal(hg_conversation_running(t.conversation), 0);
         talk_drain(&t);
         for (uint32_t j = 0; j < 9; j++) {
-            const ledger_entry *entry = ledger_find(t.book, request.id, 1, nine[j]);
+            const ledger_entry *entry = ledger_find(t.book, request.id, 1, talk_nine[j]);
             assert_string_equal(entry->status, "ok");
             assert_string_equal(entry->text, "");
         }
@@ -219,7 +217,7 @@ static void test_refusals(void **state)
     char text[HG_LIMIT_TEXT * 2 + 16], id[HG_LIMIT_ID + 2];
     memset(id, 'x', sizeof id);
     id[HG_LIMIT_ID + 1] = '\0';
-    hg_translate_request good = ask("m1", 5, "Good morning.", nine, 9), bad = good;
+    hg_translate_request good = ask("m1", 5, "Good morning.", talk_nine, 9), bad = good;
     bad.id = id;
     refused(&t, &bad, HG_CODE_bad_field, "id:");
     bad = good;
@@ -295,14 +293,14 @@ static void test_busy(void **state)
     char id[HG_LIMIT_SESSION_JOBS + 1][8];
     for (int i = 0; i <= HG_LIMIT_SESSION_JOBS; i++) {
         snprintf(id[i], sizeof id[i], "b%u", (unsigned)i % 100);
-        hg_translate_request request = ask(id[i], 1, "Where is the train station?", nine, 9);
+        hg_translate_request request = ask(id[i], 1, "Where is the train station?", talk_nine, 9);
         if (i < HG_LIMIT_SESSION_JOBS) {
             say(&t, &request);
         } else {
             refused(&t, &request, HG_CODE_busy, "8 sentences");
         }
     }
-    hg_translate_request newer = ask(id[0], 2, "Where is the train?", nine, 9);
+    hg_translate_request newer = ask(id[0], 2, "Where is the train?", talk_nine, 9);
     say(&t, &newer); /* it takes the place of its older revision */
     talk_drain(&t);
     assert_string_equal(ledger_find(t.book, id[0], 1, "de")->status, "superseded");
@@ -313,21 +311,21 @@ static void test_cancel_and_deadline(void **state)
 {
     (void)state;
     talk t = talk_new(runtime);
-    hg_translate_request request = ask("m1", 1, "Where is the train station?", nine, 9);
+    hg_translate_request request = ask("m1", 1, "Where is the train station?", talk_nine, 9);
     assert_false(hg_conversation_cancel(t.conversation, "m1"));
     say(&t, &request);
     assert_true(hg_conversation_cancel(t.conversation, "m1"));
     assert_false(hg_conversation_cancel(t.conversation, "m1"));
     talk_drain(&t);
     for (uint32_t i = 0; i < 9; i++)
-        assert_string_equal(ledger_find(t.book, "m1", 1, nine[i])->status, "cancelled");
+        assert_string_equal(ledger_find(t.book, "m1", 1, talk_nine[i])->status, "cancelled");
     request.rev = 2; /* a cancelled final revision is no end of the sentence */
     request.deadline_ms = 1;
     request.received_us = 1; /* long ago */
     say(&t, &request);
     talk_drain(&t);
     for (uint32_t i = 0; i < 9; i++) {
-        const ledger_entry *entry = ledger_find(t.book, "m1", 2, nine[i]);
+        const ledger_entry *entry = ledger_find(t.book, "m1", 2, talk_nine[i]);
         assert_string_equal(entry->status, "failed");
         assert_int_equal(entry->code, HG_CODE_deadline);
     }
@@ -344,12 +342,12 @@ static void test_length(void **state)
 {
     (void)state;
     talk t = talk_new(runtime);
-    hg_translate_request request = ask("m1", 1, "Where is the train station?", nine, 9);
+    hg_translate_request request = ask("m1", 1, "Where is the train station?", talk_nine, 9);
     request.max_tokens = 2;
     say(&t, &request);
     talk_drain(&t);
     for (uint32_t i = 0; i < 9; i++) {
-        const ledger_entry *entry = ledger_find(t.book, "m1", 1, nine[i]);
+        const ledger_entry *entry = ledger_find(t.book, "m1", 1, talk_nine[i]);
         assert_string_equal(entry->status, "ok");
         assert_string_equal(entry->stop, "length");
         assert_int_equal(entry->tokens, 2);
@@ -476,7 +474,7 @@ static void test_freed_while_running(void **state)
     (void)state;
     for (int i = 0; i < 10; i++) {
         talk t = talk_new(runtime);
-        hg_translate_request request = ask("m1", 1, "Where is the train station?", nine, 9);
+        hg_translate_request request = ask("m1", 1, "Where is the train station?", talk_nine, 9);
         say(&t, &request);
         hg_translator_poll(runtime, i % 4);
         talk_end(&t);

@@ -209,21 +209,9 @@ static void failures_at_every_call(void **state)
         hg_lane_request lane[6];
         source[0] = (int32_t)(2 + n);
         for (uint32_t i = 0; i < 6; i++) lane[i] = alora(&p[i], 10 + n, i % 4 + 1);
-        fake.fail_at = fake.calls + n;
-        hg_job *job = submit(engine, lane, 6);
-        wait_job(engine, job);
-        for (uint32_t i = 0; i < 6; i++) {
-            hg_lane_state s;
-            hg_job_read_lane(job, i, 0, NULL, 0, &s);
-            if (s.status == HG_LANE_OK)
-                check_lane(job, i, &lane[i]);
-            else
-                expect_failed(job, i, HG_ERROR_MEMORY);
-        }
-        hg_job_release(job);
+        run_failing(engine, lane, 6, n, HG_ERROR_MEMORY);
         check_no_leak(engine);
     }
-    fake.fail_at = 0;
     prompt p;
     hg_lane_request lane = alora(&p, 30, 1);
     run(engine, &lane, 1);

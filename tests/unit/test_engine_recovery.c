@@ -74,29 +74,14 @@ static hg_engine_figures wait_served(hg_engine *engine)
     return figures;
 }
 
-/* A job during which call number n of the device fails; its lanes end well or with that status. */
-static uint32_t run_failing(hg_engine *engine, unsigned n)
+/* A job of four lanes during which call number n of the device fails. */
+static uint32_t lose_at(hg_engine *engine, unsigned n)
 {
     prompt p[4];
     hg_lane_request lane[4];
-    uint32_t failed = 0;
     for (uint32_t i = 0; i < 4; i++) lane[i] = alora(&p[i], 20, i);
     lane[0].adapter = 1;
-    fake.fail_at = fake.calls + n;
-    hg_job *job = submit(engine, lane, 4);
-    wait_job(engine, job);
-    for (uint32_t i = 0; i < 4; i++) {
-        hg_lane_state s;
-        hg_job_read_lane(job, i, 0, NULL, 0, &s);
-        if (s.status == HG_LANE_OK)
-            check_lane(job, i, &lane[i]);
-        else
-            expect_failed(job, i, HG_ERROR_DEVICE);
-        failed += s.status != HG_LANE_OK;
-    }
-    hg_job_release(job);
-    fake.fail_at = 0;
-    return failed;
+    return run_failing(engine, lane, 4, n, HG_ERROR_DEVICE);
 }
 
 static void run_well(hg_engine *engine)
@@ -116,7 +101,7 @@ static void it_recovers_from_every_call(void **state)
     uint32_t losses = 0;
     for (unsigned n = 1; n < 40; n++) {
         source[0] = (int32_t)(2 + n);
-        uint32_t failed = run_failing(engine, n);
+        uint32_t failed = lose_at(engine, n);
         hg_engine_figures figures = wait_served(engine);
         losses += failed > 0;
         assert_true(figures.losses >= losses);
@@ -136,7 +121,7 @@ static void it_answers_while_it_is_away(void **state)
     (void)state;
     opens_that_work = 1;
     hg_engine *engine = open_with(HG_DEVICE_RECOVER, NULL);
-    assert_true(run_failing(engine, 3) > 0);
+    assert_true(lose_at(engine, 3) > 0);
     prompt p;
     hg_lane_request lane = alora(&p, 9, 1);
     expect_refused(engine, &lane, 1, HG_ERROR_DEVICE, "send again in a while");
@@ -152,7 +137,7 @@ static void the_spare_takes_over_at_once(void **state)
 {
     (void)state;
     hg_engine *engine = open_with(HG_DEVICE_FALLBACK, &spare);
-    assert_true(run_failing(engine, 3) > 0);
+    assert_true(lose_at(engine, 3) > 0);
     assert_string_equal(wait_served(engine).device.name, "spare");
     run_well(engine);
     close_engine(engine);
@@ -163,7 +148,7 @@ static void the_spare_takes_over_in_the_end(void **state)
     (void)state;
     opens_that_work = 1;
     hg_engine *engine = open_with(HG_DEVICE_RECOVER, &spare);
-    assert_true(run_failing(engine, 3) > 0);
+    assert_true(lose_at(engine, 3) > 0);
     assert_string_equal(wait_served(engine).device.name, "spare");
     assert_int_equal(opens, 1 + HG_LIMIT_DEVICE_TRIES);
     run_well(engine);
@@ -175,7 +160,7 @@ static void an_adapter_that_changed_fails_alone(void **state)
     (void)state;
     hg_engine *engine = open_with(HG_DEVICE_RECOVER, NULL);
     unreadable = 2;
-    assert_true(run_failing(engine, 3) > 0);
+    assert_true(lose_at(engine, 3) > 0);
     assert_int_equal(wait_served(engine).adapters_ready, 2);
     prompt p[2];
     hg_lane_request lane[2] = {alora(&p[0], 9, 1), alora(&p[1], 9, 2)};
@@ -193,7 +178,7 @@ static void it_stops_where_it_is_told_to(void **state)
     hg_error why;
     hg_engine *engine = open_with(HG_DEVICE_STOP, &spare);
     assert_false(hg_engine_stopped(engine, &why));
-    assert_true(run_failing(engine, 3) > 0);
+    assert_true(lose_at(engine, 3) > 0);
     assert_true(hg_engine_stopped(engine, &why));
     assert_non_null(strstr(why.message, "the fake device failed"));
     close_engine(engine);

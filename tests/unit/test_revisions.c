@@ -28,35 +28,17 @@ static int close_runtime(void **state)
     return 0;
 }
 
-static const char *const nine[] = {"de", "es", "fr", "ja", "nl", "ru", "sv", "tr", "zh"};
-
-static void say(talk *t, const char *id, int64_t rev, const char *text, bool final)
-{
-    hg_refusal refusal;
-    hg_translate_request request = {.id = id,
-                                    .rev = rev,
-                                    .text = text,
-                                    .target = nine,
-                                    .targets = 9,
-                                    .source = "en",
-                                    .final = final,
-                                    .stream = true};
-    if (!hg_conversation_translate(t->conversation, &request, &refusal))
-        fail_msg("refused: %s", refusal.message);
-    ledger_accept(t->book, &request, nine, 9);
-}
-
 /* A revision's languages say what a new sentence with its text says. */
 static void compare(talk *t, const char *id, int64_t rev, const char *text, bool final)
 {
     char fresh[64];
     snprintf(fresh, sizeof fresh, "%s-%lld", id, (long long)rev);
-    say(t, fresh, 1, text, final);
+    talk_say(t, fresh, 1, text, final);
     talk_drain(t);
     assert_int_equal(t->book->batch.drafted, 0);
     for (int i = 0; i < 9; i++) {
-        const ledger_entry *have = ledger_find(t->book, id, rev, nine[i]);
-        const ledger_entry *want = ledger_find(t->book, fresh, 1, nine[i]);
+        const ledger_entry *have = ledger_find(t->book, id, rev, talk_nine[i]);
+        const ledger_entry *want = ledger_find(t->book, fresh, 1, talk_nine[i]);
         assert_string_equal(have->status, "ok");
         assert_string_equal(have->text, want->text);
         assert_string_equal(have->stop, want->stop);
@@ -88,7 +70,7 @@ static uint64_t drafted, accepted, decoded;
 
 static void type_word(talk *t, const char *id, int64_t rev, const char *text, bool final)
 {
-    say(t, id, rev, text, final);
+    talk_say(t, id, rev, text, final);
     talk_drain(t);
     const hg_batch_record *batch = &t->book->batch;
     if (rev == 1) assert_int_equal(batch->drafted, 0);
@@ -114,7 +96,7 @@ static void test_words_typed_one_by_one(void **state)
 /* Each revision supersedes the one before, at any point of it; the last one is compared. */
 static void type_on(talk *t, const char *id, int64_t rev, const char *text, bool final)
 {
-    say(t, id, rev, text, final);
+    talk_say(t, id, rev, text, final);
     for (int64_t i = 0; i < rev % 4; i++) hg_translator_poll(runtime, 1);
     if (!final) return;
     talk_drain(t);
@@ -142,7 +124,7 @@ static void test_a_correction(void **state)
                                        "The cat sleeps on the sofa today."};
     talk t = talk_new(runtime);
     for (int64_t rev = 1; rev <= 5; rev++) {
-        say(&t, "c", rev, text[rev - 1], false);
+        talk_say(&t, "c", rev, text[rev - 1], false);
         talk_drain(&t);
         compare(&t, "c", rev, text[rev - 1], false);
     }

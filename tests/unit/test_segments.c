@@ -15,8 +15,6 @@
 #define TEXT 8192
 
 static hg_runtime *runtime, *typing; /* nothing is held back; as serve does it */
-static const char *const nine[] = {"de", "es", "fr", "ja", "nl", "ru", "sv", "tr", "zh"};
-
 static int open_runtimes(void **state)
 {
     (void)state;
@@ -33,25 +31,9 @@ static int close_runtimes(void **state)
     return 0;
 }
 
-static void say(talk *t, const char *id, int64_t rev, const char *text, bool final)
-{
-    hg_refusal refusal;
-    hg_translate_request request = {.id = id,
-                                    .rev = rev,
-                                    .text = text,
-                                    .target = nine,
-                                    .targets = 9,
-                                    .source = "en",
-                                    .final = final,
-                                    .stream = true};
-    if (!hg_conversation_translate(t->conversation, &request, &refusal))
-        fail_msg("refused: %s", refusal.message);
-    ledger_accept(t->book, &request, nine, 9);
-}
-
 static const char *translation(talk *t, const char *id, int64_t rev, int language)
 {
-    const ledger_entry *entry = ledger_find(t->book, id, rev, nine[language]);
+    const ledger_entry *entry = ledger_find(t->book, id, rev, talk_nine[language]);
     assert_string_equal(entry->status, "ok");
     return entry->text;
 }
@@ -67,10 +49,10 @@ static void test_pasted(void **state)
     talk t = talk_new(runtime);
     char whole[TEXT] = "", id[16], want[TEXT];
     for (int i = 0; i < 8; i++) strcat(whole, part[i]);
-    say(&t, "whole", 1, whole, true);
+    talk_say(&t, "whole", 1, whole, true);
     for (int i = 0; i < 8; i += 2) {
         snprintf(id, sizeof id, "p%d", i);
-        say(&t, id, 1, part[i], true);
+        talk_say(&t, id, 1, part[i], true);
     }
     talk_drain(&t);
     for (int l = 0; l < 9; l++) {
@@ -92,18 +74,18 @@ static void test_without_letters(void **state)
                                        "Good morning. It"};
     talk t = talk_new(runtime);
     for (int i = 0; i < 2; i++) {
-        say(&t, text[i], 1, text[i], true);
+        talk_say(&t, text[i], 1, text[i], true);
         talk_drain(&t);
         for (int l = 0; l < 9; l++) assert_string_equal(translation(&t, text[i], 1, l), text[i]);
     }
-    say(&t, "a", 1, text[4], false); /* closes the first sentence */
+    talk_say(&t, "a", 1, text[4], false); /* closes the first sentence */
     talk_drain(&t);
-    say(&t, "a", 2, text[3], false); /* takes the second away, and nothing that is committed */
+    talk_say(&t, "a", 2, text[3], false); /* takes the second away, and nothing that is committed */
     talk_drain(&t);
-    say(&t, "a", 3, text[2], true);
+    talk_say(&t, "a", 3, text[2], true);
     talk_drain(&t);
     for (int l = 0; l < 9; l++) {
-        const ledger_entry *entry = ledger_find(t.book, "a", 3, nine[l]);
+        const ledger_entry *entry = ledger_find(t.book, "a", 3, talk_nine[l]);
         assert_int_equal(entry->epoch, 0);
         assert_int_equal(entry->tokens, 0);
         assert_string_equal(strrchr(entry->text, ' '), " 12");
@@ -132,19 +114,19 @@ static void test_long_typing(void **state)
         const char *next = sentence[i % 4];
         size_t length = strlen(text);
         snprintf(text + length, sizeof text - length, "%.8s", next);
-        say(&t, "long", ++rev, text, false);
+        talk_say(&t, "long", ++rev, text, false);
         talk_drain(&t);
         assert_in_range(t.book->batch.prefill_tokens + t.book->batch.shared_tokens, 9, 9 * 2 * 30);
         assert_true(t.book->batch.prefill_tokens <= 9 * 24);
         assert_true(t.book->batch.decode_tokens <= 9 * 2 * 24);
         strcat(text, next + 8);
     }
-    say(&t, "long", ++rev, text, true);
+    talk_say(&t, "long", ++rev, text, true);
     talk_drain(&t);
     for (int l = 0; l < 9; l++) {
         const char *whole = translation(&t, "long", rev, l);
         int same = 0;
-        assert_int_equal(ledger_find(t.book, "long", rev, nine[l])->epoch, 0);
+        assert_int_equal(ledger_find(t.book, "long", rev, talk_nine[l])->epoch, 0);
         /* In order: what was said of a sentence first comes again where it does. */
         for (const char *at = whole; (at = strchr(at, ' ')) != NULL; at++) same++;
         assert_true(same >= sentences - 1);
@@ -161,20 +143,20 @@ static void test_edit_in_a_closed_sentence(void **state)
     static const char before[] = "It is late. The dog sleeps. I drink tea. We go home. You wait";
     static const char after[] = "It is late. The cat sleeps. I drink tea. We go home. You wait";
     talk t = talk_new(typing);
-    say(&t, "e", 1, before, false);
+    talk_say(&t, "e", 1, before, false);
     talk_drain(&t);
     uint32_t decoded = t.book->batch.decode_tokens;
-    say(&t, "e", 2, after, false);
+    talk_say(&t, "e", 2, after, false);
     talk_drain(&t);
     assert_true(t.book->batch.decode_tokens < decoded * 2 / 3);
-    say(&t, "f", 1, "It is late.", true);
-    say(&t, "e", 3, after, true);
-    say(&t, "g", 1, after, true);
+    talk_say(&t, "f", 1, "It is late.", true);
+    talk_say(&t, "e", 3, after, true);
+    talk_say(&t, "g", 1, after, true);
     talk_drain(&t);
     for (int l = 0; l < 9; l++) {
         const char *text = translation(&t, "e", 3, l);
-        assert_int_equal(ledger_find(t.book, "e", 2, nine[l])->epoch, 1);
-        assert_int_equal(ledger_find(t.book, "e", 3, nine[l])->epoch, 1);
+        assert_int_equal(ledger_find(t.book, "e", 2, talk_nine[l])->epoch, 1);
+        assert_int_equal(ledger_find(t.book, "e", 3, talk_nine[l])->epoch, 1);
         assert_string_equal(text, translation(&t, "g", 1, l));
         assert_memory_equal(text, translation(&t, "f", 1, l), strlen(translation(&t, "f", 1, l)));
     }
@@ -226,17 +208,17 @@ static void test_at_random(void **state)
         int64_t rev = 0;
         for (int i = 0; i < size_of(24, 12); i++) {
             for (uint32_t n = 1 + dice(4); n > 0; n--) edit(text);
-            say(&t, "r", ++rev, text, false);
+            talk_say(&t, "r", ++rev, text, false);
             for (uint32_t polls = dice(12); polls > 0; polls--) hg_translator_poll(runtime, 2);
             if (dice(2)) talk_drain(&t);
         }
         talk_drain(&t);
-        say(&t, "r", ++rev, text, true);
+        talk_say(&t, "r", ++rev, text, true);
         snprintf(id, sizeof id, "fresh%d", round);
-        say(&t, id, 1, text, true);
+        talk_say(&t, id, 1, text, true);
         talk_drain(&t);
         for (int l = 0; l < 9; l++) {
-            epochs += ledger_find(t.book, "r", rev, nine[l])->epoch;
+            epochs += ledger_find(t.book, "r", rev, talk_nine[l])->epoch;
             assert_string_equal(translation(&t, "r", rev, l), translation(&t, id, 1, l));
         }
         talk_end(&t);
@@ -253,7 +235,7 @@ static void test_at_random_committed(void **state)
         char text[TEXT] = "Good morning";
         for (int64_t rev = 1; rev <= 20; rev++) {
             edit(text);
-            say(&t, "c", rev, text, rev == 20);
+            talk_say(&t, "c", rev, text, rev == 20);
             for (uint32_t polls = dice(12); polls > 0; polls--) hg_translator_poll(typing, 2);
         }
         talk_drain(&t);
