@@ -1,5 +1,6 @@
 """TLS of the service's own: foreign clients over it, certificates that cannot be served, new ones while
 it runs. Certificates are made by the openssl program."""
+import contextlib
 import http.client
 import signal
 import socket
@@ -112,8 +113,10 @@ def test_versions(tls, version, good):
 
 
 def test_http_in_clear_is_not_served(tls):
-    with pytest.raises((http.client.HTTPException, OSError)):
-        Service.get(tls, "/healthz")
+    with contextlib.closing(Service.http(tls)) as clear:
+        with pytest.raises((http.client.HTTPException, OSError)):
+            clear.request("GET", "/healthz")
+            clear.getresponse()
     assert tls.get("/healthz")[0] == 200
 
 
