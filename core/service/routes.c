@@ -10,15 +10,14 @@
 static void serve_health(hg_exchange *x)
 {
     const hg_service *service = hg_exchange_service(x);
-    hg_buf body = hg_buf_new(HG_LIMIT_EVENT);
+    hg_buf body = hg_buf_new(HG_LIMIT_HTTP_ANSWER);
     hg_json_out json = hg_json_out_new(&body);
     hg_json_begin_object(&json, NULL);
     hg_json_put_bool(&json, "ok", true);
     hg_json_put_text(&json, "device", service->device.name);
     hg_json_put_bool(&json, "computes", service->shared.metrics.device_up);
     hg_json_end_object(&json);
-    hg_answer_json(x, json.status ? 500 : 200, json.status ? "{\"ok\":false}" : hg_buf_text(&body));
-    hg_buf_free(&body);
+    hg_answer_printed(x, &json);
 }
 
 /* LibreTranslate's. */
