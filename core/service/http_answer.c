@@ -164,14 +164,8 @@ static int send_headers(hg_exchange *x)
     put_cors(&h, x);
     put_answer(&h, &x->answer, x->stream ? SIZE_MAX : x->out.length);
     if (write_headers(&h)) return -1;
-    if (x->stream) {
-        x->state = HG_EXCHANGE_SENDING;
-        x->sent = 0;
-        await_reader(x);
-        return 0;
-    }
-    if (x->head || x->answer.status == 304 || x->answer.status == 204 || !x->out.length)
-        return complete(x);
+    bool bare = x->head || x->answer.status == 304 || x->answer.status == 204 || !x->out.length;
+    if (bare && !x->stream) return complete(x);
     x->state = HG_EXCHANGE_SENDING;
     x->sent = 0;
     await_reader(x);
