@@ -71,15 +71,20 @@ void hg_exchanges_pump(hg_service *service)
     }
 }
 
+/* For work that ends before it is done: true when its answer is under way already and ends as far
+ * as it came; else an error is to be answered. */
+static bool cut_stream(hg_exchange *x)
+{
+    x->answer.close = true;
+    if (x->stream) hg_answer_end(x);
+    return x->stream;
+}
+
 void hg_exchanges_stop(hg_service *service)
 {
     hg_exchange *x;
     while ((x = TAILQ_FIRST(&service->exchanges))) {
-        x->answer.close = true;
-        if (x->stream)
-            hg_answer_end(x);
-        else
-            hg_answer_code(x, HG_CODE_shutting_down, "");
+        if (!cut_stream(x)) hg_answer_code(x, HG_CODE_shutting_down, "");
         drop_work(x);
     }
 }
@@ -90,11 +95,7 @@ void hg_exchanges_watch_tokens(hg_service *service, bool changed)
     for (hg_exchange *x = TAILQ_FIRST(&service->exchanges), *next; x; x = next) {
         next = TAILQ_NEXT(x, link);
         if (!hg_caller_ended(shared->tokens, &x->caller, changed, &shared->unsure)) continue;
-        x->answer.close = true;
-        if (x->stream)
-            hg_answer_end(x);
-        else
-            hg_answer_error(x, 401, "the access token has ended");
+        if (!cut_stream(x)) hg_answer_error(x, 401, "the access token has ended");
         drop_work(x);
     }
 }
