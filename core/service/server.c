@@ -112,16 +112,15 @@ static void watch(hg_service *service)
     hg_sessions_age(&service->shared, now_us);
 }
 
-/* Which device computes, and whether; one that will not come back ends the service. */
-static void watch_device(hg_service *service)
+/* The engine's figures, and with them which device computes, and whether; one that will not come
+ * back ends the service. */
+static void watch_device(hg_service *service, hg_engine_figures *out)
 {
-    hg_engine_figures figures;
     hg_error why;
-    if (!service->shared.runtime) return;
     hg_engine *engine = hg_runtime_engine(service->shared.runtime);
-    hg_engine_read_figures(engine, &figures);
-    service->device = figures.device;
-    service->shared.metrics.device_up = !figures.lost;
+    hg_engine_read_figures(engine, out);
+    service->device = out->device;
+    service->shared.metrics.device_up = !out->lost;
     if (hg_engine_stopped(engine, &why)) atomic_store(&service->stop, true);
 }
 
@@ -129,13 +128,14 @@ static void watch_device(hg_service *service)
 static void take_runtime(hg_service *service)
 {
     hg_opening *opening = &service->opening;
+    hg_engine_figures figures;
     if (!opening->joinable || !atomic_load(&opening->done)) return;
     pthread_join(opening->thread, NULL);
     opening->joinable = false;
     if (opening->status) return;
     service->shared.runtime = opening->runtime;
     hg_metrics *m = &service->shared.metrics;
-    watch_device(service);
+    watch_device(service, &figures);
     m->model = hg_runtime_model(opening->runtime)->name;
     m->device = service->device.name;
     m->kernel = service->device.kernel;
@@ -175,8 +175,9 @@ static bool something_runs(const hg_service *service)
 static void tick(lws_sorted_usec_list_t *sul)
 {
     hg_service *service = lws_container_of(sul, hg_service, tick);
+    hg_engine_figures figures;
     watch(service);
-    watch_device(service);
+    if (service->shared.runtime) watch_device(service, &figures);
     hg_service_poll(service);
     if (service->shared.stopping)
         hg_sessions_drain(&service->shared, hg_clock_us() >= service->drain_until_us);
@@ -194,9 +195,8 @@ void hg_service_read_gauges(hg_service *service)
     TAILQ_FOREACH(session, &service->shared.sessions, link)
     m->sessions_detached += session->detached_us != 0;
     if (!service->shared.runtime) return;
-    hg_engine_read_figures(hg_runtime_engine(service->shared.runtime), &figures);
+    watch_device(service, &figures);
     hg_store *store = hg_runtime_store(service->shared.runtime);
-    watch_device(service);
     m->device_losses = figures.losses;
     m->device_recoveries = figures.recoveries;
     m->ready = service->ready;
