@@ -91,7 +91,7 @@ static char *find_offer(char *offers)
 
 bool hg_deflate_agree(const char *offers, hg_deflate *out)
 {
-    char text[OFFERS_MAX], *option;
+    char text[OFFERS_MAX];
     unsigned seen = 0;
     *out = (hg_deflate){0};
     if (strlen(offers) >= sizeof text) return false;
@@ -99,10 +99,8 @@ bool hg_deflate_agree(const char *offers, hg_deflate *out)
     char *parameters = find_offer(text);
     hg_deflate agreed = {.server_bits = HG_LIMIT_DEFLATE_BITS, .client_bits = WHOLE_BITS};
     if (!parameters) return false;
-    while (*parameters && (option = strsep(&parameters, ";"))) {
-        if (!read_option(option, &seen, &agreed)) return false;
-        if (!parameters) break;
-    }
+    while (parameters && *parameters)
+        if (!read_option(strsep(&parameters, ";"), &seen, &agreed)) return false;
     *out = agreed;
     return true;
 }
