@@ -32,8 +32,6 @@ bool hg_session_detach(hg_session *session)
     hg_session *oldest = one_too_many(session->shared);
     if (oldest) hg_session_end(oldest, HG_CLOSE_GOING_AWAY);
     session->detached_us = hg_clock_us();
-    session->receiving = false;
-    hg_buf_clear(&session->incoming);
     hg_out_queue_stretch(&session->queue);
     return true;
 }
@@ -92,7 +90,7 @@ bool hg_session_resume(hg_session *fresh, const hg_message *message, hg_refusal 
     session->caller = fresh->caller;
     session->told_of_expiry = false;
     session->detached_us = 0;
-    session->receiving = false;
+    session->receiving = false; /* the lost connection's last message is not whole */
     hg_buf_clear(&session->incoming);
     memcpy(session->key_before, message->key, strlen(message->key) + 1);
     memcpy(session->key, key, sizeof key);
