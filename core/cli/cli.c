@@ -1,6 +1,7 @@
 /* cli.c: the table of commands, dispatch and help. */
 #include "core/cli/cli.h"
 
+#include <assert.h>
 #include <locale.h>
 #include <signal.h>
 #include <string.h>
@@ -102,14 +103,14 @@ static int unknown_command(int count, char **argument)
     return HG_EXIT_USAGE;
 }
 
-static hg_status set_log_level(const command *c, const hg_settings *settings, hg_error *error)
+void hg_cli_set_log_level(const hg_settings *settings, hg_command_bit bit)
 {
-    hg_log_level level = c->level;
-    if (settings->log_level && hg_log_parse_level(settings->log_level, &level))
-        return hg_fail(error, HG_ERROR_ARGUMENT, "--log-level: \"%s\" is no level",
-                       settings->log_level);
-    hg_log_set_level(level);
-    return HG_OK;
+    int i = 0;
+    while (commands[i].bit != bit) i++;
+    hg_log_level level = commands[i].level;
+    bool good = !settings->log_level || !hg_log_parse_level(settings->log_level, &level);
+    assert(good); /* the table of settings has the words */
+    if (good) hg_log_set_level(level);
 }
 
 static int run_command(const command *c, int count, char **argument)
@@ -123,7 +124,7 @@ static int run_command(const command *c, int count, char **argument)
                          "%s: unexpected; put a text of several words into quotes, and see "
                          "`hydraglot %s --help`",
                          settings.word[c->words_max], c->name);
-    if (!status) status = set_log_level(c, &settings, &error);
+    if (!status) hg_cli_set_log_level(&settings, c->bit);
     if (status) {
         code = hg_cli_fail(&error);
     } else if (settings.help) {

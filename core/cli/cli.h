@@ -30,9 +30,8 @@ int hg_cli_main(int count, char **argument);
 /* Prints "hydraglot: message" and returns the exit code that the status deserves. */
 int hg_cli_fail(const hg_error *error);
 
-/* ---- notify.c ---- */
-/* Tells systemd, where it asks: "READY=1", "RELOADING=1", "STOPPING=1". */
-void hg_cli_notify(const char *state);
+/* Sets the log's level: what the settings say, or the command's own. */
+void hg_cli_set_log_level(const hg_settings *settings, hg_command_bit bit);
 
 /* Opens the runtime that the settings describe; with wait, all plugins are usable then. */
 hg_status hg_cli_open_runtime(const hg_settings *settings, bool wait, hg_runtime **out,
@@ -40,6 +39,10 @@ hg_status hg_cli_open_runtime(const hg_settings *settings, bool wait, hg_runtime
 /* The same settings as options of a runtime; data_path is NULL unless --data was given or
  * with_data is true. */
 hg_runtime_options hg_cli_runtime_options(const hg_settings *settings, bool with_data);
+
+/* ---- notify.c ---- */
+/* Tells systemd, where it asks: "READY=1", "RELOADING=1", "STOPPING=1". */
+void hg_cli_notify(const char *state);
 
 /* ---- doctor_plan.c ---- */
 /* `doctor --plan`; returns the exit code. */

@@ -97,11 +97,10 @@ static void keep(hg_settings *fresh)
 static hg_status change(hg_service *service, const hg_settings *fresh, hg_error *error)
 {
     char live[512], others[1024];
-    hg_log_level level = HG_LOG_INFO;
     const hg_service_options options = options_of(fresh);
     hg_status status = hg_service_change(service, &options, error);
     if (status) return status;
-    if (!fresh->log_level || !hg_log_parse_level(fresh->log_level, &level)) hg_log_set_level(level);
+    hg_cli_set_log_level(fresh, HG_COMMAND_SERVE);
     hg_settings_changed(latest ? latest : first, fresh, HG_COMMAND_SERVE, true, live, sizeof live);
     hg_settings_changed(first, fresh, HG_COMMAND_SERVE, false, others, sizeof others);
     hg_log(HG_LOG_INFO, "serve", "reloaded: %s", *live ? live : "nothing else than before");
