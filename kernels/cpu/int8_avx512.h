@@ -11,8 +11,7 @@
 #include "kernels/cpu/vector_attention.h"
 #include "kernels/cpu/vector_head.h"
 
-#define ROWS   HG_TILE /* 12 + 12 sums fit the 32 registers */
-#define SINGLE false
+#define ROWS HG_TILE /* 12 + 12 sums fit the 32 registers */
 
 static inline __m512i broadcast4(const int8_t *q)
 {
@@ -36,19 +35,6 @@ INLINE void dot_group(const uint8_t *codes, const int8_t *q, __m512i *sum, const
         __m512i second = _mm512_and_si512(_mm512_srli_epi16(w, 4), nibble);
         UNROLL for (uint32_t r = 0; r < rows; r++) sum[r] =
             _mm512_dpbusd_epi32(sum[r], second, broadcast4(x + HG_TILE * 4 + r * 4));
-    }
-}
-
-/* What offsets add: code * scale + offset is (code - zero) * scale + (offset + zero * scale). */
-INLINE void add_offsets(const hg_packed *w, size_t cell, const hg_tile_group *x, uint32_t sub,
-                        __m512 *out, const uint32_t rows)
-{
-    __m512 zero = _mm512_set1_ps(w->bits == 4 ? 8.0f : 128.0f);
-    for (uint32_t g = 0; g < w->groups; g += w->share, x += w->share, cell++) {
-        __m512 scale = v16_load_half(w->scales + cell * HG_BLOCK);
-        __m512 offset = _mm512_fmadd_ps(scale, zero, v16_load_half(w->offsets + cell * HG_BLOCK));
-        UNROLL for (uint32_t r = 0; r < rows; r++) out[r] =
-            _mm512_fmadd_ps(offset, _mm512_set1_ps(hg_tile_sum(x, w->share, sub + r)), out[r]);
     }
 }
 
@@ -88,27 +74,7 @@ INLINE void multiply_block(const tile *t, size_t cell, __m512 *out, const uint32
     }
 }
 
-INLINE void multiply_tile(const tile *t, const uint32_t rows, const uint32_t bits,
-                          const uint32_t group, const bool single)
-{
-    (void)single;
-    const hg_product *p = t->product;
-    const hg_packed *w = p->w;
-    const size_t cells = w->groups / w->share, stride = p->y_stride;
-    size_t cell = t->block * cells;
-    float *y = p->y + t->row * stride + (size_t)(t->block - p->block) * HG_BLOCK;
-    for (uint32_t b = 0; b < t->blocks; b++, cell += cells, y += HG_BLOCK) {
-        __m512 out[ROWS];
-        multiply_block(t, cell, out, rows, bits, group);
-        if (w->offsets)
-            add_offsets(w, cell, hg_tiles_group(p->x, t->row), t->row % HG_TILE, out, rows);
-        UNROLL for (uint32_t r = 0; r < rows; r++)
-        {
-            if (p->add) out[r] = _mm512_add_ps(_mm512_loadu_ps(y + r * stride), out[r]);
-            _mm512_storeu_ps(y + r * stride, out[r]);
-        }
-    }
-}
+#include "kernels/cpu/int8_blocks.h"
 
 static bool runs_avx512(void)
 {
