@@ -21,11 +21,6 @@ typedef struct walk {
     hg_status status;
 } walk;
 
-#define LAUNCH(w, call)                                                                            \
-    do {                                                                                           \
-        if (!(w)->status) (w)->status = HG_CUDA_TRY((w)->device, call, (w)->error);                \
-    } while (0)
-
 /* ---- memory ---- */
 
 /* Tiles of a layer of so many inputs that a panel has room for. */
@@ -91,13 +86,13 @@ hg_status hg_cuda_chunks_take(hg_device *d, hg_error *error)
         void *to;
         size_t bytes;
     } block[] = {
-        {&c->residual.x, rows * s->hidden * sizeof(float)},
-        {&c->residual.square, rows * squares * sizeof(float)},
+        {&c->between.residual.x, rows * s->hidden * sizeof(float)},
+        {&c->between.residual.square, rows * squares * sizeof(float)},
         {&c->normed, (size_t)rows * s->hidden * sizeof(uint16_t)},
-        {&c->attention, rows * q * sizeof(uint16_t)},
-        {&c->mlp, (size_t)rows * s->intermediate * sizeof(uint16_t)},
-        {&c->q, rows * q * sizeof(float)},
-        {&c->h, (size_t)rows * HG_CUDA_PARTS * HG_LIMIT_ADAPTER_RANK * sizeof(float)},
+        {&c->between.attention, rows * q * sizeof(uint16_t)},
+        {&c->between.mlp, (size_t)rows * s->intermediate * sizeof(uint16_t)},
+        {&c->between.q, rows * q * sizeof(float)},
+        {&c->between.h, (size_t)rows * HG_CUDA_PARTS * HG_LIMIT_ADAPTER_RANK * sizeof(float)},
         {&c->product, rows * outs * sizeof(float)},
         {&c->panel, values * sizeof(uint16_t)},
         {&c->workspace, HG_BLAS_WORKSPACE_BYTES},
@@ -109,7 +104,7 @@ hg_status hg_cuda_chunks_take(hg_device *d, hg_error *error)
         status = hg_cuda_take(d, &d->workspace, block[i].bytes, &taken, error);
         memcpy(block[i].to, &taken, sizeof taken);
     }
-    c->residual.hidden = s->hidden;
+    c->between.residual.hidden = s->hidden;
     if (!status) c->rows = rows;
     return status;
 }
@@ -123,8 +118,8 @@ static bool try_all(const hg_device *d)
     for (uint32_t i = 0; i < c->blas.shapes && ok; i++) {
         const hg_blas_shape *s = &c->blas.shape[i];
         const uint16_t *x = s->columns == d->shape.hidden         ? c->normed
-                            : s->columns == d->shape.intermediate ? c->mlp
-                                                                  : c->attention;
+                            : s->columns == d->shape.intermediate ? c->between.mlp
+                                                                  : c->between.attention;
         const hg_blas_operands operands = {x, c->panel, c->product, c->workspace, d->compute};
         ok = hg_blas_multiply(&c->blas, s->columns, s->outs, &operands) == cudaSuccess;
     }
@@ -139,56 +134,36 @@ hg_status hg_cuda_chunks_ready(hg_device *d, hg_error *error)
 
 /* ---- a step's chunks ---- */
 
-static hg_cuda_project project_of(const hg_device *d, uint32_t layer, hg_projection first)
-{
-    const hg_cuda_chunks *c = &d->chunks;
-    hg_cuda_project p = {.residual = c->residual,
-                         .epsilon = d->shape.rms_epsilon,
-                         .pairs = d->shape.layers * HG_PROJECTIONS,
-                         .lora = d->work.lora + (size_t)layer * HG_PROJECTIONS + first,
-                         .kv = hg_cuda_kv_of(d),
-                         .frequency = d->frequency,
-                         .head_dim = d->shape.head_dim,
-                         .h = c->h};
-    p.kv.layer = layer;
-    return p;
-}
-
 /* A panel: widened once, multiplied for each chunk, finished for all rows. */
 static void run_panel(walk *w, const hg_cuda_project *p, const hg_cuda_panel *panel)
 {
     const hg_cuda_chunks *c = &w->device->chunks;
     uint32_t outs = panel->tiles * HG_CUDA_TILE;
-    LAUNCH(w, hg_cuda_chunk_widen(&w->queue, p, panel));
+    HG_CUDA_LAUNCH(w, hg_cuda_chunk_widen(&w->queue, p, panel));
     for (uint32_t i = 0; i < w->passes / PASSES_OF_CHUNK; i++) {
         size_t row = (size_t)i * HG_CUDA_CHUNK_ROWS;
         const hg_blas_operands operands = {p->half + row * p->columns, panel->values,
                                            panel->product + row * outs, c->workspace,
                                            w->queue.stream};
-        LAUNCH(w, hg_blas_multiply(&c->blas, p->columns, outs, &operands));
+        HG_CUDA_LAUNCH(w, hg_blas_multiply(&c->blas, p->columns, outs, &operands));
     }
-    LAUNCH(w, hg_cuda_chunk_finish(&w->queue, p, panel));
+    HG_CUDA_LAUNCH(w, hg_cuda_chunk_finish(&w->queue, p, panel));
 }
 
 /* Layers times the rows of x [rows, p->columns], or with a norm those of the residual stream. */
-static void project(walk *w, hg_cuda_project *p, const hg_cuda_linear *part, uint32_t parts)
+static void project(walk *w, hg_cuda_project *p)
 {
     const hg_cuda_chunks *c = &w->device->chunks;
-    p->parts = parts;
-    for (uint32_t i = 0; i < parts; i++) {
-        p->part[i] = part[i];
-        p->tiles += part[i].tiles;
-    }
     if (p->norm) {
-        LAUNCH(w, hg_cuda_chunk_norm(&w->queue, p, w->passes, c->normed));
+        HG_CUDA_LAUNCH(w, hg_cuda_chunk_norm(&w->queue, p, w->passes, c->normed));
         p->half = c->normed;
     }
-    if (w->adapters) LAUNCH(w, hg_cuda_chunk_shrink(&w->queue, p, w->passes));
+    if (w->adapters) HG_CUDA_LAUNCH(w, hg_cuda_chunk_shrink(&w->queue, p, w->passes));
     uint32_t most = panel_tiles(p->columns);
-    for (uint32_t i = 0; i < parts; i++)
-        for (uint32_t first = 0; first < part[i].tiles; first += most) {
-            const hg_cuda_panel panel = {i,         first,    smaller(most, part[i].tiles - first),
-                                         w->passes, c->panel, c->product};
+    for (uint32_t i = 0; i < p->parts; i++)
+        for (uint32_t first = 0; first < p->part[i].tiles; first += most) {
+            const hg_cuda_panel panel = {
+                i, first, smaller(most, p->part[i].tiles - first), w->passes, c->panel, c->product};
             run_panel(w, p, &panel);
         }
 }
@@ -197,55 +172,34 @@ static void project(walk *w, hg_cuda_project *p, const hg_cuda_linear *part, uin
 static void attend(walk *w, uint32_t layer)
 {
     const hg_device *d = w->device;
-    const hg_cuda_chunks *c = &d->chunks;
-    hg_cuda_attend a = hg_cuda_attend_of(d, layer);
+    hg_cuda_attend a = hg_cuda_attend_of(d, layer, &d->chunks.between);
     hg_cuda_queue queue = w->queue;
     size_t values = (size_t)HG_CUDA_ROWS * d->shape.heads * d->shape.head_dim;
     queue.blocks = d->processors * (uint32_t)d->residency.attend;
     for (uint32_t i = 0; i < w->passes; i++, queue.pass++) {
-        a.q = c->q + i * values;
-        a.out = c->attention + i * values;
-        LAUNCH(w, hg_cuda_attend_run(&queue, &a));
+        HG_CUDA_LAUNCH(w, hg_cuda_attend_run(&queue, &a));
+        a.q += values;
+        a.out += values;
     }
 }
 
 static void run_layer(walk *w, uint32_t layer)
 {
-    const hg_device *d = w->device;
-    const hg_cuda_chunks *c = &d->chunks;
-    const hg_cuda_layer *weights = &d->layer[layer];
-    hg_cuda_project qkv = project_of(d, layer, HG_Q);
-    qkv.finish = HG_CUDA_QKV;
-    qkv.columns = d->shape.hidden;
-    qkv.norm = weights->attention_norm;
-    qkv.q = c->q;
-    project(w, &qkv, weights->qkv, 3);
+    hg_cuda_products p = hg_cuda_products_of(w->device, layer, &w->device->chunks.between);
+    project(w, &p.qkv);
     attend(w, layer);
-    hg_cuda_project o = project_of(d, layer, HG_O);
-    o.finish = HG_CUDA_ADD;
-    o.columns = d->shape.heads * d->shape.head_dim;
-    o.half = c->attention;
-    project(w, &o, &weights->o, 1);
-    hg_cuda_project gate = project_of(d, layer, HG_GATE);
-    gate.finish = HG_CUDA_SWIGLU;
-    gate.columns = d->shape.hidden;
-    gate.norm = weights->mlp_norm;
-    gate.out = c->mlp;
-    project(w, &gate, &weights->gate_up, 1);
-    hg_cuda_project down = project_of(d, layer, HG_DOWN);
-    down.finish = HG_CUDA_ADD;
-    down.columns = d->shape.intermediate;
-    down.half = c->mlp;
-    project(w, &down, &weights->down, 1);
+    project(w, &p.o);
+    project(w, &p.gate_up);
+    project(w, &p.down);
 }
 
 static void embed(walk *w)
 {
     const hg_device *d = w->device;
-    hg_cuda_residual to = d->chunks.residual;
+    hg_cuda_residual to = d->chunks.between.residual;
     hg_cuda_queue queue = w->queue;
     for (uint32_t i = 0; i < w->passes; i++, queue.pass++) {
-        LAUNCH(w, hg_cuda_embed_run(&queue, &d->embedding, &to));
+        HG_CUDA_LAUNCH(w, hg_cuda_embed_run(&queue, &d->embedding, &to));
         to.x += HG_CUDA_ROWS * to.hidden;
         to.square += HG_CUDA_ROWS * ((to.hidden + 63) / HG_CUDA_TILE);
     }
@@ -263,8 +217,8 @@ hg_status hg_cuda_chunks_run(hg_device *d, const hg_cuda_pass *pass, uint32_t ro
                         .page = d->work.page},
               .passes = rows / HG_CUDA_ROWS};
     for (uint32_t i = 0; i < w.passes; i++) w.adapters |= pass[i].rank_most > 0;
-    LAUNCH(&w, cudaMemcpyAsync(c->pass, pass, w.passes * sizeof *pass, cudaMemcpyHostToDevice,
-                               d->compute));
+    HG_CUDA_LAUNCH(&w, cudaMemcpyAsync(c->pass, pass, w.passes * sizeof *pass,
+                                       cudaMemcpyHostToDevice, d->compute));
     embed(&w);
     for (uint32_t layer = 0; layer < d->shape.layers; layer++) run_layer(&w, layer);
     return w.status;

@@ -8,7 +8,7 @@
 #define HG_KERNELS_CUDA_CHUNK_H
 
 #include "kernels/cuda/blas.h"
-#include "kernels/cuda/project.h"
+#include "kernels/cuda/layer.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -23,15 +23,12 @@ extern "C" {
 typedef struct hg_cuda_chunks {
     hg_blas blas;
     uint32_t rows; /* room: a multiple of HG_CUDA_CHUNK_ROWS */
-    hg_cuda_residual residual;
-    uint16_t *normed, *attention, *mlp; /* [rows, hidden], [rows, heads * head_dim],
-                                         * [rows, intermediate] F16 */
-    float *q;                           /* [rows, heads * head_dim] */
-    float *h;                           /* [rows, HG_CUDA_PARTS, HG_LIMIT_ADAPTER_RANK] */
-    float *product;                     /* [rows, outs of a panel] */
-    uint16_t *panel;                    /* of the widest */
-    void *workspace;                    /* cuBLASLt's */
-    hg_cuda_pass *pass;                 /* [rows / HG_CUDA_ROWS] */
+    hg_cuda_between between;
+    uint16_t *normed;   /* [rows, hidden] F16 */
+    float *product;     /* [rows, outs of a panel] */
+    uint16_t *panel;    /* of the widest */
+    void *workspace;    /* cuBLASLt's */
+    hg_cuda_pass *pass; /* [rows / HG_CUDA_ROWS] */
 } hg_cuda_chunks;
 
 /* Tiles of one part that are multiplied at once. */

@@ -15,121 +15,50 @@ typedef struct recorder {
     hg_status status;
 } recorder;
 
-hg_cuda_kv hg_cuda_kv_of(const hg_device *d)
-{
-    return (hg_cuda_kv){
-        .pool = d->kv, .layers = d->shape.layers, .width = d->shape.kv_heads * d->shape.head_dim};
-}
-
-static void launched(recorder *r, cudaError_t result, const char *operation)
-{
-    if (!r->status) r->status = hg_cuda_check(r->device, result, operation, r->error);
-}
-
-#define LAUNCH(r, call)                                                                            \
-    do {                                                                                           \
-        if (!(r)->status) launched((r), (call), #call);                                            \
-    } while (0)
-
-/* What all projections of a layer share; adapters' pairs begin with that of first. */
-static hg_cuda_project project_of(const hg_device *d, uint32_t layer, hg_projection first)
-{
-    const hg_cuda_workspace *w = &d->work;
-    hg_cuda_project p = {.residual = w->residual,
-                         .epsilon = d->shape.rms_epsilon,
-                         .pairs = d->shape.layers * HG_PROJECTIONS,
-                         .lora = w->lora + (size_t)layer * HG_PROJECTIONS + first,
-                         .kv = hg_cuda_kv_of(d),
-                         .frequency = d->frequency,
-                         .head_dim = d->shape.head_dim,
-                         .partial = w->partial,
-                         .counter = w->counter,
-                         .h = w->h};
-    p.kv.layer = layer;
-    return p;
-}
-
-static void project(recorder *r, hg_cuda_project *p, const hg_cuda_linear *part, uint32_t parts)
+static void project(recorder *r, hg_cuda_project *p)
 {
     const hg_device *d = r->device;
-    p->parts = parts;
-    for (uint32_t i = 0; i < parts; i++) {
-        p->part[i] = part[i];
-        p->tiles += part[i].tiles;
-    }
+    p->partial = d->work.partial;
+    p->counter = d->work.counter;
     r->queue.blocks = d->processors * (uint32_t)d->residency.project[r->width];
-    LAUNCH(r, hg_cuda_project_run(&r->queue, p));
-}
-
-hg_cuda_attend hg_cuda_attend_of(const hg_device *d, uint32_t layer)
-{
-    const hg_cuda_workspace *w = &d->work;
-    uint32_t positions = d->plan.lane_pages * HG_LIMIT_PAGE_TOKENS;
-    hg_cuda_attend a = {.q = w->q,
-                        .out = w->attention,
-                        .kv = hg_cuda_kv_of(d),
-                        .heads = d->shape.heads,
-                        .kv_heads = d->shape.kv_heads,
-                        .head_dim = d->shape.head_dim,
-                        .splits = (positions + HG_CUDA_SPLIT - 1) / HG_CUDA_SPLIT,
-                        .partial = w->attend_partial,
-                        .counter = w->attend_counter};
-    a.kv.layer = layer;
-    return a;
+    HG_CUDA_LAUNCH(r, hg_cuda_project_run(&r->queue, p));
 }
 
 static void attend(recorder *r, uint32_t layer)
 {
     const hg_device *d = r->device;
-    hg_cuda_attend a = hg_cuda_attend_of(d, layer);
+    hg_cuda_attend a = hg_cuda_attend_of(d, layer, &d->work.between);
     r->queue.blocks = d->processors * (uint32_t)d->residency.attend;
-    LAUNCH(r, hg_cuda_attend_run(&r->queue, &a));
+    HG_CUDA_LAUNCH(r, hg_cuda_attend_run(&r->queue, &a));
 }
 
 static void record_layer(recorder *r, uint32_t layer)
 {
-    const hg_device *d = r->device;
-    const hg_cuda_workspace *w = &d->work;
-    const hg_cuda_layer *weights = &d->layer[layer];
-    hg_cuda_project qkv = project_of(d, layer, HG_Q);
-    qkv.finish = HG_CUDA_QKV;
-    qkv.columns = d->shape.hidden;
-    qkv.norm = weights->attention_norm;
-    qkv.q = w->q;
-    project(r, &qkv, weights->qkv, 3);
+    hg_cuda_products p = hg_cuda_products_of(r->device, layer, &r->device->work.between);
+    project(r, &p.qkv);
     attend(r, layer);
-    hg_cuda_project o = project_of(d, layer, HG_O);
-    o.finish = HG_CUDA_ADD;
-    o.columns = d->shape.heads * d->shape.head_dim;
-    o.half = w->attention;
-    project(r, &o, &weights->o, 1);
-    hg_cuda_project gate = project_of(d, layer, HG_GATE);
-    gate.finish = HG_CUDA_SWIGLU;
-    gate.columns = d->shape.hidden;
-    gate.norm = weights->mlp_norm;
-    gate.out = w->mlp;
-    project(r, &gate, &weights->gate_up, 1);
-    hg_cuda_project down = project_of(d, layer, HG_DOWN);
-    down.finish = HG_CUDA_ADD;
-    down.columns = d->shape.intermediate;
-    down.half = w->mlp;
-    project(r, &down, &weights->down, 1);
+    project(r, &p.o);
+    project(r, &p.gate_up);
+    project(r, &p.down);
 }
 
 static void record_head(recorder *r)
 {
     const hg_device *d = r->device;
     const hg_cuda_workspace *w = &d->work;
-    hg_cuda_project head = project_of(d, 0, HG_Q);
-    head.finish = HG_CUDA_HEAD;
-    head.columns = d->shape.hidden;
-    head.norm = d->final_norm;
-    head.lora = NULL;
-    head.logits = w->logits;
-    head.best = w->best;
-    head.best_id = w->best_id;
-    project(r, &head, &d->head, 1);
-    LAUNCH(r, hg_cuda_arg_max_run(&r->queue, &head, w->token));
+    hg_cuda_project head = {.part = {d->head},
+                            .parts = 1,
+                            .tiles = d->head.tiles,
+                            .finish = HG_CUDA_HEAD,
+                            .columns = d->shape.hidden,
+                            .residual = w->between.residual,
+                            .norm = d->final_norm,
+                            .epsilon = d->shape.rms_epsilon,
+                            .logits = w->logits,
+                            .best = w->best,
+                            .best_id = w->best_id};
+    project(r, &head);
+    HG_CUDA_LAUNCH(r, hg_cuda_arg_max_run(&r->queue, &head, w->token));
 }
 
 static hg_status record(hg_device *d, uint32_t width, bool head, hg_error *error)
@@ -144,7 +73,7 @@ static hg_status record(hg_device *d, uint32_t width, bool head, hg_error *error
                             .pass = w->pass,
                             .page = w->page},
                   .width = width};
-    LAUNCH(&r, hg_cuda_embed_run(&r.queue, &d->embedding, &w->residual));
+    HG_CUDA_LAUNCH(&r, hg_cuda_embed_run(&r.queue, &d->embedding, &w->between.residual));
     for (uint32_t layer = 0; layer < d->shape.layers; layer++) record_layer(&r, layer);
     if (head) record_head(&r);
     return r.status;

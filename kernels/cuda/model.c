@@ -172,7 +172,7 @@ static void lay_exchange(layout *l)
     size_t splits = (d->plan.lane_pages * HG_LIMIT_PAGE_TOKENS + HG_CUDA_SPLIT - 1) / HG_CUDA_SPLIT;
     w->partial = take_rows(l, items * HG_CUDA_TILE, sizeof(float));
     w->attend_partial = take_rows(l, s->heads * splits * (s->head_dim + 2), sizeof(float));
-    w->h = take_rows(l, (size_t)HG_CUDA_PARTS * HG_LIMIT_ADAPTER_RANK, sizeof(float));
+    w->between.h = take_rows(l, (size_t)HG_CUDA_PARTS * HG_LIMIT_ADAPTER_RANK, sizeof(float));
     w->counter = take(l, pool, NULL, (tiles + 1) * sizeof(uint32_t));
     w->attend_counter = take_rows(l, s->kv_heads, sizeof(uint32_t));
     if (pool->counting || l->status) return;
@@ -191,12 +191,12 @@ static void lay_workspace(layout *l)
     const hg_device_plan *plan = &d->plan;
     hg_cuda_workspace *w = &d->work;
     hg_cuda_pool *pool = &d->workspace;
-    w->residual.hidden = s->hidden;
-    w->residual.x = take_rows(l, s->hidden, sizeof(float));
-    w->residual.square = take_rows(l, tiles_of(s->hidden), sizeof(float));
-    w->q = take_rows(l, (size_t)s->heads * s->head_dim, sizeof(float));
-    w->attention = take_rows(l, (size_t)s->heads * s->head_dim, sizeof(uint16_t));
-    w->mlp = take_rows(l, s->intermediate, sizeof(uint16_t));
+    w->between.residual.hidden = s->hidden;
+    w->between.residual.x = take_rows(l, s->hidden, sizeof(float));
+    w->between.residual.square = take_rows(l, tiles_of(s->hidden), sizeof(float));
+    w->between.q = take_rows(l, (size_t)s->heads * s->head_dim, sizeof(float));
+    w->between.attention = take_rows(l, (size_t)s->heads * s->head_dim, sizeof(uint16_t));
+    w->between.mlp = take_rows(l, s->intermediate, sizeof(uint16_t));
     w->logits = take_rows(l, s->vocabulary, sizeof(float));
     w->best = take_rows(l, tiles_of(s->vocabulary), sizeof(float));
     w->best_id = take_rows(l, tiles_of(s->vocabulary), sizeof(int32_t));

@@ -1,6 +1,6 @@
 /* state.h: the CUDA device between its host files: device.c (life), memory.c (what is taken of the
- * card), model.c (plan, upload), graph.c (the operations of a pass), chunk.c (whole chunks of
- * prompts), adapter.c (slots) and step.c (forward). Private to kernels/cuda.
+ * card), model.c (plan, upload), layer.c (the operations of a layer), graph.c (of a pass), chunk.c
+ * (of whole chunks of prompts), adapter.c (slots) and step.c (forward). Private to kernels/cuda.
  *
  * Everything belongs to the one thread that makes the device's calls.
  */
@@ -11,19 +11,11 @@
 #include "kernels/cuda/memory.h"
 #include "kernels/cuda/project.h"
 
-/* A layer's weights on the card. */
-typedef struct hg_cuda_layer {
-    float *attention_norm, *mlp_norm; /* [hidden] */
-    hg_cuda_linear qkv[3], o, gate_up, down;
-} hg_cuda_layer;
-
 /* Activations and what passes between blocks, for HG_CUDA_ROWS rows. */
 typedef struct hg_cuda_workspace {
-    hg_cuda_residual residual;
-    float *q;                  /* [rows, heads * head_dim] */
-    uint16_t *attention, *mlp; /* [rows, heads * head_dim], [rows, intermediate] F16 */
-    float *h, *partial, *attend_partial, *best, *logits; /* as in kernels.h */
-    int32_t *best_id, *token;                            /* token: [rows] */
+    hg_cuda_between between;
+    float *partial, *attend_partial, *best, *logits; /* as in kernels.h */
+    int32_t *best_id, *token;                        /* token: [rows] */
     uint32_t *counter, *attend_counter;
     hg_cuda_pass *pass;
     uint32_t *page; /* [step_lanes, lane_pages] */
@@ -88,12 +80,15 @@ static inline hg_status hg_cuda_check(hg_device *device, cudaError_t result, con
     return result == cudaSuccess ? HG_OK : hg_cuda_fail(device, result, call, error);
 }
 
+/* A call on behalf of w, which has device, error and status: after a failure nothing more. */
+#define HG_CUDA_LAUNCH(w, call)                                                                    \
+    do {                                                                                           \
+        if (!(w)->status) (w)->status = HG_CUDA_TRY((w)->device, call, (w)->error);                \
+    } while (0)
+
 /* A failure where no error can be returned: remembered for the next call. */
 void hg_cuda_note(hg_device *device, cudaError_t result, const char *call);
 
-hg_cuda_kv hg_cuda_kv_of(const hg_device *device);
-/* A layer's attention of one pass, from and to the workspace. */
-hg_cuda_attend hg_cuda_attend_of(const hg_device *device, uint32_t layer);
 /* What the graphs of a model of so many layers are expected to take, before a card has told. */
 size_t hg_cuda_graphs_assumed(uint32_t layers);
 /* Captures the passes' operations, once, when everything stands where it will stay. */
