@@ -28,14 +28,9 @@ static __device__ inline hg_cuda_project of_pass(const hg_cuda_project &p, uint3
 static __global__ void chunk_norm_kernel(const __grid_constant__ hg_cuda_project p,
                                          uint16_t *normed)
 {
-    uint32_t lane = threadIdx.x % 32, tiles = divide_up(p.residual.hidden, HG_CUDA_TILE);
     uint32_t row = blockIdx.x * WARPS + threadIdx.x / 32;
-    const float *square = p.residual.square + (size_t)row * tiles;
-    float sum = 0;
-    for (uint32_t t = lane; t < tiles; t += 32) sum += square[t];
-    sum = warp_sum(sum);
-    float factor = 1.0f / sqrtf(sum / (float)p.columns + p.epsilon);
-    for (uint32_t k = lane * 4; k < p.columns; k += 128)
+    float factor = inverse_rms(p, row);
+    for (uint32_t k = threadIdx.x % 32 * 4; k < p.columns; k += 128)
         *(uint2 *)(void *)(normed + (size_t)row * p.columns + k) = input_values(p, row, factor, k);
 }
 
@@ -78,14 +73,12 @@ static __device__ inline void group_values(const hg_cuda_linear &w, const uint32
                                            uint32_t group, float *scale, float *shift)
 {
     uint32_t groups = STEPS(bits) / w.steps, g = threadIdx.x % 32 / 4;
-    const float middle = bits == 4 ? 8.0f : 128.0f;
     for (uint32_t half = 0; half < 2; half++) {
         scale[half] = f32_of_f16((uint16_t)(behind[group * 8 + g] >> half * 16));
         shift[half] = 0;
         if (w.shift == HG_CUDA_SYMMETRIC) continue;
         float own = f32_of_f16((uint16_t)(behind[(groups + group) * 8 + g] >> half * 16));
-        shift[half] = w.shift == HG_CUDA_OFFSETS ? multiply_add(middle, scale[half], own)
-                                                 : (middle - own) * scale[half];
+        shift[half] = group_shift<bits>(w, scale[half], own);
     }
 }
 

@@ -38,6 +38,14 @@ template <int bits> static __device__ inline void decode(const uint32_t *word, u
     }
 }
 
+/* What a group adds to its weights, given its offset or zero point; codes are less 8 or 128. */
+template <int bits>
+static __device__ inline float group_shift(const hg_cuda_linear &w, float scale, float own)
+{
+    const float middle = bits == 4 ? 8.0f : 128.0f;
+    return w.shift == HG_CUDA_OFFSETS ? multiply_add(middle, scale, own) : (middle - own) * scale;
+}
+
 /* total += scale * product + shift * sum, for outputs g and g + 8 of the lane. */
 template <int bits, int row_tiles, bool shifted, class Words>
 static __device__ inline void fold(const hg_cuda_linear &w, const Words &ring, uint32_t at,
@@ -50,10 +58,7 @@ static __device__ inline void fold(const hg_cuda_linear &w, const Words &ring, u
     for (uint32_t half = 0; half < 2; half++) {
         float scale = f32_of_f16((uint16_t)(scales >> half * 16));
         float shift = f32_of_f16((uint16_t)(shifts >> half * 16));
-        const float middle = bits == 4 ? 8.0f : 128.0f;
-        if (shifted)
-            shift = w.shift == HG_CUDA_OFFSETS ? multiply_add(middle, scale, shift)
-                                               : (middle - shift) * scale;
+        if (shifted) shift = group_shift<bits>(w, scale, shift);
         for (int j = 0; j < row_tiles; j++)
             for (uint32_t c = half * 2; c < half * 2 + 2; c++) {
                 total[j][c] = multiply_add(scale, product[j][c], total[j][c]);

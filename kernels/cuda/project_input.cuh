@@ -21,13 +21,9 @@ template <class Factors>
 static __device__ inline void find_factors(const hg_cuda_project &p, const hg_cuda_pass &pass,
                                            uint32_t rows, Factors &factor)
 {
-    uint32_t tiles = divide_up(p.residual.hidden, HG_CUDA_TILE), lane = threadIdx.x % 32;
     for (uint32_t r = threadIdx.x / 32; r < rows && !p.half; r += WARPS) {
-        const float *square = p.residual.square + (size_t)source_row(p, pass, r) * tiles;
-        float sum = 0;
-        for (uint32_t t = lane; t < tiles; t += 32) sum += square[t];
-        sum = warp_sum(sum);
-        if (!lane) factor[r] = 1.0f / sqrtf(sum / (float)p.columns + p.epsilon);
+        float own = inverse_rms(p, source_row(p, pass, r));
+        if (threadIdx.x % 32 == 0) factor[r] = own;
     }
     __syncthreads();
 }

@@ -64,6 +64,16 @@ static __device__ inline float warp_sum(float value)
     return value;
 }
 
+/* 1 / rms of a row of the residual stream, in all lanes of a warp. */
+static __device__ inline float inverse_rms(const hg_cuda_project &p, uint32_t row)
+{
+    uint32_t tiles = divide_up(p.residual.hidden, HG_CUDA_TILE);
+    const float *square = p.residual.square + (size_t)row * tiles;
+    float sum = 0;
+    for (uint32_t t = threadIdx.x % 32; t < tiles; t += 32) sum += square[t];
+    return 1.0f / sqrtf(warp_sum(sum) / (float)p.columns + p.epsilon);
+}
+
 /* The sum over the block, in all threads; scratch is shared [WARPS] and free again afterwards. */
 template <class Scratch> static __device__ inline float block_sum(float value, Scratch &scratch)
 {
