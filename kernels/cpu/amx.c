@@ -3,7 +3,7 @@
  * Many rows go through tiles. One instruction multiplies a group of columns of 16 activation rows
  * by the same columns of 16 output rows, whose codes stand in packed order already (4 bits are
  * unpacked to bytes first), into 16 x 16 exact 32-bit sums. These are scaled and added up in F32
- * just as int8_avx512.h does it, group by group in the same order: no bit of a result shows which
+ * just as int8_blocks.h does it, group by group in the same order: no bit of a result shows which
  * way it went. Activations must be turned for that, from quads of a tile's rows to each row's own
  * columns, which pays from some output rows on; few rows, and few output rows, go the way of
  * avx512vnni.

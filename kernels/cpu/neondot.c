@@ -10,7 +10,7 @@
 
 #include "kernels/cpu/int8_neon.h"
 
-INLINE void dot_group(const uint8_t *codes, const int8_t *q, int32x4_t *sum, const uint32_t rows,
+INLINE void dot_group(const uint8_t *codes, const int8_t *q, s16 *sum, const uint32_t rows,
                       const uint32_t bits, const uint32_t group)
 {
     dot_quads(codes, q, sum, rows, bits, group);

@@ -35,7 +35,7 @@ INLINE void multiply_eight(const int8x16_t *first, const int8x16_t *second, cons
     }
 }
 
-INLINE void dot_group(const uint8_t *codes, const int8_t *q, int32x4_t *sum, const uint32_t rows,
+INLINE void dot_group(const uint8_t *codes, const int8_t *q, s16 *sum, const uint32_t rows,
                       const uint32_t bits, const uint32_t group)
 {
     if (rows == 1) {
@@ -55,7 +55,7 @@ INLINE void dot_group(const uint8_t *codes, const int8_t *q, int32x4_t *sum, con
         uint32_t r = i / 4, at = r / 2 * 8 + i % 4 * 2;
         int64x2_t a = vreinterpretq_s64_s32(square[at]), b = vreinterpretq_s64_s32(square[at + 1]);
         int64x2_t own = r % 2 ? vzip2q_s64(a, b) : vzip1q_s64(a, b);
-        sum[i] = vaddq_s32(sum[i], vreinterpretq_s32_s64(own));
+        sum[r].q[i % 4] = vaddq_s32(sum[r].q[i % 4], vreinterpretq_s32_s64(own));
     }
 }
 
