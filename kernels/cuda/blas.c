@@ -90,7 +90,7 @@ bool hg_blas_prepare(hg_blas *blas, uint32_t rows, uint32_t columns, uint32_t ou
 {
     if (find_shape(blas, columns, outs)) return true;
     if (blas->shapes == HG_BLAS_SHAPES) return false;
-    hg_blas_shape s = {.rows = rows, .columns = columns, .outs = outs};
+    hg_blas_shape s = {.columns = columns, .outs = outs};
     bool ok = !blas->api.layout_create(&s.panel, HG_BLAS_F16, columns, outs, columns) &&
               !blas->api.layout_create(&s.x, HG_BLAS_F16, columns, rows, columns) &&
               !blas->api.layout_create(&s.product, HG_BLAS_F32, outs, rows, outs) &&

@@ -18,7 +18,7 @@
 
 /* product [rows, outs] F32 = x [rows, columns] F16 * panel [outs, columns] F16, transposed. */
 typedef struct hg_blas_shape {
-    uint32_t rows, columns, outs;
+    uint32_t columns, outs;
     void *x, *panel, *product; /* layouts */
     hg_blas_algorithm algorithm;
 } hg_blas_shape;

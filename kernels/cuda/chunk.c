@@ -66,7 +66,7 @@ static void widest_panel(const hg_shape *s, size_t *values, size_t *outs)
                                 {s->intermediate, s->hidden}};
     *values = *outs = 0;
     for (size_t i = 0; i < sizeof size / sizeof *size; i++) {
-        uint32_t tiles = smaller(panel_tiles(size[i][0]), (size[i][1] + 63) / HG_CUDA_TILE);
+        uint32_t tiles = smaller(panel_tiles(size[i][0]), hg_cuda_tiles(size[i][1]));
         size_t own = (size_t)tiles * HG_CUDA_TILE;
         if (own > *outs) *outs = own;
         if (own * size[i][0] > *values) *values = own * size[i][0];
@@ -78,7 +78,7 @@ hg_status hg_cuda_chunks_take(hg_device *d, hg_error *error)
     hg_cuda_chunks *c = &d->chunks;
     const hg_shape *s = &d->shape;
     uint32_t chunks = d->plan.chunks, rows = chunks * HG_CUDA_CHUNK_ROWS;
-    size_t q = (size_t)s->heads * s->head_dim, squares = (s->hidden + 63) / HG_CUDA_TILE;
+    size_t q = (size_t)s->heads * s->head_dim, squares = hg_cuda_tiles(s->hidden);
     size_t values, outs;
     if (!c->blas.library || !chunks) return HG_OK;
     widest_panel(s, &values, &outs);
@@ -201,7 +201,7 @@ static void embed(walk *w)
     for (uint32_t i = 0; i < w->passes; i++, queue.pass++) {
         HG_CUDA_LAUNCH(w, hg_cuda_embed_run(&queue, &d->embedding, &to));
         to.x += HG_CUDA_ROWS * to.hidden;
-        to.square += HG_CUDA_ROWS * ((to.hidden + 63) / HG_CUDA_TILE);
+        to.square += HG_CUDA_ROWS * hg_cuda_tiles(to.hidden);
     }
 }
 

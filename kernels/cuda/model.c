@@ -143,11 +143,6 @@ static void *take_rows(layout *l, size_t columns, size_t value_bytes)
     return take(l, &l->device->workspace, NULL, HG_CUDA_ROWS * columns * value_bytes);
 }
 
-static uint32_t tiles_of(uint32_t outs)
-{
-    return (outs + HG_CUDA_TILE - 1) / HG_CUDA_TILE;
-}
-
 /* What blocks leave for each other, as large as the largest launch needs. */
 static void lay_exchange(layout *l)
 {
@@ -157,11 +152,11 @@ static void lay_exchange(layout *l)
     hg_cuda_pool *pool = &d->workspace;
     uint32_t q = s->heads * s->head_dim, kv = s->kv_heads * s->head_dim;
     const uint32_t product[][2] = {/* tiles and columns of a launch */
-                                   {tiles_of(q) + 2 * tiles_of(kv), s->hidden},
-                                   {tiles_of(s->hidden), q},
-                                   {tiles_of(2 * s->intermediate), s->hidden},
-                                   {tiles_of(s->hidden), s->intermediate},
-                                   {tiles_of(s->vocabulary), s->hidden}};
+                                   {hg_cuda_tiles(q) + 2 * hg_cuda_tiles(kv), s->hidden},
+                                   {hg_cuda_tiles(s->hidden), q},
+                                   {hg_cuda_tiles(2 * s->intermediate), s->hidden},
+                                   {hg_cuda_tiles(s->hidden), s->intermediate},
+                                   {hg_cuda_tiles(s->vocabulary), s->hidden}};
     uint32_t tiles = 0;
     size_t items = 0;
     for (size_t i = 0; i < sizeof product / sizeof product[0]; i++) {
@@ -193,13 +188,13 @@ static void lay_workspace(layout *l)
     hg_cuda_pool *pool = &d->workspace;
     w->between.residual.hidden = s->hidden;
     w->between.residual.x = take_rows(l, s->hidden, sizeof(float));
-    w->between.residual.square = take_rows(l, tiles_of(s->hidden), sizeof(float));
+    w->between.residual.square = take_rows(l, hg_cuda_tiles(s->hidden), sizeof(float));
     w->between.q = take_rows(l, (size_t)s->heads * s->head_dim, sizeof(float));
     w->between.attention = take_rows(l, (size_t)s->heads * s->head_dim, sizeof(uint16_t));
     w->between.mlp = take_rows(l, s->intermediate, sizeof(uint16_t));
     w->logits = take_rows(l, s->vocabulary, sizeof(float));
-    w->best = take_rows(l, tiles_of(s->vocabulary), sizeof(float));
-    w->best_id = take_rows(l, tiles_of(s->vocabulary), sizeof(int32_t));
+    w->best = take_rows(l, hg_cuda_tiles(s->vocabulary), sizeof(float));
+    w->best_id = take_rows(l, hg_cuda_tiles(s->vocabulary), sizeof(int32_t));
     w->token = take_rows(l, 1, sizeof(int32_t));
     w->pass = take(l, pool, NULL, sizeof *w->pass);
     w->page = take(l, pool, NULL, (size_t)plan->step_lanes * plan->lane_pages * sizeof *w->page);

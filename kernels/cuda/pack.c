@@ -41,7 +41,7 @@ hg_cuda_linear hg_cuda_pack_shape(const hg_cuda_source *s)
     const hg_linear *w = s->w;
     uint32_t outs = w->rows * (s->order == HG_CUDA_PAIRED ? 2 : 1);
     hg_cuda_linear p = {.outs = outs,
-                        .tiles = (outs + HG_CUDA_TILE - 1) / HG_CUDA_TILE,
+                        .tiles = hg_cuda_tiles(outs),
                         .bits = to_int8(s)             ? 8
                                 : s->dense || !w->bits ? 16
                                                        : w->bits,

@@ -26,6 +26,12 @@
 #define HG_CUDA_UNIT_MOST  1536 /* with the scales and offsets of 8 groups */
 #define HG_CUDA_CHUNK      1024 /* columns whose products one block adds up */
 
+/* Tiles of a layer of so many outputs. */
+static inline uint32_t hg_cuda_tiles(uint32_t outs)
+{
+    return (outs + HG_CUDA_TILE - 1) / HG_CUDA_TILE;
+}
+
 typedef enum hg_cuda_shift { HG_CUDA_SYMMETRIC, HG_CUDA_OFFSETS, HG_CUDA_ZEROS } hg_cuda_shift;
 
 /* How a tile's outputs stand: as they are, or values that belong together side by side. */
