@@ -10,6 +10,13 @@
 /* Counts a call of the runtime; the error that it is to fail with, which is set, or cudaSuccess. */
 cudaError_t emulator_call_fails(void);
 
+/* A call of the runtime begins, or ends at once with the error that it is to fail with. */
+#define CALL()                                                                                     \
+    do {                                                                                           \
+        cudaError_t told = emulator_call_fails();                                                  \
+        if (told) return told;                                                                     \
+    } while (0)
+
 /* What cudaGetLastError tells next. */
 void emulator_set_error(cudaError_t error);
 

@@ -91,12 +91,6 @@ static cudaError_t done(bool ok, cudaError_t error)
     return ok ? cudaSuccess : error;
 }
 
-#define CALL()                                                                                     \
-    do {                                                                                           \
-        cudaError_t told = emulator_call_fails();                                                  \
-        if (told) return told;                                                                     \
-    } while (0)
-
 cudaError_t cudaDriverGetVersion(int *version)
 {
     CALL();
@@ -274,8 +268,7 @@ void emulator_launch(cudaStream_t stream, emulator_job job)
 
 cudaError_t emulator_ask(void)
 {
-    CALL();
-    return cudaSuccess;
+    return emulator_call_fails();
 }
 
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mode)

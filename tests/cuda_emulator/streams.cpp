@@ -56,12 +56,6 @@ void emulator_drain_all(void)
     for (cudaStream_t stream : std::set<cudaStream_t>(streams)) emulator_drain(stream);
 }
 
-#define CALL()                                                                                     \
-    do {                                                                                           \
-        cudaError_t told = emulator_call_fails();                                                  \
-        if (told) return told;                                                                     \
-    } while (0)
-
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t *out, unsigned flags)
 {
     CALL();
