@@ -59,7 +59,7 @@ void hg_request_record(const hg_request *request, hg_batch_record *record)
     const hg_runtime *runtime = request->runtime;
     snprintf(record->session, sizeof record->session, "%s", request->session);
     snprintf(record->source_language, sizeof record->source_language, "%s", request->source.text);
-    hg_runtime_device(runtime, record->device, sizeof record->device);
+    snprintf(record->device, sizeof record->device, "%s", request->device);
     snprintf(record->model, sizeof record->model, "%s", runtime->model->name);
     record->source_chars =
         (uint32_t)hg_utf8_length(hg_buf_text(&request->text), request->text.length);

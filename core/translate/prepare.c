@@ -192,6 +192,7 @@ bool hg_request_submit(hg_request *request, hg_refusal *refusal)
     work->before = hg_buf_new(HG_LIMIT_FRAME);
     bool accepted = prepare(request, work, refusal);
     for (uint32_t i = 0; i < request->lanes && !accepted; i++) request->lane[i].running = false;
+    if (accepted) hg_runtime_device(request->runtime, request->device, sizeof request->device);
     preparation_free(work);
     free(work);
     return accepted;

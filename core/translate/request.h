@@ -71,7 +71,8 @@ typedef struct hg_request {
     uint32_t max_tokens; /* 0: the default bound */
     float temperature, top_p;
     uint64_t seed;
-    hg_job *job; /* the present round's: a reference, or NULL: no lane needs the engine */
+    char device[64]; /* what served when the last round was submitted */
+    hg_job *job;     /* the present round's: a reference, or NULL: no lane needs the engine */
     bool job_ended;
     bool waits;                  /* for room in the engine for its next round */
     hg_job_state figures;        /* of all jobs, as last read */

@@ -75,10 +75,6 @@ static hg_status open_engine(hg_runtime *runtime, const hg_runtime_options *opti
 void hg_runtime_device(const hg_runtime *runtime, char *name, size_t size)
 {
     hg_engine_figures figures;
-    if (!runtime->engine) {
-        snprintf(name, size, "%s", runtime->last_device);
-        return;
-    }
     hg_engine_read_figures(runtime->engine, &figures);
     snprintf(name, size, "%.40s (%.20s)", figures.device.name, figures.device.kernel);
 }
@@ -128,10 +124,7 @@ void hg_runtime_close(hg_runtime *runtime)
 {
     if (!runtime) return;
     hg_loader_stop(runtime->loader);
-    if (runtime->engine)
-        hg_runtime_device(runtime, runtime->last_device, sizeof runtime->last_device);
     hg_engine_close(runtime->engine);
-    runtime->engine = NULL;
     if (runtime->sources.model) hg_sources_close(&runtime->sources);
     hg_request_abandon_all(runtime);
     hg_store_close(runtime->store);

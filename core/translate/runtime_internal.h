@@ -14,7 +14,6 @@ struct hg_runtime {
     hg_model *model;         /* immutable after open, any thread; so are the next three */
     hg_tokenizer *tokenizer; /* */
     hg_engine *engine;
-    char last_device[64];         /* its name, once the engine is closed */
     hg_store *store;              /* NULL without a data folder */
     char cache_path[HG_PATH_MAX]; /* "": nothing is kept for the next start */
     hg_sources sources;           /* of adapters; any thread */
