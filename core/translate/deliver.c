@@ -133,7 +133,8 @@ static void end_at(hg_request *request, hg_request_lane *lane, const char *stop,
         send_done(request, lane, "ok", stop, HG_CODE_NONE, text);
 }
 
-/* Its sentences were closed by earlier revisions: their translations, and what follows them. */
+/* Its sentences, if it has any, were closed by earlier revisions: their translations, and what
+ * follows them. */
 static void end_closed(hg_request *request, hg_request_lane *lane)
 {
     const hg_buf *closed = &lane->state->commit.text;
@@ -156,17 +157,6 @@ static void outcome(hg_request *request, hg_request_lane *lane)
     case HG_OUTCOME_UNCHANGED:
         end_at(request, lane, "unchanged", hg_buf_text(text), text->length);
         return;
-    case HG_OUTCOME_COPIED: {
-        size_t bytes;
-        const char *body = hg_request_gap(request, 0, &bytes);
-        char *copy = strndup(body, bytes);
-        if (copy)
-            end_at(request, lane, "eos", copy, bytes);
-        else
-            fail_lane(request, lane);
-        free(copy);
-        return;
-    }
     case HG_OUTCOME_CLOSED: end_closed(request, lane); return;
     case HG_OUTCOME_FULL:
         end_at(request, lane, "length", hg_buf_text(committed), committed->length);

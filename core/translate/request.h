@@ -22,8 +22,7 @@
 typedef enum hg_outcome {
     HG_OUTCOME_NONE,        /* it does not: it is a lane of the job */
     HG_OUTCOME_UNCHANGED,   /* the target is the source: its text comes back */
-    HG_OUTCOME_COPIED,      /* there is no letter to translate: its text comes back */
-    HG_OUTCOME_CLOSED,      /* all its sentences are closed already */
+    HG_OUTCOME_CLOSED,      /* all its sentences are closed already, or there is none: no letter */
     HG_OUTCOME_FULL,        /* what is committed leaves no position of the model free */
     HG_OUTCOME_UNKNOWN,     /* no plugin serves it */
     HG_OUTCOME_UNSUPPORTED, /* its plugin does not take the source */

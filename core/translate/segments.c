@@ -72,10 +72,7 @@ void hg_request_place(const hg_request *request, hg_request_lane *lane, const hg
         lane->kept = commit->steps;
     }
     lane->segment = lane->kept ? commit->step[lane->kept - 1].closed : 0;
-    if (lane->outcome != HG_OUTCOME_NONE) return;
-    if (!request->spans.count)
-        lane->outcome = HG_OUTCOME_COPIED;
-    else if (lane->segment == request->spans.count)
+    if (lane->outcome == HG_OUTCOME_NONE && lane->segment == request->spans.count)
         lane->outcome = HG_OUTCOME_CLOSED;
 }
 
