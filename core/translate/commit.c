@@ -27,9 +27,15 @@ void hg_commit_free(hg_commit *commit)
 
 /* ---- steps ---- */
 
+hg_commit_step hg_commit_after(const hg_commit *commit, uint32_t steps)
+{
+    assert(steps <= commit->steps);
+    return steps ? commit->step[steps - 1] : (hg_commit_step){0};
+}
+
 hg_commit_step hg_commit_at(const hg_commit *commit)
 {
-    return commit->steps ? commit->step[commit->steps - 1] : (hg_commit_step){0};
+    return hg_commit_after(commit, commit->steps);
 }
 
 static hg_status add_step(hg_commit *commit, hg_commit_step step)

@@ -54,7 +54,8 @@ void hg_commit_free(hg_commit *commit);
 /* The person changed what later steps rest on: the next epoch begins with the first steps. */
 void hg_commit_back(hg_commit *commit, uint32_t steps);
 
-/* Where the commit is; all 0 before the first step. */
+/* Where the commit was after its first steps, and where it is; all 0 before the first one. */
+hg_commit_step hg_commit_after(const hg_commit *commit, uint32_t steps);
 hg_commit_step hg_commit_at(const hg_commit *commit);
 
 /* The open sentence is finished, all its text committed: its steps become one, its tokens go, and

@@ -91,7 +91,7 @@ static hg_status use_last(const hg_request *request, const hg_request_lane *lane
     const hg_commit *commit = &last->commit;
     const hg_commit_step is = hg_commit_at(commit);
     hg_commit_step holds = is; /* once the revision has begun: all */
-    if (!request->sentence) holds = lane->kept ? commit->step[lane->kept - 1] : (hg_commit_step){0};
+    if (!request->sentence) holds = hg_commit_after(commit, lane->kept);
     const hg_tokens forced = {.id = commit->token.id, .count = holds.tokens};
     hg_status status = append(prompt, &forced);
     if (status || holds.closed != is.closed) return status; /* the last one was another sentence */

@@ -71,7 +71,7 @@ void hg_request_place(const hg_request *request, hg_request_lane *lane, const hg
                       commit->text.length) == 0) {
         lane->kept = commit->steps;
     }
-    lane->segment = lane->kept ? commit->step[lane->kept - 1].closed : 0;
+    lane->segment = hg_commit_after(commit, lane->kept).closed;
     if (lane->outcome == HG_OUTCOME_NONE && lane->segment == request->spans.count)
         lane->outcome = HG_OUTCOME_CLOSED;
 }
@@ -101,7 +101,7 @@ hg_status hg_request_close_segment(hg_request *request, hg_request_lane *lane)
     hg_sentence_language *state = lane->state;
     const uint32_t closed = hg_commit_at(&state->commit).closed;
     size_t bytes, gap_bytes, end = span_end(request, lane->segment);
-    size_t from = closed ? state->commit.step[closed - 1].text : 0;
+    size_t from = hg_commit_after(&state->commit, closed).text;
     const char *source = hg_request_segment(request, lane, &bytes);
     (void)hg_request_gap(request, lane->segment, &gap_bytes);
     hg_status status = hg_stream_settle_all(&lane->stream, end);
