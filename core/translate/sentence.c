@@ -243,14 +243,19 @@ static bool step_holds(const hg_commit *commit, const hg_commit_step *step, size
            hg_border_settled_source(hg_buf_text(text), text->length) >= step->source_bytes;
 }
 
-uint32_t hg_sentence_kept(const hg_sentence *sentence, const hg_sentence_language *language,
-                          const hg_tag *source, const hg_buf *text, const hg_spans *spans)
+/* How many steps of commit hold. */
+static uint32_t steps_kept(const hg_commit *commit, size_t same, const hg_buf *text,
+                           const hg_spans *spans)
 {
-    const hg_commit *commit = &language->commit;
-    const size_t same = unchanged(sentence, source, text);
     uint32_t steps = commit->steps;
     while (steps && !step_holds(commit, &commit->step[steps - 1], same, text, spans)) steps--;
     return steps;
+}
+
+uint32_t hg_sentence_kept(const hg_sentence *sentence, const hg_sentence_language *language,
+                          const hg_tag *source, const hg_buf *text, const hg_spans *spans)
+{
+    return steps_kept(&language->commit, unchanged(sentence, source, text), text, spans);
 }
 
 void hg_sentence_revise(hg_sentence *sentence, int64_t rev, const hg_tag *source, hg_buf *text,
@@ -262,7 +267,7 @@ void hg_sentence_revise(hg_sentence *sentence, int64_t rev, const hg_tag *source
     sentence->edits = edit ? sentence->edits + 1 : 0;
     for (uint32_t i = 0; i < sentence->languages; i++) {
         hg_sentence_language *language = sentence->language[i];
-        uint32_t kept = hg_sentence_kept(sentence, language, source, text, spans);
+        uint32_t kept = steps_kept(&language->commit, same, text, spans);
         if (kept < language->commit.steps) hg_sentence_language_back(language, kept);
         hg_past_forget(&language->past, same);
     }

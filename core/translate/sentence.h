@@ -1,9 +1,9 @@
 /* sentence.h: what a conversation remembers of each id: the last revision, its text, and what was
  * committed of each language and what its last translation had beyond that.
  *
- * A text may be of several sentences: see core/translate/request.h. Translations of those that were
- * closed are remembered by their source: when an edit before them takes them back, they come again
- * without the engine.
+ * A text may be of several sentences: see core/translate/segments.h. Translations of those that
+ * were closed are remembered by their source: when an edit before them takes them back, they come
+ * again without the engine.
  *
  * A conversation keeps HG_LIMIT_SENTENCES of them; the least recently used one that does not run
  * leaves when a new one comes. All of this belongs to the thread of the conversation.
