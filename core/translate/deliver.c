@@ -246,11 +246,11 @@ static hg_status settle(hg_request *request, hg_request_lane *lane, bool whole)
 {
     hg_sentence_language *state = lane->state;
     hg_commit *commit = &state->commit;
-    size_t bytes, had = commit->raw.length, most = SIZE_MAX, rests_on = request->settled;
-    size_t start = (size_t)(hg_request_segment(request, lane, &bytes) -
-                            (hg_buf_text(&request->text) + request->lead));
-    if (!hg_request_is_open(request, lane)) rests_on = request->final ? start + bytes : 0;
-    if (rests_on <= start) return HG_OK;
+    const hg_span *span = &request->spans.span[lane->segment];
+    size_t had = commit->raw.length, most = SIZE_MAX, rests_on = request->settled;
+    if (!hg_request_is_open(request, lane))
+        rests_on = request->final ? span->start + span->count : 0;
+    if (rests_on <= span->start) return HG_OK;
     if (!request->final) {
         const hg_hypothesis now = hypothesis(request, lane, whole);
         size_t agreed = hg_policy_agreed(&request->runtime->policy, &state->past, &now);
@@ -409,7 +409,6 @@ void hg_request_end(hg_request *request, const char *status, hg_code code)
     for (uint32_t i = 0; i < request->lanes; i++) {
         hg_request_lane *lane = &request->lane[i];
         if (lane->done) continue;
-        const char *text = text_so_far(request, lane);
         hg_lane_state state = {0};
         if (lane->running) {
             if (take_tokens(request, lane, &state)) {
@@ -420,9 +419,8 @@ void hg_request_end(hg_request *request, const char *status, hg_code code)
             const hg_hypothesis now = hypothesis(request, lane, false);
             if (is_typed(request) && hg_request_is_open(request, lane))
                 hg_past_note(&lane->state->past, &now);
-            text = text_so_far(request, lane);
         }
-        send_done(request, lane, status, "", code, text);
+        send_done(request, lane, status, "", code, text_so_far(request, lane));
     }
 }
 

@@ -1,6 +1,5 @@
 /* segments.c: see segments.h. Positions count from the end of leading white space. */
 #include "core/translate/segments.h"
-#include <assert.h>
 #include <string.h>
 
 #include "core/text/border.h"
