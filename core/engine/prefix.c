@@ -49,8 +49,7 @@ uint32_t hg_common_tokens(uint32_t common, uint32_t shared, uint32_t other, uint
     uint32_t whole = hg_whole_tokens(shared, chunk_rows);
     uint32_t theirs = hg_whole_tokens(other, chunk_rows);
     if (whole == theirs && common >= whole) return common;
-    uint32_t both = whole < theirs ? whole : theirs;
-    return hg_whole_tokens(common < both ? common : both, chunk_rows);
+    return hg_whole_tokens(smaller(common, smaller(whole, theirs)), chunk_rows);
 }
 
 uint32_t hg_prefix_find(hg_prefixes *prefixes, uint64_t key, const int32_t *token, uint32_t tokens,
