@@ -121,7 +121,8 @@ static void take(const hg_event *event, void *context)
     done_generation = event->generation;
 }
 
-static void translate(hg_runtime *runtime, const char *text, const char *target)
+/* A conversation in which the text is being translated. */
+static hg_conversation *begin(hg_runtime *runtime, const char *text, const char *target)
 {
     hg_error error = {0};
     hg_conversation *conversation;
@@ -140,6 +141,12 @@ static void translate(hg_runtime *runtime, const char *text, const char *target)
         print_error("%s\n", refusal.message);
         fail();
     }
+    return conversation;
+}
+
+static void translate(hg_runtime *runtime, const char *text, const char *target)
+{
+    hg_conversation *conversation = begin(runtime, text, target);
     while (hg_conversation_running(conversation)) hg_translator_poll(runtime, 100);
     hg_conversation_free(conversation);
 }
@@ -345,6 +352,36 @@ static void test_store(void **state)
     hg_store_close(store);
 }
 
+static int check_abandoned(const hg_batch_record *batch, void *context)
+{
+    int *batches = context;
+    assert_string_equal(batch->lane[0].status, "cancelled");
+    assert_memory_equal(batch->device, "cpu: ", 5);
+    (*batches)++;
+    return 0;
+}
+
+/* A batch that still runs when all is closed is recorded too, with the device that served. */
+static void test_abandoned(void **state)
+{
+    (void)state;
+    hg_error error = {0};
+    hg_store *store;
+    char data[80];
+    int batches = 0;
+    snprintf(data, sizeof data, "%s/data", folder);
+    hg_runtime_options options = options_here();
+    options.data_path = data;
+    MAKE_PLUGIN("de", "title", "German");
+    hg_runtime *runtime = open_ready(&options);
+    hg_conversation_free(begin(runtime, "Hello!", "de"));
+    hg_runtime_close(runtime);
+    assert_int_equal(hg_store_open_read(data, &store, &error), HG_OK);
+    assert_int_equal(hg_store_each_batch(store, 10, check_abandoned, &batches, &error), HG_OK);
+    assert_int_equal(batches, 1);
+    hg_store_close(store);
+}
+
 /* What the store holds as disabled stays so when the folder is found again. */
 static void test_disabled(void **state)
 {
@@ -451,6 +488,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_rules, make_folder, drop_folder),
         cmocka_unit_test_setup_teardown(test_variants, make_folder, drop_folder),
         cmocka_unit_test_setup_teardown(test_store, make_folder, drop_folder),
+        cmocka_unit_test_setup_teardown(test_abandoned, make_folder, drop_folder),
         cmocka_unit_test_setup_teardown(test_disabled, make_folder, drop_folder),
         cmocka_unit_test_setup_teardown(test_starting, make_folder, drop_folder),
         cmocka_unit_test_setup_teardown(test_wrong_options, make_folder, drop_folder),
