@@ -269,6 +269,7 @@ static void *writer_main(void *argument)
         wait_until_due(w, failed);
         hg_waiting_batch *list = w->first;
         if (!list) break; /* closing, and nothing waits */
+        const bool last_try = w->closing;
         w->first = w->last = NULL;
         pthread_mutex_unlock(&w->queue);
 
@@ -281,11 +282,9 @@ static void *writer_main(void *argument)
         if (!failed) {
             atomic_fetch_add(&w->dropped, refused);
             w->waiting -= free_list(list);
-        } else if (w->closing) {
-            put_back(w, list);
-            break; /* one try was enough: closing must end */
         } else {
             put_back(w, list);
+            if (last_try) break; /* begun after closing: more would never end */
         }
     }
     pthread_mutex_unlock(&w->queue);

@@ -35,7 +35,8 @@ static struct {
     bool stays;            /* those after it fail too */
     _Atomic bool broken;
     _Atomic int hits;
-    int code; /* what a failing call returns */
+    int code;         /* what a failing call returns */
+    unsigned slow_us; /* and how long it takes to find out */
 } fault;
 
 static sqlite3_file *real_of(sqlite3_file *file)
@@ -43,12 +44,16 @@ static sqlite3_file *real_of(sqlite3_file *file)
     return ((fault_file *)file)->real;
 }
 
-static bool fails(void)
+/* What the call fails with, or 0: it does not. */
+static int failure(int code)
 {
     bool now = fault.countdown > 0 && --fault.countdown == 0;
     if (now && fault.stays) fault.broken = true;
-    if (now || fault.broken) fault.hits++;
-    return now || fault.broken;
+    bool failing = now || fault.broken;
+    if (!failing) return 0;
+    fault.hits++;
+    usleep(fault.slow_us);
+    return code;
 }
 
 #define REAL(method, ...)                                                                          \
@@ -67,17 +72,18 @@ static int on_read(sqlite3_file *file, void *out, int count, sqlite3_int64 at)
 }
 static int on_write(sqlite3_file *file, const void *bytes, int count, sqlite3_int64 at)
 {
-    if (fails()) return fault.code;
+    const int code = failure(fault.code);
+    if (code) return code;
     REAL(xWrite, bytes, count, at);
 }
 static int on_truncate(sqlite3_file *file, sqlite3_int64 size)
 {
-    if (fails()) return SQLITE_IOERR_TRUNCATE;
+    if (failure(SQLITE_IOERR_TRUNCATE)) return SQLITE_IOERR_TRUNCATE;
     REAL(xTruncate, size);
 }
 static int on_sync(sqlite3_file *file, int flags)
 {
-    if (fails()) return SQLITE_IOERR_FSYNC;
+    if (failure(SQLITE_IOERR_FSYNC)) return SQLITE_IOERR_FSYNC;
     REAL(xSync, flags);
 }
 static int on_size(sqlite3_file *file, sqlite3_int64 *out)
@@ -404,15 +410,18 @@ static void log_batches(hg_store *store, int count)
     }
 }
 
+/* The store closes while the writer is still failing: it tries once more. */
 static void a_full_disk_delays_batches_and_loses_none(void **state)
 {
     (void)state;
     fixture f = make_folder();
     hg_store *store = open_good(&f);
+    fault.slow_us = 50000;
     arm(1, true, SQLITE_FULL);
     log_batches(store, 20);
     while (!fault.hits) usleep(1000); /* until the writer met the full disk */
     arm(0, false, 0);
+    fault.slow_us = 0;
     hg_store_close(store);
     assert_int_equal(query(&f, "SELECT count(*) FROM batch"), 20);
     assert_int_equal(query(&f, "SELECT count(*) FROM lane"), 20);
