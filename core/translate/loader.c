@@ -12,7 +12,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/log.h"
-#include "core/translate/templates.h"
+#include "core/translate/entry.h"
 
 struct hg_loader {
     hg_runtime *runtime; /* its immutable part and its catalog's list only */
@@ -45,113 +45,13 @@ static void add_failure(hg_loader *loader, const char *plugin, const char *why)
 
 /* ---- one plugin ---- */
 
-static hg_status set_tags(hg_catalog_entry *entry, hg_error *error)
-{
-    const hg_plugin *plugin = entry->plugin;
-    hg_status status = HG_OK;
-    if (*plugin->language) status = hg_tag_parse(plugin->language, &entry->tag, error);
-    entry->source = calloc(plugin->source_count + 1u, sizeof *entry->source);
-    entry->source_text = calloc(plugin->source_count + 1u, sizeof *entry->source_text);
-    if (!entry->source || !entry->source_text)
-        return hg_fail(error, HG_ERROR_MEMORY, "no memory for its sources");
-    for (uint32_t i = 0; !status && i < plugin->source_count; i++) {
-        status = hg_tag_parse(plugin->sources[i], &entry->source[i], error);
-        entry->source_text[i] = entry->source[i].text;
-    }
-    if (status) return hg_fail_within(error, "plugin.json");
-    if (*plugin->language) {
-        hg_tag_english_name(&entry->tag, entry->name, sizeof entry->name);
-        hg_tag_native_name(&entry->tag, entry->native, sizeof entry->native);
-    }
-    return HG_OK;
-}
-
-/* Adds a stop token that is not there yet. */
-static hg_status add_stop(hg_catalog_entry *entry, int32_t id, hg_error *error)
-{
-    for (uint32_t i = 0; i < entry->stops; i++)
-        if (entry->stop[i] == id) return HG_OK;
-    if (entry->stops == HG_LIMIT_STOP_TOKENS)
-        return hg_fail(error, HG_ERROR_LIMIT, "plugin.json: more than %d stop tokens",
-                       HG_LIMIT_STOP_TOKENS);
-    entry->stop[entry->stops++] = id;
-    return HG_OK;
-}
-
-/* The plugin's own; without them the base's, and those of the template that it names. */
-static hg_status set_stops(hg_catalog_entry *entry, const hg_runtime *runtime,
-                           const hg_template *named, hg_error *error)
-{
-    const hg_plugin *plugin = entry->plugin;
-    const hg_model *model = runtime->model;
-    hg_status status = HG_OK;
-    for (uint32_t i = 0; !status && i < plugin->stop_count; i++) {
-        const char *text = plugin->stop[i];
-        int32_t id = hg_tokenizer_special(runtime->tokenizer, text, strlen(text));
-        if (id < 0)
-            return hg_fail(error, HG_ERROR_FORMAT,
-                           "plugin.json: stop \"%s\" is no special token of %s", text,
-                           model->tokenizer_path);
-        status = add_stop(entry, id, error);
-    }
-    if (plugin->stop_count) return status;
-    for (uint32_t i = 0; !status && i < model->stops; i++)
-        status = add_stop(entry, model->stop[i], error);
-    for (uint32_t i = 0; !status && named && i < HG_TEMPLATE_STOPS && named->stop[i]; i++) {
-        const char *text = named->stop[i];
-        int32_t id = hg_tokenizer_special(runtime->tokenizer, text, strlen(text));
-        if (id >= 0) status = add_stop(entry, id, error);
-    }
-    return status;
-}
-
-/* Template and stop tokens. */
-static hg_status set_prompt(hg_catalog_entry *entry, const hg_runtime *runtime, hg_error *error)
-{
-    const hg_template *named;
-    hg_buf text = hg_buf_new(HG_LIMIT_TEMPLATE);
-    const hg_plugin *plugin = entry->plugin;
-    hg_status status =
-        hg_template_resolve(plugin->template_text, plugin->language, &text, &named, error);
-    if (!status)
-        status = hg_prompt_parse(hg_buf_text(&text), runtime->tokenizer, &entry->prompt, error);
-    if (!status) status = set_stops(entry, runtime, named, error);
-    hg_buf_free(&text);
-    return status;
-}
-
-static hg_status set_rules(hg_catalog_entry *entry, hg_error *error)
-{
-    const hg_plugin *plugin = entry->plugin;
-    if (*plugin->rules_before && hg_rules_open(plugin->rules_before, &entry->rules_before, error))
-        return hg_fail_within(error, "plugin.json: rules.before");
-    if (*plugin->rules_after && hg_rules_open(plugin->rules_after, &entry->rules_after, error))
-        return hg_fail_within(error, "plugin.json: rules.after");
-    return HG_OK;
-}
-
-/* A template without the adapter's invocation could never run: found here, not at a request. */
-static hg_status try_prompt(const hg_catalog_entry *entry, const hg_tokenizer *tokenizer,
-                            hg_error *error)
-{
-    hg_tokens prompt = {0};
-    hg_prompt_values values = {.source = "", .source_language = "", .target_language = ""};
-    uint32_t index;
-    hg_status status = hg_prompt_build(entry->prompt, tokenizer, &values, NULL, &prompt, error);
-    if (!status)
-        status =
-            hg_prompt_invocation(&prompt, entry->invocation, entry->invocations, &index, error);
-    hg_tokens_free(&prompt);
-    return status;
-}
-
 /* Everything of an entry that comes from plugin.json. */
 static hg_status describe(hg_catalog_entry *entry, const hg_runtime *runtime, hg_error *error)
 {
     const hg_plugin *plugin = entry->plugin;
-    hg_status status = set_tags(entry, error);
-    if (!status) status = set_prompt(entry, runtime, error);
-    if (!status) status = set_rules(entry, error);
+    hg_status status = hg_entry_set_tags(entry, error);
+    if (!status) status = hg_entry_set_prompt(entry, runtime->model, runtime->tokenizer, error);
+    if (!status) status = hg_entry_set_rules(entry, error);
     if (!status && *plugin->base_fingerprint &&
         strcmp(plugin->base_fingerprint, hg_model_fingerprint(runtime->model)) != 0)
         hg_log(HG_LOG_WARN, "translate",
@@ -218,7 +118,7 @@ static void release_adapter(void *owner)
 /* A plugin without an adapter: its language is spoken by the base itself (model merge). */
 static hg_status give_base(hg_loader *loader, hg_catalog_entry *entry, hg_error *error)
 {
-    hg_status status = try_prompt(entry, loader->runtime->tokenizer, error);
+    hg_status status = hg_entry_try_prompt(entry, loader->runtime->tokenizer, error);
     if (!status) status = record(loader, entry, error);
     entry->adapter_key = HG_NO_ADAPTER;
     return status;
@@ -231,11 +131,8 @@ static hg_status give_to_engine(hg_loader *loader, hg_catalog_entry *entry, hg_e
     if (!entry->plugin->adapter) return give_base(loader, entry, error);
     hg_status status = hg_adapter_open_on(entry->plugin->folder, runtime->model, &adapter, error);
     if (status) return status;
-    entry->rank_max = adapter->lora.rank_max;
-    entry->invocations = adapter->invocations;
-    assert(adapter->invocations <= HG_INVOCATION_MAX);
-    memcpy(entry->invocation, adapter->invocation, sizeof entry->invocation);
-    status = try_prompt(entry, runtime->tokenizer, error);
+    hg_entry_set_adapter(entry, adapter);
+    status = hg_entry_try_prompt(entry, runtime->tokenizer, error);
     if (!status) status = record(loader, entry, error);
     if (!status && !entry->is_enabled) {
         hg_adapter_close(adapter);
