@@ -36,14 +36,15 @@ cuda-resources: cuda
 CUDA_RUNTIME ?= -Itests/cuda_emulator
 EMULATED := $(patsubst %.c,$(BUILD)/emulated/%.o,$(wildcard kernels/cuda/*.c)) \
             $(patsubst %.cu,$(BUILD)/emulated/%.o,$(CUDA_KERNELS) $(wildcard tests/cuda_emulator/*.cu)) \
-            $(patsubst %.cpp,$(BUILD)/emulated/%.o,$(wildcard tests/cuda_emulator/*.cpp))
+            $(patsubst %.cpp,$(BUILD)/emulated/%.o,$(filter-out %/outside.cpp,$(wildcard tests/cuda_emulator/*.cpp)))
 # Chunks, panels and a workspace for small models.
 EMULATED_SIZES := -DHG_CUDA_CHUNK_ROWS=64 -DHG_CUDA_PANEL_BYTES=65536 -DHG_BLAS_WORKSPACE_BYTES=4096
-EMULATED_CXX = $(CXX) -std=c++17 -I. -Itests/cuda_emulator $(EMULATED_SIZES) -Wall -Wextra -Wshadow -Werror $(OPT) $(SANITIZE)
+EMULATED_FLAGS = -I. -Itests/cuda_emulator $(EMULATED_SIZES) -fPIC -fvisibility=hidden
+EMULATED_CXX = $(CXX) -std=c++17 $(EMULATED_FLAGS) -Wall -Wextra -Wshadow -Werror $(OPT) $(SANITIZE)
 $(BUILD)/emulated/%.o: %.c
 	@mkdir -p $(@D)
 	$(call say,CC,$@)
-	$(Q)$(CC) $(CFLAGS) -Itests/cuda_emulator $(EMULATED_SIZES) -MMD -MP -c $< -o $@
+	$(Q)$(CC) $(CFLAGS) $(EMULATED_FLAGS) -MMD -MP -c $< -o $@
 $(BUILD)/emulated/%.o: %.cu
 	@mkdir -p $(@D)
 	$(call say,CXX,$@)
@@ -52,6 +53,12 @@ $(BUILD)/emulated/%.o: %.cpp
 	@mkdir -p $(@D)
 	$(call say,CXX,$@)
 	$(Q)$(EMULATED_CXX) -MMD -MP -c $< -o $@
+# And as a library that the whole program opens, whose card fails when a test says so.
+EMULATED_LIB := $(BUILD)/emulated/libhydraglot_cuda.so
+$(EMULATED_LIB): $(EMULATED) $(patsubst %,$(BUILD)/emulated/%.o,tests/cuda_emulator/outside kernels/check core/base/error)
+	$(call say,LINK,$@)
+	$(Q)$(CXX) $(SANITIZE) -shared -Wl,--no-undefined $^ -o $@
+e2e: $(EMULATED_LIB)
 CUDA_TESTS := $(call programs,tests/unit/test_cuda_*.c)
 $(CUDA_TESTS): $(EMULATED)
 $(CUDA_TESTS): LDLIBS += -lstdc++

@@ -31,14 +31,16 @@ extern "C" void emulator_switch(void **save, void *load);
 #if defined(__x86_64__)
 #define SAVED_WORDS 8 /* six registers, the return address and one to keep the alignment */
 #define RETURN_WORD 6
-asm(".text\n.globl emulator_switch\n.type emulator_switch,@function\nemulator_switch:\n"
+asm(".text\n.globl emulator_switch\n.hidden emulator_switch\n"
+    ".type emulator_switch,@function\nemulator_switch:\n"
     "push %rbp\n push %rbx\n push %r12\n push %r13\n push %r14\n push %r15\n"
     "mov %rsp,(%rdi)\n mov %rsi,%rsp\n"
     "pop %r15\n pop %r14\n pop %r13\n pop %r12\n pop %rbx\n pop %rbp\n ret\n");
 #elif defined(__aarch64__)
 #define SAVED_WORDS 20 /* x19 to x30, d8 to d15 */
 #define RETURN_WORD 11
-asm(".text\n.globl emulator_switch\n.type emulator_switch,%function\nemulator_switch:\n"
+asm(".text\n.globl emulator_switch\n.hidden emulator_switch\n"
+    ".type emulator_switch,%function\nemulator_switch:\n"
     "sub sp,sp,#160\n stp x19,x20,[sp]\n stp x21,x22,[sp,#16]\n stp x23,x24,[sp,#32]\n"
     "stp x25,x26,[sp,#48]\n stp x27,x28,[sp,#64]\n stp x29,x30,[sp,#80]\n"
     "stp d8,d9,[sp,#96]\n stp d10,d11,[sp,#112]\n stp d12,d13,[sp,#128]\n"

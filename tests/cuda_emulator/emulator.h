@@ -3,9 +3,24 @@
 #ifndef HG_TESTS_EMULATOR_H
 #define HG_TESTS_EMULATOR_H
 
+#include <atomic>
 #include <functional>
 
 #include "tests/cuda_emulator/cuda_runtime_api.h"
+
+/* What is to happen, and what did. outside.cpp shares it with another process, word by word. */
+struct emulator_control {
+    std::atomic<int64_t> calls;        /* of the runtime so far */
+    std::atomic<int64_t> fail_at;      /* the call of this number fails, -1: none, */
+    std::atomic<int64_t> fail_with;    /* a cudaError_t, */
+    std::atomic<int64_t> loses;        /* not 0: and so do all behind it, */
+    std::atomic<int64_t> resets_left;  /* until so many resets, 0: for ever */
+    std::atomic<int64_t> memory_bytes; /* of the card */
+    std::atomic<int64_t> faults;       /* kernels that did what none may */
+    std::atomic<int64_t> left_behind;  /* at resets: what was not given back */
+    std::atomic<int64_t> holds;        /* not 0: a reset does not come to its end */
+};
+extern emulator_control *emulator_asked;
 
 /* Counts a call of the runtime; the error that it is to fail with, which is set, or cudaSuccess. */
 cudaError_t emulator_call_fails(void);

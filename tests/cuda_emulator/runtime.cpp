@@ -2,23 +2,25 @@
  *
  * While a stream is captured its launches are taken down, and nothing else may be asked of it.
  * Every call is counted and may be made to fail (hg_emulator_fail, hg_emulator_lose). All state
- * belongs to the one thread that uses the emulator.
+ * belongs to the one thread that uses the emulator, but for *emulator_asked.
  */
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <map>
 #include <memory>
+#include <thread>
 #include <vector>
 
 #include "tests/cuda_emulator/cuda_runtime.h"
 #include "tests/cuda_emulator/emulator.h"
 
-static hg_emulator_machine machine = {13000, 1, 9, (size_t)1 << 30, 0};
-static long calls, fail_at = -1, objects;
-static bool loses;       /* fail_at and all calls behind it, */
-static long resets_left; /* until so many resets; 0: for ever */
-static cudaError_t fail_with, last_error;
+static emulator_control own = {{0}, {-1}, {0}, {0}, {0}, {INT64_C(1) << 30}, {0}, {0}, {0}};
+emulator_control *emulator_asked = &own;
+static hg_emulator_machine machine = {13000, 1, 9, 0, 0}; /* its memory is in the control */
+static long objects;
+static cudaError_t last_error;
 static std::map<void *, size_t> pinned; /* blocks of the host */
 static std::map<void *, size_t> blocks; /* of the card */
 static size_t card_bytes;
@@ -28,32 +30,29 @@ static cudaStream_t captured;
 void hg_emulator_set_machine(const hg_emulator_machine *m)
 {
     machine = *m;
-}
-
-static void fail_from(long n, cudaError_t error)
-{
-    calls = 0;
-    fail_at = n;
-    fail_with = error;
-    last_error = cudaSuccess;
-    loses = false;
+    emulator_asked->memory_bytes = (int64_t)m->memory_bytes;
 }
 
 void hg_emulator_fail(long n, cudaError_t error)
 {
-    fail_from(n, error);
+    emulator_control *asked = emulator_asked;
+    asked->calls = 0;
+    asked->fail_with = error;
+    asked->loses = 0;
+    asked->fail_at = n;
+    last_error = cudaSuccess;
 }
 
 void hg_emulator_lose(long n, long resets)
 {
-    fail_from(n, cudaErrorLaunchFailure);
-    loses = true;
-    resets_left = resets;
+    hg_emulator_fail(n, cudaErrorLaunchFailure);
+    emulator_asked->resets_left = resets;
+    emulator_asked->loses = 1;
 }
 
 long hg_emulator_calls(void)
 {
-    return calls;
+    return (long)emulator_asked->calls;
 }
 
 long hg_emulator_held(void)
@@ -68,6 +67,7 @@ const char *hg_emulator_fault(void)
 
 void emulator_set_error(cudaError_t error)
 {
+    if (error == cudaErrorLaunchFailure) emulator_asked->faults++;
     last_error = error;
 }
 
@@ -76,13 +76,20 @@ cudaError_t emulator_work_error(void)
     return last_error == cudaErrorLaunchFailure ? last_error : cudaSuccess;
 }
 
+/* Whether the context has been lost by now. */
+static bool is_lost(void)
+{
+    int64_t from = emulator_asked->fail_at;
+    return emulator_asked->loses && from >= 0 && emulator_asked->calls >= from;
+}
+
 cudaError_t emulator_call_fails(void)
 {
-    bool fails = loses ? calls >= fail_at : calls == fail_at;
-    calls++;
+    bool fails = is_lost() || emulator_asked->calls == emulator_asked->fail_at;
+    emulator_asked->calls++;
     if (!fails) return cudaSuccess;
-    last_error = fail_with;
-    return fail_with;
+    last_error = (cudaError_t)emulator_asked->fail_with.load();
+    return last_error;
 }
 
 static cudaError_t done(bool ok, cudaError_t error)
@@ -125,7 +132,12 @@ cudaError_t cudaSetDevice(int device)
 
 cudaError_t cudaDeviceReset(void)
 {
-    if (loses && calls >= fail_at && resets_left && !--resets_left) fail_from(-1, cudaSuccess);
+    while (emulator_asked->holds) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    emulator_asked->left_behind += hg_emulator_held();
+    if (is_lost() && emulator_asked->resets_left && !--emulator_asked->resets_left) {
+        emulator_asked->fail_at = -1;
+        last_error = cudaSuccess;
+    }
     CALL();
     return cudaSuccess;
 }
@@ -133,14 +145,15 @@ cudaError_t cudaDeviceReset(void)
 /* A machine may have been set that has less than is held. */
 static size_t card_left(void)
 {
-    return machine.memory_bytes > card_bytes ? machine.memory_bytes - card_bytes : 0;
+    size_t whole = (size_t)emulator_asked->memory_bytes;
+    return whole > card_bytes ? whole - card_bytes : 0;
 }
 
 cudaError_t cudaMemGetInfo(size_t *left, size_t *whole)
 {
     CALL();
     *left = card_left();
-    *whole = machine.memory_bytes;
+    *whole = (size_t)emulator_asked->memory_bytes;
     return cudaSuccess;
 }
 

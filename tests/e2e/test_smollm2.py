@@ -5,41 +5,20 @@ The adapters are written here in PEFT's file format, small random numbers by pla
 checked is that everything runs, that adapters act, and that lanes do not touch each other. Trained
 ones are made by tests/golden/make_smollm2_adapters.py.
 """
-import array
 import json
 import os
-import random
 import subprocess
 
 import pytest
 from client import check_counts, committed, connect, run
 from conftest import ROOT, Service
+from small_base import numbers, write_safetensors
 
 MODEL = ROOT / "build" / "fixtures" / "SmolLM2-135M-Instruct.Q4_1.gguf"
 LAYERS, HIDDEN, CACHE = 30, 576, 192
 SIZES = {"q_proj": (HIDDEN, HIDDEN), "v_proj": (CACHE, HIDDEN)}
 TEXT, TOKENS = "The house is old.", 8
 IM_START = 1  # the last of them opens the assistant's turn
-
-
-def write_safetensors(path, tensors):
-    """tensors: name -> (shape, array of F32)."""
-    header, at = {}, 0
-    for name, (shape, values) in tensors.items():
-        end = at + 4 * len(values)
-        header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [at, end]}
-        at = end
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    with open(path, "wb") as file:
-        file.write(len(text).to_bytes(8, "little") + text)
-        for _, values in tensors.values():
-            values.tofile(file)
-
-
-def numbers(seed, count, size):
-    numbers_of = random.Random(seed)
-    return array.array("f", (numbers_of.gauss(0, size) for _ in range(count)))
 
 
 def write_adapter(folder, rank, size, **config):
@@ -49,8 +28,8 @@ def write_adapter(folder, rank, size, **config):
         for module, (rows, columns) in SIZES.items():
             name = f"base_model.model.model.layers.{layer}.self_attn.{module}.lora_"
             a, b = numbers(name, rank * columns, columns ** -0.5), numbers(name + "B", rows * rank, size)
-            tensors[name + "A.weight"] = [rank, columns], a
-            tensors[name + "B.weight"] = [rows, rank], b
+            tensors[name + "A.weight"] = "F32", [rank, columns], a
+            tensors[name + "B.weight"] = "F32", [rows, rank], b
     write_safetensors(folder / "adapter_model.safetensors", tensors)
     (folder / "adapter_config.json").write_text(json.dumps({
         "peft_type": "LORA", "task_type": "CAUSAL_LM", "r": rank, "lora_alpha": rank,
