@@ -11,7 +11,7 @@
  * A job that does not fit waits, and those behind it too, so a large one does not starve. A job
  * whose adapter is still loading lets others pass, and so does one beyond its session's part. When
  * nothing runs, a job that did not fit beside the prefix it wanted gets the pool without it: every
- * job that submit took is admitted.
+ * job that the pool has pages for is admitted.
  */
 #include "core/engine/state.h"
 
@@ -199,6 +199,19 @@ void hg_retire(hg_engine *engine, hg_lane *lane)
     engine->running_lanes--;
 }
 
+void hg_end_lanes(hg_engine *engine, hg_job *job, uint32_t lanes, hg_lane_status status,
+                  hg_status failure)
+{
+    uint32_t ended = 0;
+    for (uint32_t i = 0; i < job->lanes; i++) {
+        if (!(lanes >> i & 1) || hg_lane_ended(&job->lane[i])) continue;
+        hg_lane_end(&job->lane[i], status, failure);
+        ended |= 1u << i;
+    }
+    for (uint32_t i = 0; i < job->lanes; i++)
+        if (ended >> i & 1) hg_retire(engine, &job->lane[i]);
+}
+
 /* ---- admission ---------------------------------------------------------------------------- */
 
 /* Ends lanes whose adapter will never come; false while one is still loading. */
@@ -293,7 +306,8 @@ static uint32_t choose_job(hg_engine *engine, uint64_t may)
     return best;
 }
 
-/* Bits of the waiting jobs that could run by themselves: grouped, and all adapters there. */
+/* Bits of the waiting jobs that could run by themselves: grouped, and all adapters there. One that
+ * never could ends: its pool was another device's, or a lane that led others is gone. */
 static uint64_t runnable(hg_engine *engine)
 {
     uint64_t may = 0;
@@ -302,7 +316,10 @@ static uint64_t runnable(hg_engine *engine)
         if (hg_engine_is_lost(engine) || !adapters_ready(engine, job) || job->live == 0) continue;
         hg_job_group(job, engine->chunk_rows);
         job->pages = hg_job_pages(job);
-        may |= UINT64_C(1) << j;
+        if (job->pages > engine->plan.pages)
+            hg_end_lanes(engine, job, UINT32_MAX, HG_LANE_FAILED, HG_ERROR_LIMIT);
+        else
+            may |= UINT64_C(1) << j;
     }
     return may;
 }

@@ -76,6 +76,10 @@ struct hg_engine {
 void hg_admit(hg_engine *engine);
 /* Gives back what an ended lane holds; its followers fork or find another leader. */
 void hg_retire(hg_engine *engine, hg_lane *lane);
+/* Ends a job's live lanes whose bits are set. All end before the first is retired, so that none of
+ * them becomes another's heir. */
+void hg_end_lanes(hg_engine *engine, hg_job *job, uint32_t lanes, hg_lane_status status,
+                  hg_status failure);
 /* A follower takes over what its leader has computed of their common part. */
 void hg_fork(hg_engine *engine, hg_lane *lane);
 

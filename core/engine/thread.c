@@ -13,25 +13,10 @@
 
 /* ---- ends --------------------------------------------------------------------------------- */
 
-/* Ends a job's live lanes whose bits are set. All end before the first is retired, so that none
- * of them becomes another's heir. */
-static void end_lanes(hg_engine *engine, hg_job *job, uint32_t lanes, hg_lane_status status,
-                      hg_status failure)
-{
-    uint32_t ended = 0;
-    for (uint32_t i = 0; i < job->lanes; i++) {
-        if (!(lanes >> i & 1) || hg_lane_ended(&job->lane[i])) continue;
-        hg_lane_end(&job->lane[i], status, failure);
-        ended |= 1u << i;
-    }
-    for (uint32_t i = 0; i < job->lanes; i++)
-        if (ended >> i & 1) hg_retire(engine, &job->lane[i]);
-}
-
 static void end_list(hg_engine *engine, hg_job_list *list, hg_lane_status status, hg_status failure)
 {
     for (uint32_t j = 0; j < list->count; j++)
-        end_lanes(engine, list->job[j], UINT32_MAX, status, failure);
+        hg_end_lanes(engine, list->job[j], UINT32_MAX, status, failure);
 }
 
 static void end_all(hg_engine *engine, hg_lane_status status, hg_status failure)
@@ -63,7 +48,7 @@ static void apply_cancels(hg_engine *engine, hg_job_list *list)
         uint32_t cancel = job->cancel;
         job->cancel = 0;
         pthread_mutex_unlock(&engine->lock);
-        end_lanes(engine, job, cancel, HG_LANE_CANCELLED, HG_OK);
+        hg_end_lanes(engine, job, cancel, HG_LANE_CANCELLED, HG_OK);
     }
 }
 

@@ -363,8 +363,10 @@ static const char *text_so_far(const hg_request *request, const hg_request_lane 
 static void end_badly(hg_request *request, hg_request_lane *lane, const hg_lane_state *state)
 {
     hg_code code = HG_CODE_internal;
+    bool failed = state->status == HG_LANE_FAILED;
     if (state->status == HG_LANE_CANCELLED) code = HG_CODE_shutting_down; /* nobody here asked */
-    if (state->status == HG_LANE_FAILED && state->failure == HG_ERROR_DEVICE) code = HG_CODE_device;
+    if (failed && state->failure == HG_ERROR_DEVICE) code = HG_CODE_device;
+    if (failed && state->failure == HG_ERROR_LIMIT) code = HG_CODE_text_too_long;
     hg_log(HG_LOG_WARN, "translate", "language %s: its lane ended as %s (%s)", lane->language,
            hg_code_name(code), hg_status_name(state->failure));
     send_done(request, lane, "failed", "", code, text_so_far(request, lane));

@@ -7,9 +7,12 @@
 
 #include "tests/support/engine_help.h"
 
+#define PAGE_BYTES ((size_t)1 << 20)
+
 static unsigned opens, opens_that_work; /* of api_under_test; 0: all */
 static hg_device_api api_under_test, spare;
 static uint64_t unreadable; /* adapter that reopen refuses */
+static size_t room_pages;   /* of the device; 0: as many as are asked for */
 
 static hg_status open_some(const hg_device_options *options, hg_device **out, hg_error *error)
 {
@@ -25,6 +28,23 @@ static void describe_spare(const hg_device *device, hg_device_info *out)
     snprintf(out->name, sizeof out->name, "spare");
 }
 
+static hg_status measure(const hg_weights *weights, const hg_device_plan *plan,
+                         hg_device_memory *out, hg_error *error)
+{
+    (void)weights;
+    (void)error;
+    *out = (hg_device_memory){.pages_bytes = plan->pages * PAGE_BYTES};
+    return HG_OK;
+}
+
+static hg_status room(hg_device *device, hg_device_room *out, hg_error *error)
+{
+    (void)device;
+    (void)error;
+    *out = (hg_device_room){.whole_bytes = SIZE_MAX, .left_bytes = room_pages * PAGE_BYTES};
+    return HG_OK;
+}
+
 static hg_status reopen(void *context, uint64_t key, hg_adapter_source *out, hg_error *error)
 {
     if (key == unreadable) return hg_fail(error, HG_ERROR_FORMAT, "adapter files changed");
@@ -36,6 +56,7 @@ static int start(void **state)
 {
     opens = opens_that_work = 0;
     unreadable = 0;
+    room_pages = 0;
     released = 0;
     api_under_test = spare = fake_api;
     api_under_test.open = open_some;
@@ -52,6 +73,10 @@ static hg_engine *open_with(hg_device_policy policy, const hg_device_api *other)
         .weights = &fake_weights,
         .recovery = {.policy = policy, .spare = other, .reopen = reopen, .context = &released}};
     fake.fail_status = HG_ERROR_DEVICE;
+    if (room_pages) {
+        api_under_test.measure = measure;
+        api_under_test.room = room;
+    }
     if (hg_engine_open(&options, &engine, &error)) fail_msg("%s", error.message);
     add_adapters(engine, 3);
     return engine;
@@ -172,6 +197,36 @@ static void an_adapter_that_changed_fails_alone(void **state)
     close_engine(engine);
 }
 
+/* What was posted while the last step ran waits for the next device, which has room for less. */
+static void what_waits_for_a_smaller_device_runs_or_ends(void **state)
+{
+    (void)state;
+    room_pages = 1000;
+    hg_engine *engine = open_with(HG_DEVICE_RECOVER, NULL);
+    prompt p[4];
+    hg_lane_request first = alora(&p[0], 9, 1), small = alora(&p[1], 20, 3);
+    hg_lane_request large[2] = {lora(&p[2], 300, 1), lora(&p[3], 300, 2)};
+    close_gate();
+    hg_job *lost = submit(engine, &first, 1);
+    await_step(1);
+    hg_job *waits = submit(engine, large, 2), *fits = submit(engine, &small, 1);
+    room_pages = 40; /* one lane's, and an adapter */
+    fake.fail_at = fake.calls + 1;
+    allow_steps(1000);
+    wait_job(engine, lost);
+    wait_job(engine, waits);
+    wait_job(engine, fits);
+    expect_failed(lost, 0, HG_ERROR_DEVICE);
+    expect_failed(waits, 0, HG_ERROR_LIMIT);
+    expect_failed(waits, 1, HG_ERROR_LIMIT);
+    check_lane(fits, 0, &small);
+    expect_refused(engine, large, 2, HG_ERROR_LIMIT, "the pool has 32");
+    hg_job_release(lost);
+    hg_job_release(waits);
+    hg_job_release(fits);
+    close_engine(engine);
+}
+
 static void it_stops_where_it_is_told_to(void **state)
 {
     (void)state;
@@ -188,9 +243,13 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup(name, start)
     const struct CMUnitTest tests[] = {
-        TEST(it_recovers_from_every_call),         TEST(it_answers_while_it_is_away),
-        TEST(the_spare_takes_over_at_once),        TEST(the_spare_takes_over_in_the_end),
-        TEST(an_adapter_that_changed_fails_alone), TEST(it_stops_where_it_is_told_to),
+        TEST(it_recovers_from_every_call),
+        TEST(it_answers_while_it_is_away),
+        TEST(the_spare_takes_over_at_once),
+        TEST(the_spare_takes_over_in_the_end),
+        TEST(an_adapter_that_changed_fails_alone),
+        TEST(it_stops_where_it_is_told_to),
+        TEST(what_waits_for_a_smaller_device_runs_or_ends),
     };
 #undef TEST
     return cmocka_run_group_tests(tests, NULL, NULL);
