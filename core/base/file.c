@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <libgen.h>
 #include <openssl/evp.h>
 #include <stdio.h>
@@ -111,16 +112,20 @@ static hg_status write_all(int fd, const char *bytes, size_t count)
     return HG_OK;
 }
 
+hg_status hg_folder_sync(const char *path, hg_error *error)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return fail_errno(error, "open", path);
+    hg_status status = fsync(fd) ? fail_errno(error, "sync", path) : HG_OK;
+    close(fd);
+    return status;
+}
+
 static hg_status sync_folder_of(const char *path, hg_error *error)
 {
     char copy[HG_PATH_MAX];
     snprintf(copy, sizeof copy, "%s", path);
-    const char *folder = dirname(copy);
-    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) return fail_errno(error, "open", folder);
-    hg_status status = fsync(fd) ? fail_errno(error, "sync", folder) : HG_OK;
-    close(fd);
-    return status;
+    return hg_folder_sync(dirname(copy), error);
 }
 
 hg_status hg_file_write(const char *path, const void *bytes, size_t count, hg_error *error)
@@ -151,6 +156,17 @@ hg_status hg_folder_make(const char *path, hg_error *error)
         *p = kept;
         if (!kept) return HG_OK;
     }
+}
+
+static int remove_item(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+    (void)st, (void)type, (void)at;
+    return remove(path);
+}
+
+void hg_folder_remove(const char *path)
+{
+    if (hg_file_exists(path)) nftw(path, remove_item, 8, FTW_DEPTH | FTW_PHYS);
 }
 
 bool hg_file_exists(const char *path)

@@ -41,6 +41,12 @@ hg_status hg_file_write(const char *path, const void *bytes, size_t count,
 /* Creates path and its parents (mode 0700 for what is new). */
 hg_status hg_folder_make(const char *path, hg_error *error) HG_CHECKED;
 
+/* Removes path and what is in it; links are removed, not followed. No such folder is fine. */
+void hg_folder_remove(const char *path);
+
+/* Makes the names in the folder safe from a power cut. */
+hg_status hg_folder_sync(const char *path, hg_error *error) HG_CHECKED;
+
 bool hg_file_exists(const char *path);
 
 /* "folder/name" into out [size]; HG_ERROR_LIMIT when it does not fit. */

@@ -26,6 +26,10 @@ static const command commands[] = {
      "translate TEXT, a file or standard input, one sentence a line"},
     {"plugin list", HG_COMMAND_PLUGIN_LIST, "", 0, HG_LOG_WARN, hg_command_plugin_list,
      "list the plugins that the database knows"},
+    {"plugin add", HG_COMMAND_PLUGIN_ADD, "PATH", 1, HG_LOG_WARN, hg_command_plugin_add,
+     "check an adapter's folder or archive and record it as a plugin, not enabled yet"},
+    {"plugin verify", HG_COMMAND_PLUGIN_VERIFY, "PATH", 1, HG_LOG_WARN, hg_command_plugin_verify,
+     "check an adapter's folder or archive, and keep nothing"},
     {"batches", HG_COMMAND_BATCHES, "", 0, HG_LOG_WARN, hg_command_batches,
      "list the newest batches with latency and throughput"},
     {"model info", HG_COMMAND_MODEL_INFO, "", 0, HG_LOG_WARN, hg_command_model_info,
@@ -230,4 +234,10 @@ hg_status hg_cli_open_runtime(const hg_settings *settings, bool wait, hg_runtime
         *out = NULL;
     }
     return status;
+}
+
+hg_status hg_cli_open_store(const char *folder, hg_store **out, hg_error *error)
+{
+    hg_status status = hg_store_open(folder, out, error);
+    return status == HG_ERROR_STATE ? hg_store_open_beside(folder, out, error) : status;
 }

@@ -13,6 +13,8 @@ enum { HG_EXIT_OK = 0, HG_EXIT_FAILURE = 1, HG_EXIT_USAGE = 2 };
 int hg_command_serve(const hg_settings *settings);
 int hg_command_translate(const hg_settings *settings);
 int hg_command_plugin_list(const hg_settings *settings);
+int hg_command_plugin_add(const hg_settings *settings);
+int hg_command_plugin_verify(const hg_settings *settings);
 int hg_command_batches(const hg_settings *settings);
 int hg_command_doctor(const hg_settings *settings);
 int hg_command_model_info(const hg_settings *settings);
@@ -39,6 +41,9 @@ hg_status hg_cli_open_runtime(const hg_settings *settings, bool wait, hg_runtime
 /* The same settings as options of a runtime; data_path is NULL unless --data was given or
  * with_data is true. */
 hg_runtime_options hg_cli_runtime_options(const hg_settings *settings, bool with_data);
+
+/* The folder's database for writing: its own where nobody serves, else beside the service. */
+hg_status hg_cli_open_store(const char *folder, hg_store **out, hg_error *error) HG_CHECKED;
 
 /* ---- notify.c ---- */
 /* Tells systemd, where it asks: "READY=1", "RELOADING=1", "STOPPING=1". */

@@ -42,10 +42,11 @@ typedef struct setting {
 #define VERIFY    HG_COMMAND_MODEL_VERIFY
 #define MERGE     HG_COMMAND_MODEL_MERGE
 #define ADD       HG_COMMAND_TOKEN_ADD
+#define INTAKE    (HG_COMMAND_PLUGIN_ADD | HG_COMMAND_PLUGIN_VERIFY)
 #define TOKENS    (ADD | HG_COMMAND_TOKEN_LIST | HG_COMMAND_TOKEN_REVOKE)
 #define CONVERT   (QUANTIZE | VERIFY | MERGE)
 #define RUNTIME   (SERVE | TRANSLATE | BENCH | DOCTOR)
-#define ALL       (RUNTIME | PLUGINS | BATCHES | MODEL | CONVERT | TOKENS)
+#define ALL       (RUNTIME | PLUGINS | INTAKE | BATCHES | MODEL | CONVERT | TOKENS)
 #define AT(name)  (unsigned)offsetof(hg_settings, name)
 
 /* clang-format off */
@@ -71,11 +72,11 @@ static const setting table[] = {
     {"--tls-key", "HYDRAGLOT_TLS_KEY", TYPE_TEXT, AT(tls_key), "FILE", NULL, 0, 0, NULL, SERVE,
      "private key of --tls-cert, in PEM without a password", true},
     {"--data", "HYDRAGLOT_DATA", TYPE_TEXT, AT(data), "DIR", NULL, 0, 0, NULL,
-     RUNTIME | PLUGINS | BATCHES | TOKENS,
+     RUNTIME | PLUGINS | INTAKE | BATCHES | TOKENS,
      "folder of the database; without it translate and bench store nothing (default: var/ of a "
      "source tree, else $XDG_DATA_HOME/hydraglot)"},
     {"--model", "HYDRAGLOT_MODEL", TYPE_TEXT, AT(model), "PATH", NULL, 0, 0, NULL,
-     RUNTIME | MODEL | CONVERT,
+     RUNTIME | INTAKE | MODEL | CONVERT,
      "folder of the base model (default: models/hydra-tiny beside the build folder)"},
     {"--plugins", "HYDRAGLOT_PLUGINS", TYPE_TEXT, AT(plugins), "DIR", NULL, 0, 0, NULL,
      RUNTIME | CONVERT,
@@ -176,6 +177,16 @@ static const setting table[] = {
      "plugin to fold in: its name among --plugins, or its folder"},
     {"--quantize", NULL, TYPE_SWITCH, AT(quantized), NULL, NULL, 0, 0, NULL, MERGE,
      "write the merged model quantised instead of as BF16"},
+    {"--name", NULL, TYPE_TEXT, AT(name), "NAME", NULL, 0, 0, NULL, INTAKE,
+     "what the plugin is called (default: what plugin.json says, or how the files are called)"},
+    {"--language", NULL, TYPE_TEXT, AT(language), "TAG", NULL, 0, 0, NULL, INTAKE,
+     "language that it translates into (default: what plugin.json or the model card says)"},
+    {"--template", NULL, TYPE_TEXT, AT(template), "TEMPLATE", NULL, 0, 0, NULL, INTAKE,
+     "prompt that it was trained with: a text with {source}, or a name that `doctor --templates` "
+     "lists (default: what its files say, or the only one that fits the base)"},
+    {"--sources", NULL, TYPE_TEXT, AT(sources), "TAGS", NULL, 0, 0, NULL, INTAKE,
+     "languages that it translates from, with commas between (default: what plugin.json says, or "
+     "en)"},
     {"--shape", NULL, TYPE_CHOICE, AT(shape), "NAME", NULL, 0, 0, "tiny|135m|1b|8b", BENCH,
      "steps of a random model of this shape instead, made in memory: tiny (hydra-tiny's), 135m "
      "(SmolLM2), 1b, 8b (Llama 3; takes some 6 GB)"},

@@ -32,6 +32,8 @@ typedef enum hg_command_bit {
     HG_COMMAND_TOKEN_ADD = 1 << 10,
     HG_COMMAND_TOKEN_LIST = 1 << 11,
     HG_COMMAND_TOKEN_REVOKE = 1 << 12,
+    HG_COMMAND_PLUGIN_ADD = 1 << 13,
+    HG_COMMAND_PLUGIN_VERIFY = 1 << 14,
 } hg_command_bit;
 
 typedef struct hg_settings {
@@ -50,6 +52,7 @@ typedef struct hg_settings {
     int64_t max_tokens, count, runs, sentences;
     const char *out, *method, *calibration, *against, *text, *plugin, *bits, *group;
     const char *shape;
+    const char *name, *language, *template, *sources;
     bool log_text, trust_proxy, quantized;
     bool full, json, plan, limits, settings, metrics, codes, templates, asyncapi;
     bool help, version;

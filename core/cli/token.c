@@ -11,13 +11,6 @@
 
 #define DAY_US (INT64_C(86400) * 1000000)
 
-/* The folder's database for writing: its own where nobody serves, else beside the service. */
-static hg_status open_store(const char *folder, hg_store **out, hg_error *error)
-{
-    hg_status status = hg_store_open(folder, out, error);
-    return status == HG_ERROR_STATE ? hg_store_open_beside(folder, out, error) : status;
-}
-
 static void date_of(int64_t us, char text[HG_CLOCK_TEXT_MAX])
 {
     if (us)
@@ -67,7 +60,7 @@ int hg_command_token_add(const hg_settings *settings)
     snprintf(record.label, sizeof record.label, "%s", label);
     status = hg_token_new(token, &record, &error);
     if (settings->expires) record.expires_us = record.created_us + settings->expires * DAY_US;
-    if (!status) status = open_store(settings->data, &store, &error);
+    if (!status) status = hg_cli_open_store(settings->data, &store, &error);
     if (!status) status = hg_store_add_token(store, &record, "command line", &error);
     hg_store_close(store);
     if (status) return hg_cli_fail(&error);
@@ -129,7 +122,7 @@ int hg_command_token_revoke(const hg_settings *settings)
         status = hg_fail(&error, HG_ERROR_ARGUMENT,
                          "which token? give four or more characters of its id; `token list` shows "
                          "them");
-    if (!status) status = open_store(settings->data, &store, &error);
+    if (!status) status = hg_cli_open_store(settings->data, &store, &error);
     if (!status) status = hg_store_revoke_token(store, id, "command line", &error);
     hg_store_close(store);
     return status ? hg_cli_fail(&error) : HG_EXIT_OK;

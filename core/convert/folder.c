@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,17 +20,6 @@ static hg_status fail_errno(hg_error *error, const char *did, const char *path)
     return hg_fail(error, HG_ERROR_IO, "%s: cannot %s: %s", path, did, strerror(errno));
 }
 
-static int remove_item(const char *path, const struct stat *st, int type, struct FTW *at)
-{
-    (void)st, (void)type, (void)at;
-    return remove(path);
-}
-
-static void remove_tree(const char *path)
-{
-    if (hg_file_exists(path)) nftw(path, remove_item, 8, FTW_DEPTH | FTW_PHYS);
-}
-
 /* The file by which a folder in work is known as ours. */
 #define MARK ".hydraglot-in-work"
 
@@ -46,7 +34,7 @@ static hg_status clear_partial(const char *partial, hg_error *error)
                          "an interrupted run; move it away or name another folder",
                          partial);
     if (status) return status;
-    remove_tree(partial);
+    hg_folder_remove(partial);
     status = hg_folder_make(partial, error);
     return status ? status : hg_file_write(mark, "", 0, error);
 }
@@ -153,29 +141,20 @@ hg_status hg_folder_config(const hg_folder *folder, const char *from, uint8_t bi
     return status;
 }
 
-static hg_status sync_folder(const char *path, hg_error *error)
-{
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) return fail_errno(error, "open", path);
-    hg_status status = fsync(fd) ? fail_errno(error, "sync", path) : HG_OK;
-    close(fd);
-    return status;
-}
-
 hg_status hg_folder_commit(const hg_folder *folder, hg_error *error)
 {
     char copy[HG_PATH_MAX];
     hg_status status = hg_path_join(copy, sizeof copy, folder->partial, MARK, error);
     if (!status && unlink(copy)) status = fail_errno(error, "remove", copy);
-    if (!status) status = sync_folder(folder->partial, error);
+    if (!status) status = hg_folder_sync(folder->partial, error);
     if (!status && rename(folder->partial, folder->path))
         status = fail_errno(error, "rename to", folder->path);
     if (status) return status;
     snprintf(copy, sizeof copy, "%s", folder->path);
-    return sync_folder(dirname(copy), error);
+    return hg_folder_sync(dirname(copy), error);
 }
 
 void hg_folder_abandon(const hg_folder *folder)
 {
-    if (*folder->partial) remove_tree(folder->partial);
+    if (*folder->partial) hg_folder_remove(folder->partial);
 }

@@ -15,23 +15,27 @@ static const hg_template table[] = {
     {"hydra-tiny",
      "the embedded base: all languages share what is computed for the source",
      "<|begin_of_text|>{source}<|" LANGUAGE "|>",
-     {"<|eot_id|>"}},
+     {"<|eot_id|>"},
+     NULL},
     {"llama-3-instruct",
      "Llama 3, 3.1 and 3.2 Instruct: system, user and assistant turns",
      "<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\n" TASK
      "<|eot_id|><|start_header_id|>user<|end_header_id|>\n\n{source}<|eot_id|>"
      "<|start_header_id|>assistant<|end_header_id|>\n\n",
-     {"<|eot_id|>", "<|end_of_text|>", "<|eom_id|>"}},
+     {"<|eot_id|>", "<|end_of_text|>", "<|eom_id|>"},
+     "<|start_header_id|>"},
     {"chatml",
      "SmolLM2 Instruct and other bases with ChatML turns",
      "<|im_start|>system\n" TASK "<|im_end|>\n<|im_start|>user\n{source}<|im_end|>\n"
      "<|im_start|>assistant\n",
-     {"<|im_end|>", "<|endoftext|>"}},
+     {"<|im_end|>", "<|endoftext|>"},
+     "<|im_start|>"},
     {"alma",
      "adapters trained as ALMA's, on a Llama 3 base",
      "<|begin_of_text|>{?context}{context}\n{/context}Translate this from {source_language} to "
      "{target_language}:\n{source_language}: {source}\n{target_language}:",
-     {"<|end_of_text|>", "<|eot_id|>"}},
+     {"<|end_of_text|>", "<|eot_id|>"},
+     NULL},
 };
 #define TEMPLATES (sizeof table / sizeof *table)
 

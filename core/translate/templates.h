@@ -14,6 +14,7 @@ typedef struct hg_template {
     const char *stop[HG_TEMPLATE_STOPS]; /* special tokens that end an answer beside the base's own,
                                           * when plugin.json names none; NULL behind the last; those
                                           * that a base lacks do not count */
+    const char *chat; /* what a chat template (Jinja) has that means this one; NULL: none does */
 } hg_template;
 
 /* The templates in order, NULL behind the last. */
