@@ -41,15 +41,16 @@ new Listening({ button: byId('listen'), dialog: byId('voice'), source: () => sou
 new Files({ root: byId('file'), button: byId('open'), input: byId('file-input'), client, notice,
   choice: () => ({ source, languages: choice.selected }) });
 
+const options = () => (choice.read.size ? { reading: true } : {});
 const sendable = (text) => choice.selected.length > 0 && !tooLong(text);
 
 function send(text, final) {
   if (!sendable(text)) return;
   const targets = choice.selected.map(({ tag }) => tag);
   cards.reserve(text);
-  if (current && !current.final) current.revise(text, { targets, final });
+  if (current && !current.final) current.revise(text, { targets, final, options: options() });
   else {
-    current = client.translate(text, { targets, final, source });
+    current = client.translate(text, { targets, final, source, options: options() });
     Object.assign(current, { at: Date.now(), box, repeats: [] });
   }
   show(current);
@@ -86,7 +87,7 @@ function heard(text, final) {
 }
 
 function arrange() {
-  cards.arrange(choice.selected, choice.pinned);
+  cards.arrange(choice.selected, choice.pinned, choice.read);
   captions.arrange(choice.selected, choice.pinned);
 }
 
@@ -107,6 +108,10 @@ function act(what, tag, { at } = {}) {
     speak(cards.text(tag), tag);
     return;
   }
+  if (what === 'read') {
+    read(tag);
+    return;
+  }
   if (what === 'pin') choice.pin(tag);
   if (what === 'earlier') choice.move(tag, -1);
   if (what === 'later') choice.move(tag, 1);
@@ -120,9 +125,17 @@ function act(what, tag, { at } = {}) {
 /** One language once more, as a sentence of its own beside the current one. */
 function again(tag) {
   if (!current?.text) return;
-  const repeat = client.translate(current.text, { targets: [tag], final: true, source });
+  const repeat = client.translate(current.text,
+    { targets: [tag], final: true, source, options: options() });
   current.repeats.push(repeat);
   show(repeat);
+}
+
+/** One language in Latin letters too, or no longer; what stands there is asked for once more. */
+function read(tag) {
+  choice.toggleRead(tag);
+  arrange();
+  if (choice.read.has(tag)) again(tag);
 }
 
 function notice(said) { byId('notice').textContent = said; }

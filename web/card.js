@@ -40,6 +40,7 @@ function mark(element, name, value) {
 export class Card {
   #latency;
   #reason;
+  #reading;
   #copy;
   #live;
 
@@ -62,6 +63,8 @@ export class Card {
     this.#live = find('.committed');
     this.#latency = node('.latency');
     this.#reason = node('.reason');
+    this.#reading = node('.reading');
+    find('.reading').lang = `${tag.split('-')[0]}-Latn`;
     this.menu = find('.more');
     this.menu.setAttribute('aria-label', t('More for {name}', { name: this.name }));
     this.#copy = find('.copy');
@@ -71,6 +74,11 @@ export class Card {
 
   /** Screen readers hear this card. */
   set live(on) { this.#live.setAttribute('aria-live', on ? 'polite' : 'off'); }
+
+  /** The text is shown in Latin letters too. */
+  get read() { return !this.#reading.parentElement.hidden; }
+
+  set read(on) { this.#reading.parentElement.hidden = !on; }
 
   /** @param {import('./hydraglot.js').Translation | null} translation null: nothing yet */
   render(translation) {
@@ -87,6 +95,9 @@ export class Card {
     this.text.write(committed, tentative);
     if (timed) write(this.#latency, latency(translation));
     else if (status !== 'running') write(this.#latency, '');
+    /* What was read last stands, dimmed, till the new text has ended: no line comes and goes. */
+    mark(this.#reading.parentElement, 'of', status === 'ok' ? 'now' : 'before');
+    if (status !== 'running') write(this.#reading, translation?.reading ?? '');
     const plain = REASONS[translation?.code] ?? 'This translation did not work out. Try again.';
     write(this.#reason, status === 'failed' ? t(plain) : '');
     if (this.#copy.disabled === Boolean(this.shown)) this.#copy.disabled = !this.shown;

@@ -23,7 +23,7 @@ export class Cards {
 
   /** @param {{list: Element, template: Element, menu: Element, act: (what: string, tag: string,
    *    detail?: object) => void}} parts act: pin, earlier, later, place {at}, remove, again,
-   *    speak */
+   *    read, speak */
   constructor({ list, template, menu, act }) {
     this.#list = list;
     this.#template = template;
@@ -46,20 +46,23 @@ export class Cards {
   }
 
   /** A card per language, in this order; those that stay keep their text.
-   *  @param {object[]} languages @param {Set<string>} pinned tags */
-  arrange(languages, pinned) {
+   *  @param {object[]} languages @param {Set<string>} pinned tags @param {Set<string>} read
+   *    tags shown in Latin letters too */
+  arrange(languages, pinned, read) {
     const kept = new Map();
     for (const language of languages) {
       kept.set(language.tag, this.#cards.get(language.tag) ?? this.#make(language));
     }
     for (const [tag, { element }] of this.#cards) if (!kept.has(tag)) element.remove();
     this.#cards = kept;
+    this.#list.classList.toggle('read', read.size > 0);
     const some = languages.some(({ tag }) => pinned.has(tag));
     /* Only what is out of place moves: a moved element would lose the reader's selection. */
     let place = this.#list.firstElementChild;
     for (const [tag, card] of kept) {
       card.element.classList.toggle('pinned', pinned.has(tag));
       card.live = !some || pinned.has(tag);
+      card.read = read.has(tag);
       if (card.element === place) place = place.nextElementSibling;
       else this.#list.insertBefore(card.element, place);
     }
@@ -111,6 +114,8 @@ export class Cards {
     const { tag } = card.language;
     const pinned = card.element.classList.contains('pinned');
     of('pin').lastElementChild.textContent = pinned ? t('Unpin') : t('Pin to the front');
+    of('read').hidden = !card.language.reading;
+    of('read').setAttribute('aria-checked', String(card.read));
     of('earlier').disabled = tags[0] === tag;
     of('later').disabled = tags.at(-1) === tag;
     of('again').disabled = card.element.dataset.state === 'empty';
@@ -125,7 +130,7 @@ export class Cards {
     this.#items()[0].focus();
   }
 
-  #items() { return [...this.#menu.querySelectorAll('button:enabled')]; }
+  #items() { return [...this.#menu.querySelectorAll('button:enabled:not([hidden])')]; }
 
   #choose(button) {
     if (!button) return;

@@ -45,6 +45,7 @@ const KNOWN = ['stale_rev', 'id_final']; /* answers to what the service has alre
  * @property {number} [total_ms]
  * @property {number} [tokens]
  * @property {string} [stop]
+ * @property {string} [reading] of the text as it last ended, where options.reading asked for it
  * @property {string} [via]
  * @property {string} [source]
  * @property {boolean} [renewed] its session is gone; the text stands till more comes
@@ -55,7 +56,7 @@ const KNOWN = ['stale_rev', 'id_final']; /* answers to what the service has alre
  * @property {string[]} [targets] BCP-47 tags or `plugin:NAME`; a revision keeps the last ones
  * @property {boolean} [final] the sentence is complete; its next edit needs a new sentence
  * @property {string} [source] BCP-47 tag or `auto`
- * @property {object} [options] passed on as it is: stream, deadline_ms, temperature, ...
+ * @property {object} [options] passed on as it is: stream, reading, deadline_ms, ...
  * @property {{text: string, speaker?: string}[]} [context]
  */
 
@@ -531,6 +532,7 @@ export class Hydraglot extends EventTarget {
     if (event.status === 'ok') {
       if (sentence.final && newest) translation.committed = event.text;
       translation.tentative = event.text.slice(translation.committed.length);
+      translation.reading = event.reading;
     }
     if (newest) {
       const { status, code, first_ms, total_ms, tokens, stop, via, source } = event;

@@ -19,10 +19,10 @@ export function remember(key, value) {
 
 function recallChoice() {
   try {
-    const { off, pinned, order } = JSON.parse(recall(KEY));
-    return { off: new Set(off), pinned: new Set(pinned), order: [...order] };
-  } catch {
-    return { off: new Set(), pinned: new Set(), order: [] }; /* nothing, or not what we wrote */
+    const { off, pinned, order, read } = JSON.parse(recall(KEY));
+    return { off: new Set(off), pinned: new Set(pinned), order: [...order], read: new Set(read) };
+  } catch { /* nothing, or not what we wrote */
+    return { off: new Set(), pinned: new Set(), order: [], read: new Set() };
   }
 }
 
@@ -39,10 +39,12 @@ export function commonSource(languages) {
 export class Choice {
   #off;
   #order;
+  #read; /* tags whose texts are shown in Latin letters too */
   #offered = [];
 
   constructor() {
-    ({ off: this.#off, pinned: this.pinned, order: this.#order } = recallChoice());
+    ({ off: this.#off, pinned: this.pinned, order: this.#order, read: this.#read }
+      = recallChoice());
   }
 
   /** @param {object[]} languages of session.ready that take the source */
@@ -79,6 +81,18 @@ export class Choice {
     this.#keep();
   }
 
+  /** The languages that are on and are to be read in Latin letters. */
+  get read() {
+    return new Set(this.selected.filter(({ tag, reading }) => reading && this.#read.has(tag))
+      .map(({ tag }) => tag));
+  }
+
+  /** Shows a language's texts in Latin letters too, or no longer. */
+  toggleRead(tag) {
+    if (!this.#read.delete(tag)) this.#read.add(tag);
+    this.#keep();
+  }
+
   /** Moves a language by so many places among those that are on. */
   move(tag, by) {
     const other = this.selected.map((language) => language.tag);
@@ -101,8 +115,8 @@ export class Choice {
 
   #keep() {
     const { pinned } = this;
-    const choice = { off: [...this.#off], pinned: [...pinned], order: this.#order };
-    remember(KEY, JSON.stringify(choice));
+    const [off, read] = [[...this.#off], [...this.#read]];
+    remember(KEY, JSON.stringify({ off, pinned: [...pinned], order: this.#order, read }));
   }
 }
 

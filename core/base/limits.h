@@ -36,6 +36,7 @@
     X(TEMPLATE, 4096, "bytes of a prompt template")                                                \
     X(RULES, 16 << 10, "bytes of one set of transliteration rules")                                \
     X(RULES_TEXT, 1 << 15, "UTF-16 units that transliteration rules may let a text grow to")       \
+    X(READING, 1000, "characters of a text that is read in Latin letters, 15 us each")             \
     X(PLUGIN_SOURCES, 64, "source languages of one plugin")                                        \
     X(PLUGIN_FILES, 64, "files of one plugin's folder; five have a meaning")                       \
     X(PLUGIN_MIB, 4096, "MiB of one plugin unpacked; rank 256 on Llama-3-8B in F32 has 2.6 GB")    \

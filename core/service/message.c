@@ -13,6 +13,7 @@
 
 static const hg_field option_fields[] = {
     {"stream", HG_FIELD_BOOL, false, AT(stream), .what = "false: ends only"},
+    {"reading", HG_FIELD_BOOL, false, AT(reading), .what = "in Latin letters, of what ends"},
     {"deadline_ms", HG_FIELD_INTEGER, false, AT(deadline_ms), 0, HG_LIMIT_DEADLINE_MS},
     {"temperature", HG_FIELD_NUMBER, false, AT(temperature), 0, HG_LIMIT_TEMPERATURE},
     {"top_p", HG_FIELD_NUMBER, false, AT(top_p), 1e-6, 1},

@@ -40,6 +40,7 @@ typedef struct hg_message {
     const char *target[HG_LIMIT_LANES]; /* [targets] */
     uint32_t targets;
     bool final, stream; /* stream: true when not said */
+    bool reading;
     int64_t deadline_ms, max_tokens, seed;
     double temperature, top_p; /* top_p: 1 when not said */
     const char *session, *key;

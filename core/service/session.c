@@ -225,6 +225,7 @@ static bool handle_translate(hg_session *session, const hg_message *message, int
         .source = message->source ? message->source : session->source,
         .final = message->final,
         .stream = message->stream,
+        .reading = message->reading,
         .deadline_ms = (uint32_t)message->deadline_ms,
         .max_tokens = (uint32_t)message->max_tokens,
         .temperature = (float)message->temperature,

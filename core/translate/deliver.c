@@ -54,6 +54,19 @@ static void send_committed(hg_request *request, hg_request_lane *lane)
     send_text(request, lane, HG_EVENT_COMMITTED, hg_buf_text(&commit->text) + from);
 }
 
+/* How a lane's text sounds, into out; NULL: nobody asked, or there is no reading. */
+static const char *reading_of(const hg_request *request, const hg_request_lane *lane,
+                              const char *text, hg_buf *out)
+{
+    hg_error error;
+    const hg_tag *tag = lane->entry ? &lane->entry->tag : &request->source;
+    if (!request->reading || !hg_reading_has(tag)) return NULL;
+    if (!hg_reading_of(&request->runtime->readings, tag, text, out, &error))
+        return hg_buf_text(out);
+    hg_log(HG_LOG_DEBUG, "translate", "%s", error.message);
+    return NULL;
+}
+
 /* The one DONE of a lane. */
 static void send_done(hg_request *request, hg_request_lane *lane, const char *status,
                       const char *stop, hg_code code, const char *text)
@@ -66,6 +79,8 @@ static void send_done(hg_request *request, hg_request_lane *lane, const char *st
     lane->stop = stop;
     lane->end_us = hg_clock_us();
     if (*text && !lane->first_us) lane->first_us = lane->end_us;
+    hg_buf reading = hg_buf_new(HG_LIMIT_FRAME);
+    bool ok = strcmp(status, "ok") == 0;
     hg_event event = {
         .type = HG_EVENT_DONE,
         .id = request->id,
@@ -73,6 +88,7 @@ static void send_done(hg_request *request, hg_request_lane *lane, const char *st
         .language = lane->language,
         .epoch = lane->epoch,
         .text = text,
+        .reading = ok ? reading_of(request, lane, text, &reading) : NULL,
         .status = status,
         .stop = stop,
         .code = code,
@@ -85,6 +101,7 @@ static void send_done(hg_request *request, hg_request_lane *lane, const char *st
         .total_ms = ms_between(request->received_us, lane->end_us),
     };
     send(request, &event);
+    hg_buf_free(&reading);
     if (request->undone) return;
     /* The last end: the sentence may go on without us. A final revision that was neither
      * superseded nor cancelled and gave some language its whole text is the sentence's end. */

@@ -214,6 +214,7 @@ static bool fill(hg_request *request, const hg_translate_request *asked,
     request->rev = asked->rev;
     request->final = asked->final;
     request->stream = asked->stream;
+    request->reading = asked->reading;
     request->received_us = asked->received_us ? asked->received_us : hg_clock_us();
     request->started_wall_us = hg_clock_wall_us() - (hg_clock_us() - request->received_us);
     if (asked->deadline_ms)

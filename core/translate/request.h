@@ -55,7 +55,7 @@ typedef struct hg_request {
     char id[HG_LIMIT_ID * 4 + 1];
     char session[HG_LIMIT_ID + 1];
     int64_t rev;
-    bool final, stream;
+    bool final, stream, reading;
     uint32_t edits; /* as its sentence says */
     bool ended;     /* the text ends with a mark that ends a sentence */
     hg_tag source;

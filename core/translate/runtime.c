@@ -130,6 +130,7 @@ void hg_runtime_close(hg_runtime *runtime)
     hg_store_close(runtime->store);
     assert(!runtime->requests && !runtime->delivering);
     hg_catalog_free(&runtime->catalog);
+    hg_readings_free(&runtime->readings);
     hg_tokenizer_close(runtime->tokenizer);
     hg_model_close(runtime->model);
     free(runtime);
@@ -169,6 +170,7 @@ uint32_t hg_runtime_languages(hg_runtime *runtime, hg_language_view *view, uint3
                 .licence = plugin->licence,
                 .attribution = plugin->attribution,
                 .direction = hg_tag_right_to_left(&entry->tag) ? "rtl" : "ltr",
+                .reading = hg_reading_has(&entry->tag),
                 .source = entry->source_text,
                 .sources = plugin->source_count,
                 .generation = entry->generation,

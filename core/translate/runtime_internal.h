@@ -2,6 +2,7 @@
 #ifndef HG_TRANSLATE_RUNTIME_INTERNAL_H
 #define HG_TRANSLATE_RUNTIME_INTERNAL_H
 
+#include "core/text/reading.h"
 #include "core/translate/catalog.h"
 #include "core/translate/policy.h"
 #include "core/translate/runtime.h"
@@ -31,6 +32,7 @@ struct hg_runtime {
     bool rounds_wait;            /* some of them wait for room in the engine */
     bool delivering;             /* inside a sink: no call of translate.h may come from there */
     int64_t batches;             /* ids given without a store */
+    hg_readings readings;
 };
 
 #endif

@@ -33,6 +33,7 @@ typedef struct hg_translate_request {
     const char *source; /* tag, or "auto" (NULL, ""): see hg_runtime_detected */
     bool final;
     bool stream;          /* false: ends only */
+    bool reading;         /* ends come with a reading in Latin letters, where there is one */
     uint32_t deadline_ms; /* 0: none */
     uint32_t max_tokens;  /* 0: four times the prompt and 32, at most HG_LIMIT_TOKENS_DEFAULT */
     float temperature;    /* 0: greedy */
@@ -64,6 +65,7 @@ typedef struct hg_event {
     uint32_t epoch;
     const char *text;
     /* DONE */
+    const char *reading;         /* of text, as asked; NULL: none */
     const char *status;          /* "ok", "superseded", "cancelled", "failed" */
     const char *stop;            /* "eos", "length", "repetition", "unchanged"; "" when not ok */
     hg_code code;                /* when failed */

@@ -27,6 +27,7 @@ NAMES = {"de": ("German", "Deutsch"), "es": ("Spanish", "español"), "fr": ("Fre
 NINE = ("de", "es", "fr", "ja", "nl", "ru", "sv", "tr", "zh-Hans")
 CHARACTERS = ("ja", "zh-Hans")  # a piece is a character there, else a word or a mark
 RIGHT_TO_LEFT = ("ar", "he", "fa")
+READ = ("ru", "zh-Hans")  # in Latin letters
 
 
 def pieces(text, language):
@@ -127,6 +128,7 @@ class Fake:
     def described(self):
         return [{"tag": tag, "name": NAMES[tag][0], "native": NAMES[tag][1], "sources": ["en"],
                  "direction": "rtl" if tag in RIGHT_TO_LEFT else "ltr", "plugin": tag,
+                 "reading": tag in READ,
                  "generation": 1} for tag in self.languages]
 
     async def say(self, session, /, **event):
@@ -209,8 +211,11 @@ class Fake:
             await self.batch(session, m)
 
     async def done(self, session, m, language, status, text):
+        wanted = m.get("options", {}).get("reading") and language in READ and status == "ok"
+        reading = {"reading": f"reading of {text}"} if wanted else {}
         await self.say(session, type="translation.done", id=m["id"], rev=m["rev"], epoch=0,
                        language=language, status=status, text=text, plugin=language, generation=1,
+                       **reading,
                        source="en", tokens=len(text.split()), stop="eos", first_ms=4.2,
                        total_ms=31.0)
 

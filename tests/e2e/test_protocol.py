@@ -224,6 +224,27 @@ async def test_stream_false_gives_ends_only(service):
 
 
 @run
+async def test_readings_in_latin_letters(service):
+    """As asked, of what ends, where there are right ones: not of kanji, not of Latin letters."""
+    targets = ["ru", "zh", "ja", "de", "en"]
+    async with connect(service) as client:
+        read = {tag for tag in (e["tag"] for e in client.ready["languages"] if e["reading"])}
+        assert read == {"ru", "zh-Hans"}
+        for rev, final in ((1, False), (2, True)):
+            ends = done(await client.translate("m", rev, "She is reading a book.", targets,
+                                               source="en", final=final,
+                                               options={"reading": True}))
+            readings = {tag: end["reading"] for tag, end in ends.items() if "reading" in end}
+            assert set(readings) == {"ru", "zh"}
+            assert "knig" in readings["ru"] and "shū" in readings["zh"], readings
+        ends = done(await client.translate("n", 1, "She is reading a book.", targets, source="en"))
+        assert not any("reading" in end for end in ends.values())
+        await client.send(type="translate", id="o", rev=1, text="Yes.", targets=["ru"],
+                          options={"reading": 1})
+        assert (await client.error())["code"] == "bad_field"
+
+
+@run
 async def test_same_text_alone_and_in_company(service):
     async with connect(service) as client:
         together = await client.translate("m1", 1, LONG, NINE, source="en", final=True)

@@ -245,6 +245,31 @@ def test_a_card_is_translated_again_alone(page, fake):
     assert page.text("de") == f"de {SENTENCE}"
 
 
+def reading(page, tag):
+    """(whether it is shown, its text)"""
+    return page.run("""const it = document.querySelector(
+        `[data-language="${arguments[0]}"] .reading`);
+        return [it.checkVisibility(), it.textContent]""", tag)
+
+
+def test_a_language_is_read_in_latin_letters(page):
+    page.translate()
+    assert reading(page, "ru") == [False, ""]
+    page.menu("ru", "read")
+    page.until(lambda: reading(page, "ru") == [True, f"reading of ru {SENTENCE}"])
+    page.find("#text").send_keys("Yes", Keys.ENTER)
+    page.until(lambda: reading(page, "ru") == [True, f"reading of ru {SENTENCE}Yes"])
+    page.driver.refresh()
+    page.until(page.cards)
+    page.translate()
+    page.until(lambda: reading(page, "ru")[0])
+    page.menu("ru", "read")
+    assert not reading(page, "ru")[0]
+    page.run("document.querySelector('[data-language=de] .more').click()")
+    assert not page.find("#menu [data-act=read]").is_displayed(), "German has Latin letters"
+    page.press(Keys.ESCAPE)
+
+
 def test_right_to_left(page):
     page.translate()
     box, text = page.run("""const text = document.querySelector('[data-language=ar] .text');
