@@ -1,11 +1,12 @@
 /* internal.h: what the files of db/ share: the store's parts, the connection's rules, errors.
  *
- * store.c    open and close, the folder's lock, audit
- * plugins.c  putting a plugin
- * tokens.c   access tokens
- * migrate.c  from an empty or older file to the present schema
- * writer.c   the queue of batches, its thread, retention, batch ids
- * read.c     read-only connections and what is listed from them
+ * store.c        open and close, the folder's lock, audit
+ * plugins.c      a plugin's content becomes a generation
+ * generations.c  what becomes of generations: enabled, disabled, rolled back, removed
+ * tokens.c       access tokens
+ * migrate.c      from an empty or older file to the present schema
+ * writer.c       the queue of batches, its thread, retention, batch ids
+ * read.c         read-only connections and what is listed from them
  *
  * Locks: `write` guards the one writing connection and its statements; `queue` guards the queue.
  * A thread that needs both takes `queue` last and never waits for `write` while it holds it.
@@ -57,10 +58,24 @@ hg_status hg_db_exec(const char *path, sqlite3 *db, const char *sql, hg_error *e
 /* Prepares sql and binds the values named by types, one letter each: i int64_t, s text or NULL.
  * Returns SQLite's code; the caller finalises *out either way. */
 int hg_db_bind(sqlite3 *db, const char *sql, sqlite3_stmt **out, const char *types, ...) HG_CHECKED;
+/* Steps a statement that returns nothing, and finalises it; code is how its preparing went. */
+int hg_db_run(int code, sqlite3_stmt *statement) HG_CHECKED;
+/* Adds a row of the audit, within the caller's transaction. */
+int hg_db_audit(sqlite3 *db, const char *actor, const char *action, const char *object,
+                const char *detail) HG_CHECKED;
 /* begin waits for the store's write lock; end commits or, with ok false, rolls back, and lets it
  * go. After a failed begin no end may follow. */
 hg_status hg_db_begin(hg_store *store, hg_durability durability, hg_error *error) HG_CHECKED;
 hg_status hg_db_end(hg_store *store, bool ok, hg_error *error) HG_CHECKED;
+/* Ends the transaction by how it went: code is its last statement's, a status without one that a
+ * rule refused; error says why. */
+hg_status hg_db_finish(hg_store *store, hg_status status, int code, const char *doing,
+                       hg_error *error) HG_CHECKED;
+
+/* ---- generations.c ---- */
+/* The generation serves from now on, within the caller's transaction; the one that did until now
+ * is what its check said of it. A language without a default plugin gets this one. */
+int hg_generation_serve(sqlite3 *db, int64_t plugin_id, uint32_t generation) HG_CHECKED;
 
 /* ---- read.c ---- */
 /* A column's text, "" where it has none; valid until the statement steps on. */

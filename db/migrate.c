@@ -18,6 +18,13 @@ static const char *const steps[] = {
     "ALTER TABLE token ADD COLUMN created_at INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE token ADD COLUMN parent TEXT REFERENCES token (hash) ON DELETE CASCADE;"
     "CREATE INDEX token_parent ON token (parent);",
+    /* 3: what its check said of a generation, whatever has become of it since, and when it was
+     * enabled last. Until now only what had served, or serves, was recorded. A folder of '' is
+     * content of the data folder's own, named by its digest. */
+    "ALTER TABLE plugin_generation ADD COLUMN verdict TEXT NOT NULL DEFAULT 'ready'"
+    " CHECK (verdict IN ('ready', 'unproven', 'failed'));"
+    "ALTER TABLE plugin_generation ADD COLUMN enabled_at INTEGER;"
+    "UPDATE plugin_generation SET enabled_at = created_at;",
 };
 
 #define HG_SCHEMA_VERSION ((int)(sizeof steps / sizeof *steps))

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "db/internal.h"
+#include "db/plugins.h"
 
 typedef struct reading {
     const hg_store *store;
@@ -57,14 +58,19 @@ static uint32_t count_at(sqlite3_stmt *s, int column)
 
 /* ---- plugins ---- */
 
+#define PLUGIN_COLUMNS                                                                             \
+    "SELECT p.id, g.id, g.generation, g.rank_max, g.bytes, p.name, p.kind, p.language, g.digest,"  \
+    " g.sources, g.licence, g.state, g.report, g.folder, p.title, p.is_default,"                   \
+    " g.generation IS p.enabled_generation, p.pinned"                                              \
+    " FROM plugin p JOIN plugin_generation g ON g.plugin_id = p.id AND g.state <> 'removed'"
+
 static const char plugins_sql[] =
-    "SELECT p.id, g.id, g.generation, g.rank_max, g.bytes, p.name, p.kind, p.language, g.digest,"
-    " g.sources, g.licence, g.state, g.report, g.folder, p.title, p.is_default,"
-    " p.enabled_generation IS NOT NULL"
-    " FROM plugin p JOIN plugin_generation g ON g.plugin_id = p.id AND g.generation ="
-    " coalesce(p.enabled_generation,"
-    " (SELECT max(generation) FROM plugin_generation WHERE plugin_id = p.id))"
-    " ORDER BY p.name";
+    PLUGIN_COLUMNS " AND g.generation = coalesce(p.enabled_generation, (SELECT max(generation) FROM"
+                   " plugin_generation WHERE plugin_id = p.id AND state <> 'removed'))"
+                   " ORDER BY p.name";
+
+static const char generations_sql[] =
+    PLUGIN_COLUMNS " WHERE ?1 IS NULL OR p.name = ?1 ORDER BY p.name, g.generation DESC";
 
 static hg_plugin_record plugin_at(sqlite3_stmt *s)
 {
@@ -86,7 +92,24 @@ static hg_plugin_record plugin_at(sqlite3_stmt *s)
         .title = hg_db_text_at(s, 14),
         .is_default = sqlite3_column_int(s, 15),
         .enabled = sqlite3_column_int(s, 16),
+        .pinned = sqlite3_column_int(s, 17),
     };
+}
+
+static hg_status list_plugins(reading *r, int (*row)(const hg_plugin_record *, void *),
+                              void *context)
+{
+    char path[HG_PATH_MAX];
+    hg_status status = HG_OK;
+    int code = SQLITE_DONE, stop = 0;
+    while (!status && !stop && (code = sqlite3_step(r->statement)) == SQLITE_ROW) {
+        hg_plugin_record record = plugin_at(r->statement);
+        const bool own = !*record.folder; /* content of the data folder's own */
+        if (own) status = hg_store_content_path(r->store, record.digest, path, r->error);
+        if (own) record.folder = path;
+        if (!status) stop = row(&record, context);
+    }
+    return status ? status : reading_end(r, code);
 }
 
 hg_status hg_store_each_plugin(hg_store *store,
@@ -95,14 +118,20 @@ hg_status hg_store_each_plugin(hg_store *store,
 {
     reading r = {.store = store, .error = error};
     hg_status status = reading_open(&r, plugins_sql);
-    if (!status) {
-        int code, stop = 0;
-        while ((code = sqlite3_step(r.statement)) == SQLITE_ROW && !stop) {
-            hg_plugin_record record = plugin_at(r.statement);
-            stop = row(&record, context);
-        }
-        status = reading_end(&r, code);
-    }
+    if (!status) status = list_plugins(&r, row, context);
+    reading_close(&r);
+    return status;
+}
+
+hg_status hg_store_each_generation(hg_store *store, const char *name,
+                                   int (*row)(const hg_plugin_record *record, void *context),
+                                   void *context, hg_error *error)
+{
+    reading r = {.store = store, .error = error};
+    hg_status status = reading_open(&r, generations_sql);
+    int code = status ? SQLITE_OK : sqlite3_bind_text(r.statement, 1, name, -1, SQLITE_STATIC);
+    if (code) status = reading_end(&r, code);
+    if (!status) status = list_plugins(&r, row, context);
     reading_close(&r);
     return status;
 }

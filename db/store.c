@@ -118,6 +118,21 @@ hg_status hg_db_end(hg_store *store, bool ok, hg_error *error)
     return status;
 }
 
+hg_status hg_db_finish(hg_store *store, hg_status status, int code, const char *doing,
+                       hg_error *error)
+{
+    if (!status && code) status = hg_db_fail(store->path, store->db, code, doing, error);
+    hg_status ended = hg_db_end(store, !status, status ? NULL : error);
+    return status ? status : ended;
+}
+
+int hg_db_run(int code, sqlite3_stmt *statement)
+{
+    if (!code) code = sqlite3_step(statement);
+    sqlite3_finalize(statement);
+    return code == SQLITE_DONE ? SQLITE_OK : code;
+}
+
 /* ---- open, close ---- */
 
 /* One service a data folder. The kernel lets the lock go when the process ends, however it ends. */
@@ -250,23 +265,22 @@ void hg_store_close(hg_store *store)
 
 /* ---- audit ---- */
 
+int hg_db_audit(sqlite3 *db, const char *actor, const char *action, const char *object,
+                const char *detail)
+{
+    sqlite3_stmt *s = NULL;
+    int code = hg_db_bind(db,
+                          "INSERT INTO audit (at, actor, action, object, detail)"
+                          " VALUES (?1, ?2, ?3, ?4, ?5)",
+                          &s, "issss", hg_clock_wall_us(), actor, action, object, detail);
+    return hg_db_run(code, s);
+}
+
 hg_status hg_store_audit(hg_store *store, const char *actor, const char *action, const char *object,
                          const char *detail, hg_error *error)
 {
-    static const char sql[] =
-        "INSERT INTO audit (at, actor, action, object, detail) VALUES (?1, ?2, ?3, ?4, ?5)";
-    sqlite3_stmt *statement = NULL;
     hg_status status = hg_db_begin(store, HG_SURVIVES_POWER, error);
     if (status) return status;
-    int code = sqlite3_prepare_v2(store->db, sql, -1, &statement, NULL);
-    if (!code) code = sqlite3_bind_int64(statement, 1, hg_clock_wall_us());
-    const char *const texts[] = {actor, action, object, detail ? detail : ""};
-    for (int i = 0; !code && i < 4; i++)
-        code = sqlite3_bind_text(statement, 2 + i, texts[i], -1, SQLITE_STATIC);
-    if (!code) code = sqlite3_step(statement);
-    if (code != SQLITE_DONE)
-        status = hg_db_fail(store->path, store->db, code, "record an audit row", error);
-    sqlite3_finalize(statement);
-    hg_status ended = hg_db_end(store, !status, status ? NULL : error);
-    return status ? status : ended;
+    int code = hg_db_audit(store->db, actor, action, object, detail ? detail : "");
+    return hg_db_finish(store, HG_OK, code, "record an audit row", error);
 }

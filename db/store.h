@@ -38,18 +38,19 @@ typedef struct hg_plugin_record {
     const char *name, *kind, *language, *digest, *sources /* JSON array */, *licence, *state,
         *report /* JSON */, *folder;
     const char *title; /* for people; NULL: none */
-    bool is_default, enabled;
+    bool is_default, enabled, pinned;
 } hg_plugin_record;
 
-/* Records a plugin's content as a new generation unless its digest is already the newest one; a
- * new plugin with state "enabled" becomes the default of its language when there is none, and a new
- * generation with it is what the plugin serves from now on. Fills ids, generation, is_default and
- * enabled of *record from what is stored then. One transaction, on the disk when it returns. */
+/* Records a plugin of the plugins folder. Content that no generation of the plugin has yet becomes
+ * the next one; it serves from now on when the plugin is new, or what serves came from that folder
+ * too, else it is "ready". Fills ids, generation, is_default and enabled (this content serves) of
+ * *record from what is stored then. One transaction, on the disk when it returns. What else changes
+ * plugins stands in db/plugins.h. */
 hg_status hg_store_put_plugin(hg_store *store, hg_plugin_record *record,
                               hg_error *error) HG_CHECKED;
 
-/* Calls row for each plugin's enabled (else newest) generation, by name; strings live for the call
- * only. A non-zero return ends it. */
+/* Calls row for each plugin's enabled (else newest) generation that is not removed, by name;
+ * strings live for the call only. A non-zero return ends it. */
 hg_status hg_store_each_plugin(hg_store *store,
                                int (*row)(const hg_plugin_record *record, void *context),
                                void *context, hg_error *error) HG_CHECKED;

@@ -16,14 +16,6 @@
 #define COLUMNS                                                                                    \
     "hash, coalesce(parent, ''), scopes, label, created_at, coalesce(expires_at, 0), rate"
 
-/* Steps a statement that returns nothing, and finalises it. */
-static int run(int code, sqlite3_stmt *statement)
-{
-    if (!code) code = sqlite3_step(statement);
-    sqlite3_finalize(statement);
-    return code == SQLITE_DONE ? SQLITE_OK : code;
-}
-
 /* ---- changes ---- */
 
 static int insert(sqlite3 *db, const hg_token_record *t)
@@ -34,20 +26,16 @@ static int insert(sqlite3 *db, const hg_token_record *t)
                           " parent) VALUES (?1, ?2, nullif(?3, 0), ?4, ?5, ?6, nullif(?7, ''))",
                           &s, "ssiisis", t->hash, t->scopes, t->expires_us, (int64_t)t->rate,
                           t->label, t->created_us, t->parent);
-    return run(code, s);
+    return hg_db_run(code, s);
 }
 
+/* Rows name a token as people do. */
 static int audit(sqlite3 *db, const char *actor, const char *action, const char *hash,
                  const char *detail)
 {
-    sqlite3_stmt *s = NULL;
     char object[HG_TOKEN_ID + 1];
     snprintf(object, sizeof object, "%.*s", HG_TOKEN_ID, hash);
-    int code = hg_db_bind(db,
-                          "INSERT INTO audit (at, actor, action, object, detail)"
-                          " VALUES (?1, ?2, ?3, ?4, ?5)",
-                          &s, "issss", hg_clock_wall_us(), actor, action, object, detail);
-    return run(code, s);
+    return hg_db_audit(db, actor, action, object, detail);
 }
 
 static int forget_expired(sqlite3 *db)
@@ -55,7 +43,7 @@ static int forget_expired(sqlite3 *db)
     sqlite3_stmt *s = NULL;
     int code =
         hg_db_bind(db, "DELETE FROM token WHERE expires_at <= ?1", &s, "i", hg_clock_wall_us());
-    return run(code, s);
+    return hg_db_run(code, s);
 }
 
 /* The tokens that parent minted. */
@@ -79,15 +67,7 @@ static int retain_mints(sqlite3 *db)
                           "DELETE FROM audit WHERE action = 'token.mint'"
                           " AND id <= (SELECT max(id) FROM audit) - ?1",
                           &s, "i", (int64_t)HG_LIMIT_DB_BATCH_ROWS);
-    return run(code, s);
-}
-
-/* Ends the transaction that begin opened; code is how its statements went. */
-static hg_status finish(hg_store *store, int code, const char *doing, hg_error *error)
-{
-    hg_status status = code ? hg_db_fail(store->path, store->db, code, doing, error) : HG_OK;
-    hg_status ended = hg_db_end(store, !status, status ? NULL : error);
-    return status ? status : ended;
+    return hg_db_run(code, s);
 }
 
 hg_status hg_store_add_token(hg_store *store, const hg_token_record *token, const char *actor,
@@ -105,7 +85,7 @@ hg_status hg_store_add_token(hg_store *store, const hg_token_record *token, cons
         code = audit(store->db, actor, minted ? "token.mint" : "token.add", token->hash,
                      token->scopes);
     if (!code && minted) code = retain_mints(store->db);
-    status = finish(store, code, "record a token", error);
+    status = hg_db_finish(store, HG_OK, code, "record a token", error);
     if (status || room) return status;
     return hg_fail(error, HG_ERROR_LIMIT, "the token has minted %d that live: wait until some end",
                    HG_LIMIT_MINTED);
@@ -124,7 +104,7 @@ hg_status hg_store_first_token(hg_store *store, const hg_token_record *first, bo
     bool fresh = !code && sqlite3_changes(store->db) == 1;
     if (fresh) code = insert(store->db, first);
     if (fresh && !code) code = audit(store->db, "start", "token.add", first->hash, first->scopes);
-    status = finish(store, code, "record the first token", error);
+    status = hg_db_finish(store, HG_OK, code, "record the first token", error);
     *made = fresh && !status;
     return status;
 }
@@ -155,10 +135,10 @@ hg_status hg_store_revoke_token(hg_store *store, const char *id, const char *act
     int code = find_whole(store->db, id, whole, &found);
     if (!code && found == 1) {
         code = hg_db_bind(store->db, "DELETE FROM token WHERE hash = ?1", &s, "s", whole);
-        code = run(code, s);
+        code = hg_db_run(code, s);
         if (!code) code = audit(store->db, actor, "token.revoke", whole, "");
     }
-    status = finish(store, code, "revoke a token", error);
+    status = hg_db_finish(store, HG_OK, code, "revoke a token", error);
     if (status || found == 1) return status;
     if (found) return hg_fail(error, HG_ERROR_ARGUMENT, "%s: several tokens begin so", id);
     return hg_fail(error, HG_ERROR_NOT_FOUND, "%s: no token has this id; `token list` shows them",

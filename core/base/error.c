@@ -60,6 +60,7 @@ const char *hg_status_name(hg_status status)
         [HG_ERROR_STATE] = "state",
         [HG_ERROR_DEVICE] = "device",
         [HG_ERROR_DATABASE] = "database",
+        [HG_ERROR_CONFLICT] = "conflict",
     };
     return (unsigned)status < sizeof names / sizeof *names ? names[status] : "unknown";
 }

@@ -28,6 +28,7 @@ typedef enum hg_status {
     HG_ERROR_STATE,       /* right call, wrong time: closed, full, busy, already there */
     HG_ERROR_DEVICE,      /* the compute device failed */
     HG_ERROR_DATABASE,    /* SQLite failed */
+    HG_ERROR_CONFLICT,    /* somebody else changed it since the caller looked */
 } hg_status;
 
 #define HG_ERROR_MESSAGE_MAX 512

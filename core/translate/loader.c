@@ -90,12 +90,10 @@ static hg_status record(hg_loader *loader, hg_catalog_entry *entry, hg_error *er
         .digest = plugin->digest,
         .sources = text,
         .licence = plugin->licence,
-        .state = "enabled",
         .report = *plugin->training ? plugin->training : "{}",
         .folder = plugin->folder,
         .rank_max = entry->rank_max,
         .bytes = plugin->bytes,
-        .enabled = true,
     };
     hg_status status = hg_store_put_plugin(store, &row, error);
     free(text);
