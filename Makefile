@@ -42,7 +42,7 @@ run_tests = @printf '%s\n' $(1) | xargs -P $(JOBS) -I{} sh -c \
     '$(2) {} > {}.log 2>&1 && echo "== {}" || { cat {}.log; echo "{} failed"; exit 255; }'
 
 .PHONY: all run check check-long deps deps-check lint unit fixtures golden e2e quick-golden asan tsan tsan-run \
-        fuzz fuzz-run fuzz-build bench bench-peers cuda clean help
+        fuzz fuzz-run fuzz-build bench bench-peers train-deps cuda clean help
 all: $(BIN) ## build the program
 	@if [ -n "$(NVCC)" ]; then $(MAKE) --no-print-directory cuda; fi
 
@@ -62,7 +62,7 @@ check: deps-check ## install what the tests need and pass them all
 	@$(MAKE) --no-print-directory fuzz
 	@echo "make check: all passed"
 
-check-long: check ## what takes longer: whole counts, ten minutes of fuzzing for each target
+check-long: check train-deps ## what takes longer: whole counts, ten minutes of fuzzing for each target
 	$(PYTHON) tests/lint/lint.py --jobs $(JOBS) --deep
 	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=600
 	$(BUILD)/tests/golden/test_quality reference
@@ -154,6 +154,7 @@ bench-peers: ## the same work on llama.cpp, built here, in turns with ours
 	$(PYTHON) tests/bench/bench_peers.py
 
 include kernels/cuda/cuda.mk
+include plugins/train/train.mk
 include tests/e2e/autobahn.mk
 
 clean: ## remove what was built

@@ -30,6 +30,8 @@ static const command commands[] = {
      "check an adapter's folder or archive and record it as a plugin, not enabled yet"},
     {"plugin verify", HG_COMMAND_PLUGIN_VERIFY, "PATH", 1, HG_LOG_WARN, hg_command_plugin_verify,
      "check an adapter's folder or archive, and keep nothing"},
+    {"plugin train", HG_COMMAND_PLUGIN_TRAIN, "", 0, HG_LOG_WARN, hg_command_plugin_train,
+     "make a plugin out of sentence pairs, and check it"},
     {"batches", HG_COMMAND_BATCHES, "", 0, HG_LOG_WARN, hg_command_batches,
      "list the newest batches with latency and throughput"},
     {"model info", HG_COMMAND_MODEL_INFO, "", 0, HG_LOG_WARN, hg_command_model_info,

@@ -15,6 +15,7 @@ int hg_command_translate(const hg_settings *settings);
 int hg_command_plugin_list(const hg_settings *settings);
 int hg_command_plugin_add(const hg_settings *settings);
 int hg_command_plugin_verify(const hg_settings *settings);
+int hg_command_plugin_train(const hg_settings *settings);
 int hg_command_batches(const hg_settings *settings);
 int hg_command_doctor(const hg_settings *settings);
 int hg_command_model_info(const hg_settings *settings);

@@ -64,11 +64,18 @@ hg_status hg_paths_default(hg_settings *settings, hg_error *error)
     if (!status)
         status =
             hg_path_join(settings->web_default, sizeof settings->web_default, tree, "web", error);
+    if (!status)
+        status = hg_path_join(settings->python_default, sizeof settings->python_default, tree,
+                              "build/train/bin/python", error);
+    if (!status)
+        status = hg_path_join(settings->trainer, sizeof settings->trainer, tree,
+                              "plugins/train/train.py", error);
     if (!status) status = data_default(settings, tree, error);
     if (status) return status;
     settings->model = settings->model_default;
     settings->plugins = settings->plugins_default;
     settings->web = settings->web_default;
+    settings->python = settings->python_default;
     settings->data = settings->data_default;
     return HG_OK;
 }

@@ -42,11 +42,12 @@ typedef struct setting {
 #define VERIFY    HG_COMMAND_MODEL_VERIFY
 #define MERGE     HG_COMMAND_MODEL_MERGE
 #define ADD       HG_COMMAND_TOKEN_ADD
+#define TRAIN     HG_COMMAND_PLUGIN_TRAIN
 #define INTAKE    (HG_COMMAND_PLUGIN_ADD | HG_COMMAND_PLUGIN_VERIFY)
 #define TOKENS    (ADD | HG_COMMAND_TOKEN_LIST | HG_COMMAND_TOKEN_REVOKE)
 #define CONVERT   (QUANTIZE | VERIFY | MERGE)
 #define RUNTIME   (SERVE | TRANSLATE | BENCH | DOCTOR)
-#define ALL       (RUNTIME | PLUGINS | INTAKE | BATCHES | MODEL | CONVERT | TOKENS)
+#define ALL       (RUNTIME | PLUGINS | INTAKE | TRAIN | BATCHES | MODEL | CONVERT | TOKENS)
 #define AT(name)  (unsigned)offsetof(hg_settings, name)
 
 /* clang-format off */
@@ -76,7 +77,7 @@ static const setting table[] = {
      "folder of the database; without it translate and bench store nothing (default: var/ of a "
      "source tree, else $XDG_DATA_HOME/hydraglot)"},
     {"--model", "HYDRAGLOT_MODEL", TYPE_TEXT, AT(model), "PATH", NULL, 0, 0, NULL,
-     RUNTIME | INTAKE | MODEL | CONVERT,
+     RUNTIME | INTAKE | TRAIN | MODEL | CONVERT,
      "folder of the base model (default: models/hydra-tiny beside the build folder)"},
     {"--plugins", "HYDRAGLOT_PLUGINS", TYPE_TEXT, AT(plugins), "DIR", NULL, 0, 0, NULL,
      RUNTIME | CONVERT,
@@ -141,6 +142,8 @@ static const setting table[] = {
      "languages to translate into, with commas between (default: all that take the source)"},
     {"--from", NULL, TYPE_TEXT, AT(from), "TAG", "auto", 0, 0, NULL, TRANSLATE,
      "language of the text; auto: the one that most plugins take"},
+    {"--from", NULL, TYPE_TEXT, AT(from), "TAG", "en", 0, 0, NULL, TRAIN,
+     "language of the pairs' first sides"},
     {"--file", NULL, TYPE_TEXT, AT(file), "PATH", NULL, 0, 0, NULL, TRANSLATE,
      "read sentences from PATH, one a line"},
     {"--max-tokens", NULL, TYPE_NUMBER, AT(max_tokens), "N", "0", 0, HG_LIMIT_TOKENS, NULL,
@@ -161,6 +164,8 @@ static const setting table[] = {
      "sentences of one run"},
     {"--out", NULL, TYPE_TEXT, AT(out), "DIR", NULL, 0, 0, NULL, QUANTIZE | MERGE,
      "folder that the new model gets; it must not be there yet"},
+    {"--out", NULL, TYPE_TEXT, AT(out), "DIR", NULL, 0, 0, NULL, TRAIN,
+     "folder that the new plugin gets; it must not be there yet"},
     {"--bits", NULL, TYPE_CHOICE, AT(bits), "N", "4", 0, 0, "4|8", QUANTIZE | MERGE,
      "bits of a quantised weight: 4 or 8"},
     {"--group", NULL, TYPE_CHOICE, AT(group), "N", NULL, 0, 0, "32|64|128", QUANTIZE | MERGE,
@@ -177,16 +182,32 @@ static const setting table[] = {
      "plugin to fold in: its name among --plugins, or its folder"},
     {"--quantize", NULL, TYPE_SWITCH, AT(quantized), NULL, NULL, 0, 0, NULL, MERGE,
      "write the merged model quantised instead of as BF16"},
-    {"--name", NULL, TYPE_TEXT, AT(name), "NAME", NULL, 0, 0, NULL, INTAKE,
+    {"--name", NULL, TYPE_TEXT, AT(name), "NAME", NULL, 0, 0, NULL, INTAKE | TRAIN,
      "what the plugin is called (default: what plugin.json says, or how the files are called)"},
-    {"--language", NULL, TYPE_TEXT, AT(language), "TAG", NULL, 0, 0, NULL, INTAKE,
+    {"--language", NULL, TYPE_TEXT, AT(language), "TAG", NULL, 0, 0, NULL, INTAKE | TRAIN,
      "language that it translates into (default: what plugin.json or the model card says)"},
-    {"--template", NULL, TYPE_TEXT, AT(template), "TEMPLATE", NULL, 0, 0, NULL, INTAKE,
+    {"--template", NULL, TYPE_TEXT, AT(template), "TEMPLATE", NULL, 0, 0, NULL, INTAKE | TRAIN,
      "prompt that it was trained with: a text with {source}, or a name that `doctor --templates` "
      "lists (default: what its files say, or the only one that fits the base)"},
     {"--sources", NULL, TYPE_TEXT, AT(sources), "TAGS", NULL, 0, 0, NULL, INTAKE,
      "languages that it translates from, with commas between (default: what plugin.json says, or "
      "en)"},
+    {"--pairs", NULL, TYPE_TEXT, AT(pairs), "FILE", NULL, 0, 0, NULL, TRAIN,
+     "what to learn from: a sentence, a tab and its translation a line"},
+    {"--title", NULL, TYPE_TEXT, AT(title), "TEXT", NULL, 0, 0, NULL, TRAIN,
+     "the language for people (default: its English name)"},
+    {"--licence", NULL, TYPE_TEXT, AT(licence), "TEXT", NULL, 0, 0, NULL, TRAIN,
+     "licence of the pairs, which the adapter inherits (default: not stated)"},
+    {"--attribution", NULL, TYPE_TEXT, AT(attribution), "TEXT", NULL, 0, 0, NULL, TRAIN,
+     "whom that licence wants named (default: nobody)"},
+    {"--rank", NULL, TYPE_NUMBER, AT(rank), "N", "16", 1, HG_LIMIT_ADAPTER_RANK, NULL, TRAIN,
+     "rank of the adapter"},
+    {"--epochs", NULL, TYPE_NUMBER, AT(epochs), "N", "3", 1, 1000, NULL, TRAIN,
+     "times that each pair is read, at most"},
+    {"--minutes", NULL, TYPE_NUMBER, AT(minutes), "N", "12", 1, 100000, NULL, TRAIN,
+     "most time to train for"},
+    {"--python", "HYDRAGLOT_PYTHON", TYPE_TEXT, AT(python), "PATH", NULL, 0, 0, NULL, TRAIN,
+     "a Python that has torch and PEFT (default: the one that `make train-deps` makes)"},
     {"--shape", NULL, TYPE_CHOICE, AT(shape), "NAME", NULL, 0, 0, "tiny|135m|1b|8b", BENCH,
      "steps of a random model of this shape instead, made in memory: tiny (hydra-tiny's), 135m "
      "(SmolLM2), 1b, 8b (Llama 3; takes some 6 GB)"},

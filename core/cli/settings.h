@@ -34,6 +34,7 @@ typedef enum hg_command_bit {
     HG_COMMAND_TOKEN_REVOKE = 1 << 12,
     HG_COMMAND_PLUGIN_ADD = 1 << 13,
     HG_COMMAND_PLUGIN_VERIFY = 1 << 14,
+    HG_COMMAND_PLUGIN_TRAIN = 1 << 15,
 } hg_command_bit;
 
 typedef struct hg_settings {
@@ -53,6 +54,8 @@ typedef struct hg_settings {
     const char *out, *method, *calibration, *against, *text, *plugin, *bits, *group;
     const char *shape;
     const char *name, *language, *template, *sources;
+    const char *pairs, *title, *licence, *attribution, *python;
+    int64_t rank, epochs, minutes;
     bool log_text, trust_proxy, quantized;
     bool full, json, plan, limits, settings, metrics, codes, templates, asyncapi;
     bool help, version;
@@ -65,7 +68,7 @@ typedef struct hg_settings {
     const char **word_room; /* owned: what word points to */
     hg_buf config_text;     /* owned: what the file's values point into */
     char model_default[HG_PATH_MAX], plugins_default[HG_PATH_MAX], web_default[HG_PATH_MAX],
-        data_default[HG_PATH_MAX];
+        data_default[HG_PATH_MAX], python_default[HG_PATH_MAX], trainer[HG_PATH_MAX];
 } hg_settings;
 
 /* Reads flags and words of one command. HG_ERROR_ARGUMENT names the flag or the variable, what was
