@@ -13,6 +13,7 @@ import { Choice, Picker, commonSource } from './languages.js';
 import { Files } from './files.js';
 import { History } from './history.js';
 import { Listening, speak } from './speech.js';
+import { Telling } from './telling.js';
 import { Typing } from './typing.js';
 import { languageName, t, translate } from './strings.js';
 
@@ -29,6 +30,7 @@ const captions = new Captions(byId('captions'));
 const connection = new Connection(() => client.wake());
 const past = new History(byId('history'));
 const awake = new Awake();
+const telling = new Telling(byId('told'));
 let current = null;
 let box = 0; /* counts how often the text box was emptied */
 let source = 'en';
@@ -66,6 +68,7 @@ function clear() {
   current = null;
   box += 1;
   cards.clear();
+  telling.forget();
   showBatch(null);
   notice('');
 }
@@ -84,6 +87,13 @@ function enter() {
 function heard(text, final) {
   typing.put(text, final);
   if (final) box += 1;
+}
+
+/** Whether a screen reader hears a language: what is pinned, else all; of captions what is seen. */
+function audible(tag) {
+  if (captioned()) return captions.shows(tag);
+  const some = choice.selected.some((language) => choice.pinned.has(language.tag));
+  return !some || choice.pinned.has(tag);
 }
 
 function arrange() {
@@ -189,6 +199,7 @@ client.on('languages', ({ languages, model }) => {
 });
 client.on('update', ({ sentence, translation }) => {
   if (sentence === current) captions.show(sentence, translation);
+  if (sentence === current && audible(translation.language)) telling.hear(translation);
   if (sentence === current || current?.repeats.includes(sentence)) cards.show(translation);
 });
 client.on('batch', ({ sentence, batch }) => {

@@ -59,10 +59,13 @@ export class Captions {
     const place = this.#columns.get(language)?.[this.#turn];
     if (!place) return;
     this.#frame.mark(place, () => {
-      place.text.write(committed, text.slice(committed.length));
+      place.text.put(committed, text.slice(committed.length));
       return place.text;
     });
   }
+
+  /** Whether a language has a column. */
+  shows(tag) { return this.#columns.has(tag); }
 
   /** A sentence was taken back before its end: its place is empty again. */
   drop(sentence) {
@@ -81,7 +84,7 @@ export class Captions {
 
   #empty(place) {
     this.#frame.mark(place, () => {
-      place.text.write('', '');
+      place.text.put('', '');
       return place.text;
     });
   }
@@ -101,7 +104,6 @@ export class Captions {
         part.className = name;
         element.append(part);
       }
-      element.firstChild.setAttribute('aria-live', 'polite');
       column.append(place);
       return { element: place, text: new GrowingText(element) };
     });

@@ -42,7 +42,6 @@ export class Card {
   #reason;
   #reading;
   #copy;
-  #live;
 
   /** @param {HTMLTemplateElement} template @param {object} language of session.ready */
   constructor(template, language) {
@@ -60,7 +59,6 @@ export class Card {
     find('.english').textContent = this.name;
     find('.english').hidden = this.name === titled(native, tag);
     this.text = new GrowingText(find('.text'));
-    this.#live = find('.committed');
     this.#latency = node('.latency');
     this.#reason = node('.reason');
     this.#reading = node('.reading');
@@ -71,9 +69,6 @@ export class Card {
     this.#label('idle');
     this.#copy.addEventListener('click', () => this.#copyText());
   }
-
-  /** Screen readers hear this card. */
-  set live(on) { this.#live.setAttribute('aria-live', on ? 'polite' : 'off'); }
 
   /** The text is shown in Latin letters too. */
   get read() { return !this.#reading.parentElement.hidden; }
@@ -92,7 +87,7 @@ export class Card {
     this.shown = committed + tentative;
     mark(this.element, 'state', status === 'running' && !this.shown ? 'waiting' : status);
     mark(this.element, 'rev', String(rev ?? ''));
-    this.text.write(committed, tentative);
+    this.text.put(committed, tentative);
     if (timed) write(this.#latency, latency(translation));
     else if (status !== 'running') write(this.#latency, '');
     /* What was read last stands, dimmed, till the new text has ended: no line comes and goes. */

@@ -56,12 +56,10 @@ export class Cards {
     for (const [tag, { element }] of this.#cards) if (!kept.has(tag)) element.remove();
     this.#cards = kept;
     this.#list.classList.toggle('read', read.size > 0);
-    const some = languages.some(({ tag }) => pinned.has(tag));
     /* Only what is out of place moves: a moved element would lose the reader's selection. */
     let place = this.#list.firstElementChild;
     for (const [tag, card] of kept) {
       card.element.classList.toggle('pinned', pinned.has(tag));
-      card.live = !some || pinned.has(tag);
       card.read = read.has(tag);
       if (card.element === place) place = place.nextElementSibling;
       else this.#list.insertBefore(card.element, place);

@@ -1,15 +1,22 @@
 /* text.js: text that grows in its place: committed words never move, whatever comes behind them.
  *
- * Committed pieces are appended, so that a screen reader hears only what is new; the tentative rest
- * is one text node. A mark that clings to the last word ("book" and then ",") would draw the word
- * to the next line where the line is full: such a mark is hung into the margin instead. For that
- * all texts are written first and measured together after, with one layout for all.
+ * Committed text is one text node that grows, and so is the tentative rest: each node costs the
+ * layout. A mark that clings to the last word ("book" and then ",") would draw the word
+ * to the next line where the line is full: such a mark is hung into the margin instead. Only a text
+ * that such a mark comes to is measured, before and after, all such texts together; others are
+ * written without a look at the layout, which is most of what an update would cost.
  */
 
 /* What may not begin a line, in any of the scripts: closing marks, small kana, the long mark. */
 const CLINGS = /^(?:[^\p{L}\p{N}\s\p{Ps}\p{Pi}]|[ぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮー々])+/u;
 
 const range = document.createRange(); /* one for all: each that lives costs every edit */
+
+/* Told of by the browser after its own layout: to ask would be another one. */
+const owners = new WeakMap(); /* element: GrowingText */
+const heights = new ResizeObserver((entries) => {
+  for (const { target } of entries) owners.get(target).fit();
+});
 
 export class GrowingText {
   #element;
@@ -18,7 +25,9 @@ export class GrowingText {
   #rest = document.createTextNode('');
   #solid = '';
   #over = false;
-  #place = null; /* where the last committed line ends, as it was shown */
+  #next = { committed: '', tentative: '' }; /* what is to be shown */
+  #clings = false; /* what comes behind the committed text begins with a mark that may move it */
+  #place = null; /* the last committed node, and where its last line stood */
 
   /** @param {HTMLElement} element holds .committed and .tentative, in a parent of fixed height */
   constructor(element) {
@@ -26,14 +35,30 @@ export class GrowingText {
     this.#committed = element.querySelector('.committed');
     this.#tentative = element.querySelector('.tentative');
     this.#tentative.append(this.#rest);
+    heights.observe(element);
+    owners.set(element, this);
   }
 
-  write(committed, tentative) {
+  /** Says what is to be shown; `look` and `write` follow. */
+  put(committed, tentative) {
+    this.#next = { committed, tentative };
+    this.#clings = this.#solid !== '' && committed.startsWith(this.#solid)
+      && CLINGS.test(committed.slice(this.#solid.length) + tentative);
+  }
+
+  /** Reads the layout, where it must: where does the last committed text stand? */
+  look() {
+    const node = this.#clings ? this.#committed.lastChild : null;
+    this.#place = node && { node, top: this.#top(node) };
+  }
+
+  write() {
+    const { committed, tentative } = this.#next;
     if (committed !== this.#solid) {
       const known = this.#solid && committed.startsWith(this.#solid);
       if (!known) this.#restart();
       const piece = known ? committed.slice(this.#solid.length) : committed;
-      if (piece) this.#committed.append(piece);
+      if (piece) this.#append(piece);
       this.#solid = committed;
     }
     if (this.#tentative.textContent === tentative) return;
@@ -41,16 +66,13 @@ export class GrowingText {
     this.#rest.data = tentative;
   }
 
-  /** Reads the layout: where does the last committed text that was shown stand now?
-   *  Returns whether something must be hung. */
-  measure() {
-    this.moved = this.#place && this.#top(this.#place.node) !== this.#place.top;
-    return this.moved;
+  /** Reads the layout again, where it must: was the last committed text drawn to the next line? */
+  get moved() {
+    return this.#place !== null && this.#top(this.#place.node) !== this.#place.top;
   }
 
   /** Puts back a word that was drawn to the next line. */
   hang() {
-    if (!this.moved) return;
     const next = this.#place.node.nextSibling ?? this.#rest;
     const [mark] = CLINGS.exec(next.data ?? '') ?? [];
     if (!mark) return;
@@ -62,36 +84,36 @@ export class GrowingText {
     if (!next.data && next !== this.#rest) next.remove();
   }
 
-  /** Reads the layout again and remembers it. */
-  settle() {
-    const last = this.#committed.lastChild;
-    this.#place = last && { node: last, top: this.#top(last) };
-    const over = this.#element.offsetHeight > this.#element.parentElement.clientHeight;
-    if (over !== this.#over) this.#exceeds(over);
-  }
-
   /** The width has changed: the text flows anew. */
   reflow() {
     this.#committed.textContent = this.#solid;
     const { textContent } = this.#tentative;
     this.#rest.data = textContent;
     this.#tentative.replaceChildren(this.#rest);
-    this.settle();
+    this.fit();
   }
 
-  /* Only what exceeds its room is a scroller: each costs the browser a layer. */
-  #exceeds(over) {
+  /** Only what exceeds its room is a scroller: each costs the browser a layer. */
+  fit() {
     const { parentElement: room } = this.#element;
+    const over = room.scrollHeight > room.clientHeight;
+    if (over === this.#over) return;
     this.#over = over;
     room.classList.toggle('over', over);
     if (over) room.tabIndex = 0;
     else room.removeAttribute('tabindex');
   }
 
+  /* A mark that may have to be hung begins a node of its own. */
+  #append(piece) {
+    const { lastChild } = this.#committed;
+    if (lastChild?.nodeType === Node.TEXT_NODE && !this.#clings) lastChild.appendData(piece);
+    else this.#committed.append(piece);
+  }
+
   #restart() {
     this.#committed.replaceChildren();
     this.#solid = '';
-    this.#place = null;
   }
 
   /* The top of a node's last line, within the element; undefined while it is not laid out. */
@@ -105,16 +127,16 @@ export class GrowingText {
 
 const GATHER_MS = 8; /* what comes for many languages together is shown together, in one frame */
 
-/** Writes what is marked in one of the next frames: first all texts, then one look at where they
- *  stand. */
+/** Writes what is marked in one of the next frames, and looks at the layout at most twice for all:
+ *  before the texts change, and after. */
 export class Frame {
   #dirty = new Map();
   #waiting = false;
 
-  /** @param {object} owner of a text; the last write of a frame counts
-   *  @param {() => GrowingText} write */
-  mark(owner, write) {
-    this.#dirty.set(owner, write);
+  /** @param {object} owner of a text; the last one of a frame counts
+   *  @param {() => GrowingText} put says what is to be shown, and of which text */
+  mark(owner, put) {
+    this.#dirty.set(owner, put);
     if (this.#waiting) return;
     this.#waiting = true;
     setTimeout(() => requestAnimationFrame(() => this.#paint()), GATHER_MS);
@@ -122,10 +144,10 @@ export class Frame {
 
   #paint() {
     this.#waiting = false;
-    const texts = [...this.#dirty.values()].map((write) => write());
+    const texts = [...this.#dirty.values()].map((put) => put());
     this.#dirty.clear();
-    const moved = texts.filter((text) => text.measure());
-    for (const text of moved) text.hang();
-    for (const text of texts) text.settle();
+    for (const text of texts) text.look();
+    for (const text of texts) text.write();
+    for (const text of texts.filter(({ moved }) => moved)) text.hang();
   }
 }

@@ -188,10 +188,10 @@ import('/text.js').then(({ GrowingText }) => {
   room.append(text);
   const growing = new GrowingText(text);
   const write = (...words) => {
-    growing.write(...words);
-    growing.measure();
-    growing.hang();
-    growing.settle();
+    growing.put(...words);
+    growing.look();
+    growing.write();
+    if (growing.moved) growing.hang();
   };
   const place = () => {
     const range = document.createRange();
