@@ -24,7 +24,7 @@
 #include "kernels/device_step.h"
 #include "kernels/weights.h"
 
-#define HG_DEVICE_VERSION 5
+#define HG_DEVICE_VERSION 6
 
 typedef struct hg_device hg_device; /* each implementation defines its own */
 

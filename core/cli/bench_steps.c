@@ -152,7 +152,7 @@ static hg_status time_step(bench *b, const hg_bench_step *s, double *us, hg_erro
     double time[STEPS_MAX];
     size_t n = 0;
     fill_rows(s, b->weights->shape.vocabulary, row);
-    const hg_step step = {row, b->page, s->rows, s->lanes};
+    const hg_step step = {.row = row, .page = b->page, .rows = s->rows, .lanes = s->lanes};
     hg_result result = {.token = token};
     int64_t begin = hg_measure_clock_us(b->measure), from = begin, now = begin;
     while (n < STEPS_MAX && (n == 0 || now - begin < STEP_US)) {

@@ -14,11 +14,14 @@ static hg_status allocate(hg_engine *engine, hg_error *error)
     size_t rows = plan->step_rows + (size_t)plan->chunks * HG_LIMIT_CHUNK_ROWS;
     engine->row = calloc(rows, sizeof *engine->row);
     engine->table = calloc((size_t)plan->step_lanes * plan->lane_pages, sizeof *engine->table);
+    engine->stop = calloc((size_t)plan->step_lanes * HG_LIMIT_STOP_TOKENS, sizeof *engine->stop);
     engine->token = calloc(rows, sizeof *engine->token);
+    engine->stopped = calloc(rows, sizeof *engine->stopped);
     engine->logits = calloc((size_t)plan->step_lanes * engine->vocabulary, sizeof *engine->logits);
     engine->candidate = calloc(engine->vocabulary, sizeof *engine->candidate);
-    bool failed = !engine->row || !engine->table || !engine->token || !engine->logits ||
-                  !engine->candidate || hg_pages_open(&engine->pages, plan->pages);
+    bool failed = !engine->row || !engine->table || !engine->stop || !engine->token ||
+                  !engine->stopped || !engine->logits || !engine->candidate ||
+                  hg_pages_open(&engine->pages, plan->pages);
     if (failed) return hg_fail(error, HG_ERROR_MEMORY, "no memory for the engine's tables");
     hg_prefixes_open(&engine->prefixes, &engine->pages);
     return HG_OK;
@@ -92,12 +95,16 @@ void hg_engine_close_device(hg_engine *engine)
     hg_pages_close(&engine->pages);
     free(engine->row);
     free(engine->table);
+    free(engine->stop);
     free(engine->token);
+    free(engine->stopped);
     free(engine->logits);
     free(engine->candidate);
     engine->row = NULL;
     engine->table = NULL;
+    engine->stop = NULL;
     engine->token = NULL;
+    engine->stopped = NULL;
     engine->logits = NULL;
     engine->candidate = NULL;
 }

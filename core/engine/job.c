@@ -24,13 +24,6 @@ static size_t tail_bytes(const hg_lane_request *lane, uint32_t lanes)
     return words * sizeof(uint32_t);
 }
 
-static bool is_stop(const hg_lane *lane, int32_t token)
-{
-    for (uint32_t i = 0; i < lane->stops; i++)
-        if (lane->stop[i] == token) return true;
-    return false;
-}
-
 /* Takes over the draft up to its first stop token, behind which nothing can follow. */
 static void fill_draft(hg_lane *lane, const hg_lane_request *request, int32_t *tail)
 {
@@ -38,7 +31,7 @@ static void fill_draft(hg_lane *lane, const hg_lane_request *request, int32_t *t
     if (request->temperature > 0) return;
     for (; lane->draft.tokens < request->draft_tokens; lane->draft.tokens++) {
         int32_t token = request->draft[lane->draft.tokens];
-        if (is_stop(lane, token)) return;
+        if (hg_token_stops(lane->stop, token)) return;
         tail[lane->draft.tokens] = token;
     }
 }
@@ -52,11 +45,11 @@ static int32_t *fill_lane(hg_lane *lane, hg_job *job, const hg_lane_request *req
     lane->prompt_tokens = request->prompt_tokens;
     lane->invocation = request->invocation;
     lane->max_tokens = request->max_tokens;
-    lane->stops = request->stops;
     lane->temperature = request->temperature;
     lane->top_p = request->top_p;
     lane->seed = request->seed;
-    if (request->stops) memcpy(lane->stop, request->stop, request->stops * sizeof *lane->stop);
+    for (uint32_t i = 0; i < HG_LIMIT_STOP_TOKENS; i++)
+        lane->stop[i] = i < request->stops ? request->stop[i] : HG_NO_STOP;
     lane->token = tail;
     memcpy(lane->token, request->prompt, request->prompt_tokens * sizeof *lane->token);
     tail += lane_tokens(request);
@@ -222,7 +215,7 @@ static hg_stop append(hg_lane *lane, int32_t token, int64_t now_us)
     return lane->state.tokens == lane->max_tokens ? HG_STOP_LENGTH : HG_STOP_NONE;
 }
 
-void hg_lane_accept(hg_lane *lane, int32_t token, bool drafted)
+void hg_lane_accept(hg_lane *lane, int32_t token, bool stopped, bool drafted)
 {
     hg_job *job = lane->job;
     int64_t now_us = hg_clock_us();
@@ -230,7 +223,7 @@ void hg_lane_accept(hg_lane *lane, int32_t token, bool drafted)
     assert(lane->state.status == HG_LANE_RUNNING);
     job->state.decode_tokens++;
     lane->state.accepted += drafted;
-    lane->state.stop = is_stop(lane, token) ? HG_STOP_EOS : append(lane, token, now_us);
+    lane->state.stop = stopped ? HG_STOP_EOS : append(lane, token, now_us);
     if (lane->state.stop != HG_STOP_NONE) end_locked(lane, HG_LANE_OK, now_us);
     pthread_mutex_unlock(&job->lock);
     job->fresh = true;

@@ -30,8 +30,8 @@ typedef struct hg_lane {
     hg_job *job;
     uint64_t adapter; /* key */
     uint16_t slot;    /* its adapter's, which counts this lane; HG_NO_SLOT */
-    uint32_t prompt_tokens, invocation, max_tokens, stops;
-    int32_t stop[HG_LIMIT_STOP_TOKENS];
+    uint32_t prompt_tokens, invocation, max_tokens;
+    int32_t stop[HG_LIMIT_STOP_TOKENS]; /* HG_NO_STOP behind the last */
     float temperature, top_p;
     uint64_t seed;
 
@@ -98,9 +98,9 @@ static inline bool hg_lane_ended(const hg_lane *lane)
 /* Ends a lane with a status other than OK. */
 void hg_lane_end(hg_lane *lane, hg_lane_status status, hg_status failure);
 
-/* A new output token: appends it, or ends the lane on a stop token; looks for all ends. drafted: a
- * row of the draft said so before. */
-void hg_lane_accept(hg_lane *lane, int32_t token, bool drafted);
+/* A new output token: appends it, or ends the lane where stopped, which says that it is one of the
+ * lane's stops; looks for all other ends. drafted: a row of the draft said so before. */
+void hg_lane_accept(hg_lane *lane, int32_t token, bool stopped, bool drafted);
 
 /* Counts draft rows that were computed; before those are accepted that hold. */
 void hg_lane_count_drafts(hg_lane *lane, uint32_t rows);

@@ -185,6 +185,7 @@ static void add_rows(hg_engine *engine, hg_step *step, hg_lane *lane)
     engine->step_lane[number] = lane;
     memcpy(engine->table + (size_t)number * engine->plan.lane_pages, lane->page,
            hg_pages_for(lane->computed + rows) * sizeof *lane->page);
+    memcpy(engine->stop + (size_t)number * HG_LIMIT_STOP_TOKENS, lane->stop, sizeof lane->stop);
     for (uint32_t i = 0; i < rows; i++) {
         uint32_t position = lane->computed + i;
         bool draft = position >= known, want = position + 1 >= known;
@@ -213,7 +214,7 @@ static void add_lanes(hg_engine *engine, hg_step *step, bool whole)
 
 hg_step hg_schedule(hg_engine *engine)
 {
-    hg_step step = {.row = engine->row, .page = engine->table};
+    hg_step step = {.row = engine->row, .page = engine->table, .stop = engine->stop};
     const hg_job_list *list = &engine->running;
     plan p = {0};
     for (uint32_t j = 0; j < list->count; j++) plan_job(engine, list->job[j], &p);

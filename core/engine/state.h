@@ -64,7 +64,9 @@ struct hg_engine {
     hg_row *row;                             /* [plan.step_rows and plan.chunks] */
     uint32_t *table;                         /* [plan.step_lanes, plan.lane_pages] */
     hg_lane *step_lane[HG_LIMIT_STEP_LANES]; /* the lanes of the step, by its lane numbers */
+    int32_t *stop;                           /* [plan.step_lanes, HG_LIMIT_STOP_TOKENS] */
     int32_t *token;                          /* for as many rows: arg-max of each wanted one */
+    bool *stopped;                           /* and whether that ends its lane */
     float *logits;                           /* [plan.step_lanes, vocabulary] */
     hg_candidate *candidate;                 /* [vocabulary] */
     hg_engine_figures counts;                /* the growing ones, copied into figures */

@@ -97,15 +97,18 @@ static bool take_posts(hg_engine *engine)
 
 /* ---- a step ------------------------------------------------------------------------------- */
 
+/* The row's token: greedy, of which *stopped speaks, or one that is sampled. */
 static int32_t choose_token(hg_engine *engine, const hg_lane *lane, int32_t greedy,
-                            const float *logits)
+                            const float *logits, bool *stopped)
 {
     if (lane->temperature <= 0) return greedy;
     hg_sampling how = {.temperature = lane->temperature,
                        .top_p = lane->top_p,
                        .seed = lane->seed,
                        .position = lane->computed};
-    return hg_sample(logits, engine->vocabulary, &how, engine->candidate);
+    int32_t token = hg_sample(logits, engine->vocabulary, &how, engine->candidate);
+    *stopped = hg_token_stops(lane->stop, token);
+    return token;
 }
 
 /* The lane's rows were computed: counts them, and gives a finished shared part to the prefixes. */
@@ -125,19 +128,19 @@ static void count_rows(hg_engine *engine, hg_lane *lane)
 /* The results of a lane's last known token and of the draft tokens behind it: each is output as
  * long as the row that it comes from stands behind tokens that are. The KV of the others is written
  * over by the rows of the next step. */
-static void read_tokens(hg_engine *engine, hg_lane *lane, const hg_row *row, const int32_t *greedy,
-                        const float *logits)
+static void read_tokens(hg_engine *engine, hg_lane *lane, uint32_t row, const float *logits)
 {
     if (lane->step_drafts) hg_lane_count_drafts(lane, lane->step_drafts);
     engine->counts.drafted_tokens += lane->step_drafts;
     for (uint32_t i = 0; i <= lane->step_drafts; i++) {
-        int32_t token = choose_token(engine, lane, greedy[i], logits);
+        bool stopped = engine->stopped[row + i];
+        int32_t token = choose_token(engine, lane, engine->token[row + i], logits, &stopped);
         assert(token >= 0 && (uint32_t)token < engine->vocabulary);
-        bool drafted = i < lane->step_drafts && row[i + 1].token == token;
+        bool drafted = i < lane->step_drafts && engine->row[row + i + 1].token == token;
         engine->counts.decode_tokens++;
         engine->counts.accepted_tokens += drafted;
         hg_draft_follow(&lane->draft, token);
-        hg_lane_accept(lane, token, drafted);
+        hg_lane_accept(lane, token, stopped, drafted);
         if (!drafted || hg_lane_ended(lane)) break;
         lane->computed++;
     }
@@ -145,9 +148,9 @@ static void read_tokens(hg_engine *engine, hg_lane *lane, const hg_row *row, con
 }
 
 /* logits of the step's rows that asked for them stand in the order of the rows. */
-static void read_results(hg_engine *engine, const hg_step *step, const hg_result *result)
+static void read_results(hg_engine *engine, const hg_step *step)
 {
-    const float *logits = result->logits;
+    const float *logits = engine->logits;
     uint32_t row = 0;
     for (uint32_t number = 0; number < step->lanes; number++) {
         hg_lane *lane = engine->step_lane[number];
@@ -157,7 +160,7 @@ static void read_results(hg_engine *engine, const hg_step *step, const hg_result
         count_rows(engine, lane);
         if (!step->row[last].want) continue;
         hg_lane_prompted(lane);
-        read_tokens(engine, lane, &step->row[last], &result->token[last], logits);
+        read_tokens(engine, lane, last, logits);
         if (step->row[last].want_logits) logits += engine->vocabulary;
     }
 }
@@ -176,7 +179,8 @@ static void run_step(hg_engine *engine)
 {
     hg_step step = hg_schedule(engine);
     if (step.rows == 0 || hg_engine_is_lost(engine)) return; /* a fork may have lost it */
-    hg_result result = {.token = engine->token, .logits = engine->logits};
+    hg_result result = {
+        .token = engine->token, .stopped = engine->stopped, .logits = engine->logits};
     hg_error error = {0};
     int64_t begin_us = hg_clock_us();
     hg_status status = engine->options.api->forward(engine->device, &step, &result, &error);
@@ -185,7 +189,7 @@ static void run_step(hg_engine *engine)
     engine->counts.rows += step.rows;
     if (status == HG_OK) {
         engine->tries = 0;
-        read_results(engine, &step, &result);
+        read_results(engine, &step);
     } else {
         error.status = status;
         if (status == HG_ERROR_DEVICE) hg_engine_lose(engine, &error);

@@ -292,6 +292,7 @@ static hg_status cpu_forward(hg_device *d, const hg_step *step, hg_result *resul
     if (status) return status;
     int64_t start_us = hg_clock_us();
     d->family->forward(d, step, result);
+    hg_note_stops(step, result);
     learn_cost(d, step, (double)(hg_clock_us() - start_us));
     return HG_OK;
 }

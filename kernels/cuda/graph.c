@@ -58,7 +58,7 @@ static void record_head(recorder *r)
                             .best = w->best,
                             .best_id = w->best_id};
     project(r, &head);
-    HG_CUDA_LAUNCH(r, hg_cuda_arg_max_run(&r->queue, &head, w->token));
+    HG_CUDA_LAUNCH(r, hg_cuda_arg_max_run(&r->queue, &head, w->choice));
 }
 
 static hg_status record(hg_device *d, uint32_t width, bool head, hg_error *error)
@@ -71,7 +71,8 @@ static hg_status record(hg_device *d, uint32_t width, bool head, hg_error *error
                             .row_tiles = 1u << width,
                             .lane_pages = d->plan.lane_pages,
                             .pass = w->pass,
-                            .page = w->page},
+                            .page = w->page,
+                            .stop = w->stop},
                   .width = width};
     HG_CUDA_LAUNCH(&r, hg_cuda_embed_run(&r.queue, &d->embedding, &w->between.residual));
     for (uint32_t layer = 0; layer < d->shape.layers; layer++) record_layer(&r, layer);

@@ -27,9 +27,16 @@ typedef struct hg_cuda_pass {
     uint32_t rank_most; /* of the adapters of these rows; 0: no row has one */
     uint32_t splits;    /* of the row furthest along */
     uint32_t logits;    /* 1: the head writes them */
+    uint32_t stops;     /* 1: the lanes have stop tokens */
     hg_row row[HG_CUDA_ROWS];
     uint32_t want[HG_CUDA_ROWS]; /* [wanted] rows whose result is asked for */
 } hg_cuda_pass;
+
+/* What comes of a row. */
+typedef struct hg_cuda_choice {
+    int32_t token;   /* arg-max of its logits */
+    int32_t stopped; /* 1: it is one of the lane's stop tokens */
+} hg_cuda_choice;
 
 /* Where a launch goes and what all launches know. */
 typedef struct hg_cuda_queue {
@@ -40,6 +47,7 @@ typedef struct hg_cuda_queue {
     uint32_t lane_pages;
     const hg_cuda_pass *pass;
     const uint32_t *page; /* [lanes, lane_pages] */
+    const int32_t *stop;  /* [lanes, HG_LIMIT_STOP_TOKENS] where the pass has stops */
 } hg_cuda_queue;
 
 /* The KV pool, of one layer: [pages, layers, K and V, HG_LIMIT_PAGE_TOKENS, width] F16. */

@@ -195,9 +195,11 @@ static void lay_workspace(layout *l)
     w->logits = take_rows(l, s->vocabulary, sizeof(float));
     w->best = take_rows(l, hg_cuda_tiles(s->vocabulary), sizeof(float));
     w->best_id = take_rows(l, hg_cuda_tiles(s->vocabulary), sizeof(int32_t));
-    w->token = take_rows(l, 1, sizeof(int32_t));
+    w->choice = take_rows(l, 1, sizeof *w->choice);
     w->pass = take(l, pool, NULL, sizeof *w->pass);
     w->page = take(l, pool, NULL, (size_t)plan->step_lanes * plan->lane_pages * sizeof *w->page);
+    w->stop =
+        take(l, pool, NULL, (size_t)plan->step_lanes * HG_LIMIT_STOP_TOKENS * sizeof *w->stop);
     w->lora = take(l, pool, NULL,
                    (size_t)plan->adapter_slots * s->layers * HG_PROJECTIONS * sizeof *w->lora);
     lay_exchange(l);
@@ -272,13 +274,13 @@ void hg_cuda_unload_model(hg_device *d)
     hg_cuda_pool_free(d, &d->workspace);
     hg_cuda_pool_free(d, &d->adapters);
     if (d->pass) hg_cuda_note(d, cudaFreeHost(d->pass), "cudaFreeHost");
-    if (d->token) hg_cuda_note(d, cudaFreeHost(d->token), "cudaFreeHost");
+    if (d->choice) hg_cuda_note(d, cudaFreeHost(d->choice), "cudaFreeHost");
     free(d->slot);
     free(d->layer);
     d->slot = NULL;
     d->layer = NULL;
     d->pass = NULL;
-    d->token = NULL;
+    d->choice = NULL;
     d->graphs_bytes = 0;
     d->loaded = false;
 }
@@ -295,7 +297,7 @@ static hg_status take_host(hg_device *d, hg_error *error)
     hg_status status =
         HG_CUDA_TRY(d, cudaMallocHost((void **)&d->pass, passes * sizeof *d->pass), error);
     if (status) return status;
-    return HG_CUDA_TRY(d, cudaMallocHost((void **)&d->token, rows * sizeof *d->token), error);
+    return HG_CUDA_TRY(d, cudaMallocHost((void **)&d->choice, rows * sizeof *d->choice), error);
 }
 
 static hg_status check_shape(const hg_shape *s, hg_error *error)

@@ -51,9 +51,10 @@ typedef struct hg_cuda_project {
 
 cudaError_t hg_cuda_project_run(const hg_cuda_queue *queue, const hg_cuda_project *project);
 
-/* token[i] = the id of the highest of best[i][tiles]; of equal ones the lowest. */
+/* choice[i] = the id of the highest of best[i][tiles], of equal ones the lowest, and whether it is
+ * among the stops of the lane of the wanted row i. */
 cudaError_t hg_cuda_arg_max_run(const hg_cuda_queue *queue, const hg_cuda_project *head,
-                                int32_t *token);
+                                hg_cuda_choice *choice);
 
 /* Fills project, for layers whose units have up to unit_bytes; also asks the card for the shared
  * memory that the kernels use. */

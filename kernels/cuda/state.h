@@ -15,10 +15,12 @@
 typedef struct hg_cuda_workspace {
     hg_cuda_between between;
     float *partial, *attend_partial, *best, *logits; /* as in kernels.h */
-    int32_t *best_id, *token;                        /* token: [rows] */
+    int32_t *best_id;
+    hg_cuda_choice *choice; /* [rows] */
     uint32_t *counter, *attend_counter;
     hg_cuda_pass *pass;
     uint32_t *page; /* [step_lanes, lane_pages] */
+    int32_t *stop;  /* [step_lanes, HG_LIMIT_STOP_TOKENS] */
     hg_lora *lora;  /* [adapter_slots, layers, HG_PROJECTIONS] */
 } hg_cuda_workspace;
 
@@ -58,9 +60,9 @@ struct hg_device {
     cudaStream_t compute, upload;
     hg_cuda_stage stage[HG_CUDA_STAGES];
     uint32_t next_stage;
-    cudaEvent_t committed; /* the adapter's line stands in the table */
-    hg_cuda_pass *pass;    /* pinned, [rows / HG_CUDA_ROWS rounded up] of a step */
-    int32_t *token;        /* pinned, [rows]: results, pass by pass, until all is well */
+    cudaEvent_t committed;  /* the adapter's line stands in the table */
+    hg_cuda_pass *pass;     /* pinned, [rows / HG_CUDA_ROWS rounded up] of a step */
+    hg_cuda_choice *choice; /* pinned, [rows]: results, pass by pass, until all is well */
 };
 
 /* Fills *error from a failed call of CUDA's: HG_ERROR_MEMORY when the card is full, which leaves

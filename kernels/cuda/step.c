@@ -16,7 +16,7 @@ static bool slot_ready(const hg_device *d, uint16_t slot)
 /* The pass of rows [first, first + 32) of the step, or as many as there are. */
 static void fill_pass(const hg_device *d, const hg_step *step, uint32_t first, hg_cuda_pass *pass)
 {
-    *pass = (hg_cuda_pass){.rows = step->rows - first};
+    *pass = (hg_cuda_pass){.rows = step->rows - first, .stops = step->stop != NULL};
     if (pass->rows > HG_CUDA_ROWS) pass->rows = HG_CUDA_ROWS;
     for (uint32_t i = 0; i < pass->rows; i++) {
         const hg_row *row = &step->row[first + i];
@@ -47,9 +47,9 @@ static hg_status get_logits(hg_device *d, const hg_cuda_pass *pass, float **logi
     return status;
 }
 
-/* Queues a pass; token has room for its wanted rows. */
-static hg_status run_pass(hg_device *d, const hg_cuda_pass *pass, int32_t *token, float **logits,
-                          hg_error *error)
+/* Queues a pass; choice has room for its wanted rows. */
+static hg_status run_pass(hg_device *d, const hg_cuda_pass *pass, hg_cuda_choice *choice,
+                          float **logits, hg_error *error)
 {
     uint32_t width = pass->rows <= 8 ? 0 : pass->rows <= 16 ? 1 : 2;
     hg_status status = HG_CUDA_TRY(
@@ -60,10 +60,35 @@ static hg_status run_pass(hg_device *d, const hg_cuda_pass *pass, int32_t *token
             HG_CUDA_TRY(d, cudaGraphLaunch(d->graph[width][pass->wanted > 0], d->compute), error);
     if (status || !pass->wanted) return status;
     status = HG_CUDA_TRY(d,
-                         cudaMemcpyAsync(token, d->work.token, pass->wanted * sizeof *token,
+                         cudaMemcpyAsync(choice, d->work.choice, pass->wanted * sizeof *choice,
                                          cudaMemcpyDeviceToHost, d->compute),
                          error);
     return status ? status : get_logits(d, pass, logits, error);
+}
+
+/* What the step's rows share. */
+static hg_status put_tables(hg_device *d, const hg_step *step, hg_error *error)
+{
+    size_t pages = (size_t)step->lanes * d->plan.lane_pages * sizeof *step->page;
+    size_t stops = (size_t)step->lanes * HG_LIMIT_STOP_TOKENS * sizeof *step->stop;
+    hg_status status = HG_CUDA_TRY(
+        d, cudaMemcpyAsync(d->work.page, step->page, pages, cudaMemcpyHostToDevice, d->compute),
+        error);
+    if (status || !step->stop) return status;
+    return HG_CUDA_TRY(
+        d, cudaMemcpyAsync(d->work.stop, step->stop, stops, cudaMemcpyHostToDevice, d->compute),
+        error);
+}
+
+/* The results of the rows from first on, whose choices stand in choice. */
+static void read_pass(const hg_cuda_pass *pass, const hg_cuda_choice *choice, uint32_t first,
+                      hg_result *result)
+{
+    for (uint32_t i = 0; i < pass->wanted; i++) {
+        uint32_t row = first + pass->want[i];
+        result->token[row] = choice[i].token;
+        if (result->stopped) result->stopped[row] = choice[i].stopped;
+    }
 }
 
 hg_status hg_cuda_forward(hg_device *d, const hg_step *step, hg_result *result, hg_error *error)
@@ -79,27 +104,21 @@ hg_status hg_cuda_forward(hg_device *d, const hg_step *step, hg_result *result, 
     if (status) return status;
     float *logits = result->logits;
     const uint32_t whole = hg_whole_rows(step);
-    size_t pages = (size_t)step->lanes * d->plan.lane_pages * sizeof *step->page;
-    status = HG_CUDA_TRY(
-        d, cudaMemcpyAsync(d->work.page, step->page, pages, cudaMemcpyHostToDevice, d->compute),
-        error);
+    status = put_tables(d, step, error);
     for (uint32_t first = 0; first < step->rows; first += HG_CUDA_ROWS)
         fill_pass(d, step, first, &d->pass[first / HG_CUDA_ROWS]);
     if (!status && whole) status = hg_cuda_chunks_run(d, d->pass, whole, error);
     for (uint32_t first = whole; first < step->rows && !status; first += HG_CUDA_ROWS) {
         const hg_cuda_pass *pass = &d->pass[first / HG_CUDA_ROWS];
-        status = run_pass(d, pass, d->token + first, &logits, error);
+        status = run_pass(d, pass, d->choice + first, &logits, error);
     }
     /* After a failure too nothing may still write to the caller's memory. */
     if (status)
         hg_cuda_note(d, cudaStreamSynchronize(d->compute), "cudaStreamSynchronize");
     else
         status = HG_CUDA_TRY(d, cudaStreamSynchronize(d->compute), error);
-    for (uint32_t first = whole; first < step->rows && !status; first += HG_CUDA_ROWS) {
-        const hg_cuda_pass *pass = &d->pass[first / HG_CUDA_ROWS];
-        for (uint32_t i = 0; i < pass->wanted; i++)
-            result->token[first + pass->want[i]] = d->token[first + i];
-    }
+    for (uint32_t first = whole; first < step->rows && !status; first += HG_CUDA_ROWS)
+        read_pass(&d->pass[first / HG_CUDA_ROWS], d->choice + first, first, result);
     return status;
 }
 

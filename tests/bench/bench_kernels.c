@@ -132,7 +132,7 @@ static void run_case(bench *b, uint32_t rows, bool prefill, int steps)
         row[i].lane = prefill ? 0 : (uint16_t)i;
         row[i].slot = prefill ? HG_NO_SLOT : (uint16_t)(i % ADAPTERS);
     }
-    hg_step step = {row, b->page, rows, prefill ? 1 : rows};
+    hg_step step = {.row = row, .page = b->page, .rows = rows, .lanes = prefill ? 1 : rows};
     hg_result result = {.token = token};
     hg_error error;
     for (int i = 0; i < steps; i++) {

@@ -65,14 +65,17 @@ void harness_lane_new(harness_lane *lane, random_source *r, uint32_t tokens, uin
     lane->tokens = tokens;
     lane->slot = slot;
     for (uint32_t i = 0; i < tokens; i++) lane->token[i] = (int32_t)random_below(r, vocabulary);
+    for (uint32_t i = 0; i < HG_LIMIT_STOP_TOKENS; i++) lane->stop[i] = HG_NO_STOP;
     lane->best = malloc(tokens * sizeof *lane->best);
+    lane->stopped = malloc(tokens * sizeof *lane->stopped);
     lane->logits = malloc((size_t)tokens * vocabulary * sizeof(float));
-    assert_true(lane->best && lane->logits);
+    assert_true(lane->best && lane->stopped && lane->logits);
 }
 
 void harness_lane_free(harness_lane *lane)
 {
     free(lane->best);
+    free(lane->stopped);
     free(lane->logits);
 }
 
@@ -94,15 +97,20 @@ void harness_step(harness *h, harness_lane *lane, uint32_t lanes, const uint32_t
         }
     }
     float *logits = malloc((size_t)rows * h->vocabulary * sizeof *logits);
-    int32_t best[HARNESS_ROWS];
+    int32_t best[HARNESS_ROWS], stop[HARNESS_LANES * HG_LIMIT_STOP_TOKENS];
+    bool stopped[HARNESS_ROWS];
     assert(logits); /* not assert_true, which the analyzer takes to come back */
-    hg_step step = {.row = row, .page = h->page, .rows = rows, .lanes = lanes};
-    hg_result result = {.token = best, .logits = logits};
+    for (uint32_t l = 0; l < lanes; l++)
+        memcpy(stop + (size_t)l * HG_LIMIT_STOP_TOKENS, lane[l].stop, sizeof lane[l].stop);
+    hg_step step = {.row = row, .page = h->page, .stop = stop, .rows = rows, .lanes = lanes};
+    hg_result result = {.token = best, .stopped = stopped, .logits = logits};
     hg_error error;
     harness_check(h->api->forward(h->device, &step, &result, &error), &error);
     for (uint32_t i = 0; i < rows; i++) {
         harness_lane *own = &lane[owner[i]];
         own->best[row[i].position] = best[i];
+        own->stopped[row[i].position] = stopped[i];
+        assert_int_equal(stopped[i], hg_token_stops(own->stop, best[i]));
         memcpy(own->logits + (size_t)row[i].position * h->vocabulary,
                logits + (size_t)i * h->vocabulary, h->vocabulary * sizeof *logits);
         own->done = row[i].position + 1;
@@ -125,6 +133,22 @@ void harness_run(harness *h, harness_lane *lane, uint32_t lanes, uint32_t chunk)
         if (!rows) break;
         harness_step(h, lane, lanes, take);
     }
+}
+
+void harness_stops(harness *h)
+{
+    harness_lane lane[2];
+    random_source r = {77};
+    for (int l = 0; l < 2; l++) harness_lane_new(&lane[l], &r, 20, HG_NO_SLOT, h->vocabulary);
+    harness_run(h, lane, 2, 20);
+    for (int l = 0; l < 2; l++)
+        for (uint32_t p = 0; p < 20; p++) assert_false(lane[l].stopped[p]);
+    lane[0].stop[HG_LIMIT_STOP_TOKENS - 1] = lane[0].best[7];
+    lane[0].stop[3] = lane[1].best[0];
+    lane[1].stop[0] = lane[1].best[19];
+    harness_run(h, lane, 2, 6);
+    assert_true(lane[0].stopped[7] && lane[1].stopped[19]);
+    for (int l = 0; l < 2; l++) harness_lane_free(&lane[l]);
 }
 
 double normalised_error(const float *a, const float *b, size_t n)

@@ -30,7 +30,9 @@ typedef struct harness_lane {
     uint32_t done;
     uint32_t invocation; /* rows before it run without the adapter */
     uint16_t slot;
+    int32_t stop[HG_LIMIT_STOP_TOKENS];
     int32_t *best; /* [tokens] */
+    bool *stopped; /* [tokens] */
     float *logits; /* [tokens, vocabulary] */
 } harness_lane;
 
@@ -57,11 +59,15 @@ void harness_lane_new(harness_lane *lane, random_source *r, uint32_t tokens, uin
 
 void harness_lane_free(harness_lane *lane);
 
-/* One step: the next rows of each lane as chunk[lane] says; every row wants its logits. */
+/* One step: the next rows of each lane as chunk[lane] says; every row wants its logits. What is
+ * said of stops is checked. */
 void harness_step(harness *h, harness_lane *lane, uint32_t lanes, const uint32_t *chunk);
 
 /* Runs all lanes to their ends, at most chunk rows of a lane a step. */
 void harness_run(harness *h, harness_lane *lane, uint32_t lanes, uint32_t chunk);
+
+/* Rows whose token is a stop of their lane's, and only those, say so. */
+void harness_stops(harness *h);
 
 /* |a - b|^2 / |b|^2 */
 double normalised_error(const float *a, const float *b, size_t n);

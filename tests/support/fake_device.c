@@ -269,6 +269,7 @@ static hg_status fake_forward(hg_device *device, const hg_step *step, hg_result 
             logits += device->vocabulary;
         }
     }
+    hg_note_stops(step, result);
     atomic_fetch_add(&fake.forwards, 1);
     atomic_fetch_add(&fake.rows, step->rows);
     uint32_t whole = hg_whole_rows(step);

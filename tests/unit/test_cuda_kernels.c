@@ -270,6 +270,14 @@ static void test_ties(void **state)
     random_model_free(model);
 }
 
+static void test_stops(void **state)
+{
+    (void)state;
+    fixture f = open_fixture();
+    harness_stops(&f.cuda);
+    close_fixture(&f);
+}
+
 /* A lane goes on from a page copied in part from another's; slots are dropped and put again. */
 static void test_pages_and_slots(void **state)
 {
@@ -303,9 +311,13 @@ static void test_pages_and_slots(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_forms),     cmocka_unit_test(test_company),
-        cmocka_unit_test(test_long_lane), cmocka_unit_test(test_odd_shapes),
-        cmocka_unit_test(test_ties),      cmocka_unit_test(test_pages_and_slots),
+        cmocka_unit_test(test_forms),
+        cmocka_unit_test(test_company),
+        cmocka_unit_test(test_long_lane),
+        cmocka_unit_test(test_odd_shapes),
+        cmocka_unit_test(test_ties),
+        cmocka_unit_test(test_stops),
+        cmocka_unit_test(test_pages_and_slots),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -347,6 +347,21 @@ static void test_wanted(void **state)
     each_family(only_wanted_rows_are_written);
 }
 
+static void stops_are_told(const char *kernel)
+{
+    fixture f = new_fixture();
+    harness h = open_fixture(&f, kernel, 2);
+    harness_stops(&h);
+    harness_close(&h);
+    free_fixture(&f);
+}
+
+static void test_stops(void **state)
+{
+    (void)state;
+    each_family(stops_are_told);
+}
+
 static void test_open(void **state)
 {
     (void)state;
@@ -429,7 +444,7 @@ int main(void)
         cmocka_unit_test(test_slots),     cmocka_unit_test(test_slot_errors),
         cmocka_unit_test(test_uploads),   cmocka_unit_test(test_pages),
         cmocka_unit_test(test_bad_steps), cmocka_unit_test(test_wanted),
-        cmocka_unit_test(test_near_ties),
+        cmocka_unit_test(test_stops),     cmocka_unit_test(test_near_ties),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
