@@ -1,5 +1,5 @@
 """print_tables.py: puts the program's own tables into OPERATIONS.md and PROTOCOL.md, and its messages
-into asyncapi.yaml.
+into asyncapi.yaml and plugin.schema.json.
 
     python3 docs/print_tables.py [build/hydraglot]
 
@@ -29,3 +29,4 @@ for page in PAGES:
     text = page.read_text()
     page.write_text(re.sub(r"(<!-- hydraglot doctor (--\w+) -->\n)(?:\|.*\n)*", printed, text))
 (ROOT / "docs" / "asyncapi.yaml").write_text(table("--asyncapi"))
+(ROOT / "docs" / "plugin.schema.json").write_text(table("--plugin-schema"))

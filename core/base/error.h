@@ -48,6 +48,10 @@ hg_status hg_fail(hg_error *error, hg_status status, const char *format, ...) HG
 /* Puts "context: " before the message that *error already holds, and returns its status. */
 hg_status hg_fail_within(hg_error *error, const char *format, ...) HG_PRINTF(2, 3);
 
+/* For calls that go on after a failure and name every one: takes one problem; the error lives for
+ * the call only. */
+typedef void (*hg_problem_sink)(void *context, const hg_error *problem);
+
 /* A short stable name for logs and JSON: "format", "limit", ... */
 const char *hg_status_name(hg_status status);
 

@@ -17,6 +17,7 @@
 #include "core/model/adapter.h"
 #include "core/model/plugin.h"
 #include "core/service/address.h"
+#include "core/model/plugin_fields.h"
 #include "core/service/asyncapi.h"
 #include "core/service/json_out.h"
 #include "core/service/metrics.h"
@@ -329,6 +330,15 @@ static int print_asyncapi(void)
     return print_printed(hg_asyncapi_print(&out, &error), &out, &error);
 }
 
+static int print_plugin_schema(void)
+{
+    hg_error error = {0};
+    hg_buf out = hg_buf_new(HG_LIMIT_HTTP_ANSWER);
+    hg_status status = hg_plugin_schema_print(&out);
+    if (status) hg_fail(&error, status, "the schema of plugin.json could not be printed");
+    return print_printed(status, &out, &error);
+}
+
 int hg_command_doctor(const hg_settings *settings)
 {
     if (settings->plan) return hg_doctor_plan(settings);
@@ -337,6 +347,7 @@ int hg_command_doctor(const hg_settings *settings)
     if (settings->codes) return print_codes();
     if (settings->templates) return print_templates();
     if (settings->asyncapi) return print_asyncapi();
+    if (settings->plugin_schema) return print_plugin_schema();
     if (settings->settings) {
         hg_settings_print_markdown(stdout);
         return HG_EXIT_OK;

@@ -231,6 +231,8 @@ static const setting table[] = {
      "print the table of prompt templates instead, as Markdown"},
     {"--asyncapi", NULL, TYPE_SWITCH, AT(asyncapi), NULL, NULL, 0, 0, NULL, DOCTOR,
      "print the websocket's messages instead, as AsyncAPI 3.0"},
+    {"--plugin-schema", NULL, TYPE_SWITCH, AT(plugin_schema), NULL, NULL, 0, 0, NULL, DOCTOR,
+     "print the form of plugin.json instead, as JSON Schema"},
     {"--help", NULL, TYPE_SWITCH, AT(help), NULL, NULL, 0, 0, NULL, ALL, "print this"},
 };
 /* clang-format on */

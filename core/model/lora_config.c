@@ -106,8 +106,9 @@ static bool list_names(const json_t *list, const char *module)
 
 /* Walks the file's fields, not the table's, so that a field from a later PEFT is seen too: switched
  * on, it would change the result in a way that nobody here knows. */
-static hg_status check_fields(const hg_json *at)
+static hg_status check_fields(const hg_json *at, const hg_lora_sink *sink)
 {
+    hg_status first = HG_OK;
     const char *name;
     json_t *value;
     json_object_foreach(at->object, name, value)
@@ -115,30 +116,53 @@ static hg_status check_fields(const hg_json *at)
         size_t i = 0, count = sizeof fields / sizeof *fields;
         while (i < count && strcmp(fields[i].name, name) != 0) i++;
         if ((i < count && fields[i].use != OFF) || hg_json_is_off(value)) continue;
-        return hg_json_fail(at, name, HG_ERROR_UNSUPPORTED, "%s%s; train the adapter without it",
-                            i < count ? fields[i].what : "an option that hydraglot does not know",
-                            i < count ? " is not supported" : "");
+        hg_status status =
+            hg_json_fail(at, name, HG_ERROR_UNSUPPORTED, "%s%s; train the adapter without it",
+                         i < count ? fields[i].what : "an option that hydraglot does not know",
+                         i < count ? " is not supported" : "");
+        if (!sink) return status;
+        sink->problem(sink->context, at->error);
+        if (!first) first = status;
     }
-    return HG_OK;
+    return first;
 }
 
 /* Fields whose value must be one of a few words. */
-static hg_status check_words(const hg_json *at)
+static hg_status check_type(const hg_json *at, hg_lora_config *config)
 {
-    static const char *const inits[] = {"gaussian", "eva", "orthogonal", "mica"};
-    const char *type = "", *task = "CAUSAL_LM", *bias = "none", *init = inits[0];
+    (void)config;
+    const char *type = "";
     hg_status status = hg_json_string(at, "peft_type", HG_JSON_REQUIRED, 64, &type);
-    if (!status && strcmp(type, "LORA") != 0)
-        status = hg_json_fail(at, "peft_type", HG_ERROR_UNSUPPORTED, "only LORA is supported");
-    if (!status) status = hg_json_string(at, "task_type", HG_JSON_OPTIONAL, 64, &task);
-    if (!status && strcmp(task, "CAUSAL_LM") != 0)
-        status = hg_json_fail(at, "task_type", HG_ERROR_UNSUPPORTED, "only CAUSAL_LM is supported");
-    if (!status) status = hg_json_string(at, "bias", HG_JSON_OPTIONAL, 64, &bias);
-    if (!status && strcmp(bias, "none") != 0)
-        status = hg_json_fail(at, "bias", HG_ERROR_UNSUPPORTED,
-                              "only \"none\" is supported: trained biases of the base are not");
-    if (status || json_is_boolean(hg_json_get(at, "init_lora_weights"))) return status;
-    status = hg_json_string(at, "init_lora_weights", HG_JSON_OPTIONAL, 64, &init);
+    if (status || strcmp(type, "LORA") == 0) return status;
+    return hg_json_fail(at, "peft_type", HG_ERROR_UNSUPPORTED, "only LORA is supported");
+}
+
+static hg_status check_task(const hg_json *at, hg_lora_config *config)
+{
+    (void)config;
+    const char *task = "CAUSAL_LM";
+    hg_status status = hg_json_string(at, "task_type", HG_JSON_OPTIONAL, 64, &task);
+    if (status || strcmp(task, "CAUSAL_LM") == 0) return status;
+    return hg_json_fail(at, "task_type", HG_ERROR_UNSUPPORTED, "only CAUSAL_LM is supported");
+}
+
+static hg_status check_bias(const hg_json *at, hg_lora_config *config)
+{
+    (void)config;
+    const char *bias = "none";
+    hg_status status = hg_json_string(at, "bias", HG_JSON_OPTIONAL, 64, &bias);
+    if (status || strcmp(bias, "none") == 0) return status;
+    return hg_json_fail(at, "bias", HG_ERROR_UNSUPPORTED,
+                        "only \"none\" is supported: trained biases of the base are not");
+}
+
+static hg_status check_init(const hg_json *at, hg_lora_config *config)
+{
+    (void)config;
+    static const char *const inits[] = {"gaussian", "eva", "orthogonal", "mica"};
+    const char *init = inits[0];
+    if (json_is_boolean(hg_json_get(at, "init_lora_weights"))) return HG_OK;
+    hg_status status = hg_json_string(at, "init_lora_weights", HG_JSON_OPTIONAL, 64, &init);
     for (size_t i = 0; !status && i < sizeof inits / sizeof *inits; i++)
         if (strcmp(init, inits[i]) == 0) return HG_OK;
     if (status) return status;
@@ -285,8 +309,34 @@ static hg_status read_invocation(const hg_json *at, hg_lora_config *config)
     return HG_OK;
 }
 
-hg_status hg_lora_config_parse(const char *bytes, size_t count, const char *file,
-                               hg_lora_config **out, hg_error *error)
+static hg_status read_ranks(const hg_json *at, hg_lora_config *config)
+{
+    return read_overrides(at, "rank_pattern", true, &config->rank_pattern, &config->rank_patterns);
+}
+
+static hg_status read_alphas(const hg_json *at, hg_lora_config *config)
+{
+    return read_overrides(at, "alpha_pattern", false, &config->alpha_pattern,
+                          &config->alpha_patterns);
+}
+
+/* All fields of a document. Without a sink the first problem ends it. */
+static hg_status read_fields(const hg_json *at, hg_lora_config *config, const hg_lora_sink *sink)
+{
+    static hg_status (*const steps[])(const hg_json *, hg_lora_config *) = {
+        check_type,   check_task,  check_bias, check_init,  read_scale,
+        read_targets, read_layers, read_ranks, read_alphas, read_invocation};
+    hg_status first = check_fields(at, sink);
+    for (size_t i = 0; i < sizeof steps / sizeof *steps && (!first || sink); i++) {
+        hg_status status = steps[i](at, config);
+        if (status && sink) sink->problem(sink->context, at->error);
+        if (!first) first = status;
+    }
+    return first;
+}
+
+hg_status hg_lora_config_parse_all(const char *bytes, size_t count, const char *file,
+                                   const hg_lora_sink *sink, hg_lora_config **out, hg_error *error)
 {
     hg_json at;
     *out = NULL;
@@ -295,23 +345,19 @@ hg_status hg_lora_config_parse(const char *bytes, size_t count, const char *file
     snprintf(config->file, sizeof config->file, "%s", file);
     hg_status status = hg_json_parse(bytes, count, config->file, &at, error);
     config->root = at.object;
-    if (!status) status = check_words(&at);
-    if (!status) status = check_fields(&at);
-    if (!status) status = read_scale(&at, config);
-    if (!status) status = read_targets(&at, config);
-    if (!status) status = read_layers(&at, config);
-    if (!status)
-        status = read_overrides(&at, "rank_pattern", true, &config->rank_pattern,
-                                &config->rank_patterns);
-    if (!status)
-        status = read_overrides(&at, "alpha_pattern", false, &config->alpha_pattern,
-                                &config->alpha_patterns);
-    if (!status) status = read_invocation(&at, config);
+    if (status && sink) sink->problem(sink->context, error);
+    if (!status) status = read_fields(&at, config, sink);
     if (status)
         hg_lora_config_free(config);
     else
         *out = config;
     return status;
+}
+
+hg_status hg_lora_config_parse(const char *bytes, size_t count, const char *file,
+                               hg_lora_config **out, hg_error *error)
+{
+    return hg_lora_config_parse_all(bytes, count, file, NULL, out, error);
 }
 
 static void free_overrides(override *entry, uint32_t count)

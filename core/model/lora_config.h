@@ -16,6 +16,12 @@
 
 typedef struct hg_lora_config hg_lora_config;
 
+/* Who wants to hear of every problem. */
+typedef struct hg_lora_sink {
+    hg_problem_sink problem;
+    void *context;
+} hg_lora_sink;
+
 /* What the configuration says about one module. */
 typedef struct hg_lora_choice {
     bool targeted;
@@ -26,6 +32,10 @@ typedef struct hg_lora_choice {
 /* Parses the text; file is for messages and is copied. */
 hg_status hg_lora_config_parse(const char *bytes, size_t count, const char *file,
                                hg_lora_config **out, hg_error *error) HG_CHECKED;
+/* The same; sink, if it is not NULL, gets each problem, the first of which is the result. */
+hg_status hg_lora_config_parse_all(const char *bytes, size_t count, const char *file,
+                                   const hg_lora_sink *sink, hg_lora_config **out,
+                                   hg_error *error) HG_CHECKED;
 void hg_lora_config_free(hg_lora_config *config);
 
 /* module: "model.layers.3.self_attn.q_proj"; linear: whether "all-linear" means it. Not

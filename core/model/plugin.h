@@ -38,6 +38,10 @@ hg_status hg_plugin_open(const char *folder, hg_plugin **out, hg_error *error) H
 /* plugin.json's text alone: folder, digest, bytes and training stay empty. file is for messages. */
 hg_status hg_plugin_parse(const char *bytes, size_t count, const char *file, hg_plugin **out,
                           hg_error *error) HG_CHECKED;
+/* Gives sink each problem of the text's fields: those that hg_plugin_parse would stop at, one after
+ * the other. */
+void hg_plugin_check_fields(const char *bytes, size_t count, const char *file, hg_problem_sink sink,
+                            void *context);
 void hg_plugin_close(hg_plugin *plugin);
 
 #endif

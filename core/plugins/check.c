@@ -9,6 +9,7 @@
 #include "core/base/file.h"
 #include "core/model/adapter.h"
 #include "core/model/json.h"
+#include "core/model/lora_config.h"
 #include "core/plugins/pairs.h"
 #include "core/translate/entry.h"
 
@@ -57,12 +58,35 @@ static void compare_base(const checking *in)
                  hg_model_fingerprint(model));
 }
 
+/* adapter_config.json, every field of it. Weights mean nothing without it. */
+static hg_status check_config(const checking *in, bool *good, hg_error *error)
+{
+    char path[HG_PATH_MAX];
+    hg_lora_config *config = NULL;
+    const hg_lora_sink sink = {hg_notes_problem, in->notes};
+    hg_buf text = hg_buf_new(HG_LIMIT_CARD);
+    hg_status status = hg_path_join(path, sizeof path, in->folder, "adapter_config.json", error);
+    *good = true;
+    if (status || !hg_file_exists(path)) return status;
+    status = hg_file_read(path, &text, error);
+    *good = !status;
+    if (!status)
+        *good =
+            !hg_lora_config_parse_all(hg_buf_text(&text), text.length, path, &sink, &config, error);
+    hg_lora_config_free(config);
+    hg_buf_free(&text);
+    return note(in, status, error);
+}
+
 /* The weights against the base's shapes, value by value. */
 static hg_status check_adapter(const checking *in, bool prompt, hg_error *error)
 {
+    bool good;
     hg_adapter *adapter = NULL;
     const hg_plugin *plugin = in->entry->plugin;
     if (plugin && !plugin->adapter) return HG_OK;
+    hg_status checked = check_config(in, &good, error);
+    if (checked || !good) return checked;
     hg_status status = hg_adapter_open_on(in->folder, in->options->model, &adapter, error);
     if (!status) {
         hg_entry_set_adapter(in->entry, adapter);
@@ -78,11 +102,11 @@ static hg_status check_adapter(const checking *in, bool prompt, hg_error *error)
 /* It goes into the database as it is. */
 static hg_status check_training(const checking *in, hg_error *error)
 {
+    char path[HG_PATH_MAX];
     hg_json root;
-    const hg_plugin *plugin = in->entry->plugin;
-    if (!plugin || !*plugin->training) return HG_OK;
-    hg_status status =
-        hg_json_parse(plugin->training, strlen(plugin->training), "training.json", &root, error);
+    hg_status status = hg_path_join(path, sizeof path, in->folder, "training.json", error);
+    if (status || !hg_file_exists(path)) return status;
+    status = hg_json_read(path, &root, error);
     json_decref(root.object);
     return note(in, status, error);
 }
@@ -128,6 +152,21 @@ static hg_status check_tokenizer(const checking *in, hg_error *error)
     return HG_OK;
 }
 
+/* plugin.json, every field of it; the plugin only where they are all good. */
+static hg_status open_plugin(const checking *in, hg_error *error)
+{
+    char path[HG_PATH_MAX];
+    hg_buf text = hg_buf_new(HG_LIMIT_CARD);
+    uint32_t before = in->notes->kinds[HG_NOTE_PROBLEM];
+    hg_status status = hg_path_join(path, sizeof path, in->folder, "plugin.json", error);
+    if (!status) status = note(in, hg_file_read(path, &text, error), error);
+    if (!status && text.length)
+        hg_plugin_check_fields(hg_buf_text(&text), text.length, path, hg_notes_problem, in->notes);
+    hg_buf_free(&text);
+    if (status || in->notes->kinds[HG_NOTE_PROBLEM] > before) return status;
+    return note(in, hg_plugin_open(in->folder, &in->entry->plugin, error), error);
+}
+
 hg_status hg_plugin_check(const hg_intake_options *options, const char *folder, hg_notes *notes,
                           hg_plugin **out, uint32_t *rank_max, hg_error *error)
 {
@@ -138,8 +177,7 @@ hg_status hg_plugin_check(const hg_intake_options *options, const char *folder, 
     if (!entry) return hg_fail(error, HG_ERROR_MEMORY, "%s: no memory", folder);
     entry->references = 1;
     const checking in = {.options = options, .folder = folder, .notes = notes, .entry = entry};
-    hg_status status = hg_plugin_open(folder, &entry->plugin, error);
-    status = note(&in, status, error);
+    hg_status status = open_plugin(&in, error);
     if (!status && entry->plugin) {
         status = check_entry(&in, &prompt, error);
         compare_base(&in);

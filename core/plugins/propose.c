@@ -47,10 +47,10 @@ static void propose(proposing *p, const char *field, json_t *value, const char *
     set(p, field, value);
 }
 
-static void miss(proposing *p, const char *field, const char *what)
+/* A field that only a person can fill; that it is missing is found when the fields are checked. */
+static void ask(proposing *p, const char *field, const char *how)
 {
-    hg_notes_add(p->notes, HG_NOTE_PROBLEM, HG_ERROR_NOT_FOUND, "plugin.json: field %s: %s", field,
-                 what);
+    hg_notes_add(p->notes, HG_NOTE_PROPOSAL, HG_OK, "plugin.json: field %s: %s", field, how);
 }
 
 /* "en,de" as a JSON list. */
@@ -97,9 +97,8 @@ static void propose_language(proposing *p)
     if (!has(p, "language") && language)
         propose(p, "language", json_string(language), "by the model card");
     if (!has(p, "language"))
-        miss(p, "language", "no file says which language this is; give it (--language TAG)");
-    else if (!has(p, "kind"))
-        propose(p, "kind", json_string("language"), "as it has a language");
+        ask(p, "language", "no file says which it is; give it (--language TAG)");
+    if (!has(p, "kind")) propose(p, "kind", json_string("language"), "as adapters mostly are");
 }
 
 /* The file's or folder's name without what marks an archive, in the letters of a plugin's name. */
@@ -131,7 +130,7 @@ static void propose_name(proposing *p)
     const char *language = json_string_value(json_object_get(p->root, "language"));
     name_of(p->called, name);
     if (!has(p, "name") && *name) propose(p, "name", json_string(name), "as the files are called");
-    if (!has(p, "name")) miss(p, "name", "what shall it be called? give it (--name NAME)");
+    if (!has(p, "name")) ask(p, "name", "what shall it be called? give it (--name NAME)");
     if (has(p, "title")) return;
     if (language && !hg_tag_parse(language, &tag, &ignored)) {
         hg_tag_english_name(&tag, english, sizeof english);
@@ -148,7 +147,7 @@ static void propose_sources(proposing *p)
     if (strncmp(language, "en", 2) != 0 || (language[2] && language[2] != '-'))
         propose(p, "sources", json_pack("[s]", "en"), "as nothing says from which languages");
     else
-        miss(p, "sources", "from which languages does it translate? give them (--sources de,fr)");
+        ask(p, "sources", "from which languages does it translate? give them (--sources de,fr)");
 }
 
 /* Whether the base has all special tokens of a shipped template, and the adapter's invocation
@@ -196,7 +195,7 @@ static void propose_template(proposing *p)
     if (count == 1)
         propose(p, "template", json_string(only), "the only one that the base has the tokens for");
     else
-        hg_notes_add(p->notes, HG_NOTE_PROBLEM, HG_ERROR_NOT_FOUND,
+        hg_notes_add(p->notes, HG_NOTE_PROPOSAL, HG_OK,
                      "plugin.json: field template: with which prompt was it trained? give it "
                      "(--template NAME or a text with {source})%s%s",
                      count ? "; the base knows " : "", list);

@@ -12,6 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/base/file.h"
+
 static char fuzz_folder[64];
 
 static inline void fuzz_write(const char *name, const void *bytes, size_t count)
@@ -24,18 +26,7 @@ static inline void fuzz_write(const char *name, const void *bytes, size_t count)
 
 static inline void fuzz_folder_remove(void)
 {
-    static const char *const names[] = {"config.json",
-                                        "tokenizer.json",
-                                        "model.safetensors",
-                                        "adapter_config.json",
-                                        "adapter_model.safetensors",
-                                        "input_scales.safetensors"};
-    char path[128];
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        snprintf(path, sizeof path, "%s/%s", fuzz_folder, names[i]);
-        unlink(path);
-    }
-    rmdir(fuzz_folder);
+    hg_folder_remove(fuzz_folder);
 }
 
 /* Once. */

@@ -96,7 +96,8 @@ static void test_untouched_peft(void **state)
     path_in_room(path, "Dutch v2.tar.gz");
     packed_write(&files, "out/", path);
     if (!take_in(path, false, nothing, &intake, &error)) fail_msg("no language was said");
-    EXPECT_MESSAGE(&error, "plugin.json: field language", "--language");
+    EXPECT_MESSAGE(&error, "plugin.json: field language: found nothing, expected a BCP-47 tag");
+    assert_true(has_note(intake, HG_NOTE_PROPOSAL, "give it (--language TAG)"));
     hg_intake_free(intake);
     if (take_in(path, true, (hg_plugin_words){.language = "nl"}, &intake, &error))
         fail_msg("%s", error.message);
