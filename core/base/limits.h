@@ -37,12 +37,16 @@
     X(RULES, 16 << 10, "bytes of one set of transliteration rules")                                \
     X(RULES_TEXT, 1 << 15, "UTF-16 units that transliteration rules may let a text grow to")       \
     X(READING, 1000, "characters of a text that is read in Latin letters, 15 us each")             \
+    X(RULES_READS, 4 << 20,                                                                        \
+      "characters that rules may read of one text; a page of text needs 200,000")                  \
     X(PLUGIN_SOURCES, 64, "source languages of one plugin")                                        \
     X(PLUGIN_FILES, 64, "files of one plugin's folder; five have a meaning")                       \
     X(PLUGIN_MIB, 4096, "MiB of one plugin unpacked; rank 256 on Llama-3-8B in F32 has 2.6 GB")    \
     X(PLUGIN_NOTES, 64, "notes of the report on one plugin")                                       \
     X(PAIRS, 500, "validation pairs of a plugin: enough for a score, a minute on two cores")       \
     X(PAIRS_FILE, 4 << 20, "bytes of validation.tsv")                                              \
+    X(GATE_LANES, 4, "pairs of a check in flight: a background job beside people's sentences")     \
+    X(GATE_EXAMPLES, 8, "translations that the report on a plugin shows")                          \
     X(CARD, 1 << 20, "bytes of a model card, a chat template or an adapter's configuration")       \
     X(CARD_LANGUAGES, 16, "languages that a model card names")                                     \
     X(ARCHIVE_ENTRIES, 1024, "entries of an archive; a trainer's output has some dozens")          \

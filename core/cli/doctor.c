@@ -22,6 +22,7 @@
 #include "core/service/json_out.h"
 #include "core/service/metrics.h"
 #include "core/translate/codes.h"
+#include "core/text/rules.h"
 #include "core/translate/templates.h"
 #include "kernels/cpu/cpu.h"
 
@@ -306,6 +307,15 @@ static int print_templates(void)
     return HG_EXIT_OK;
 }
 
+static int print_rules(void)
+{
+    puts("| name | what |\n|---|---|");
+    const hg_shipped_rules *r;
+    for (unsigned i = 0; (r = hg_shipped_rules_at(i)); i++)
+        printf("| `%s` | %s |\n", r->name, r->what);
+    return HG_EXIT_OK;
+}
+
 /* Prints and frees what a table's own printer left; status is how that went. */
 static int print_printed(hg_status status, hg_buf *out, hg_error *error)
 {
@@ -347,6 +357,7 @@ int hg_command_doctor(const hg_settings *settings)
     if (settings->codes) return print_codes();
     if (settings->templates) return print_templates();
     if (settings->asyncapi) return print_asyncapi();
+    if (settings->rules) return print_rules();
     if (settings->plugin_schema) return print_plugin_schema();
     if (settings->settings) {
         hg_settings_print_markdown(stdout);

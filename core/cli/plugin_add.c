@@ -1,11 +1,15 @@
 /* plugin_add.c: `hydraglot plugin add | verify PATH`: a folder or an archive is checked against the
- * base; add keeps it in the data folder and records it, also beside a running service. */
+ * base; add keeps it in the data folder and records it, also beside a running service, and with
+ * --gate translates its validation pairs first, on a runtime of its own. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/cli/cli.h"
 #include "core/plugins/add.h"
+#include "core/plugins/gate.h"
+#include "db/plugins.h"
 
 /* What one run holds. */
 typedef struct adding {
@@ -14,6 +18,8 @@ typedef struct adding {
     hg_tokenizer *tokenizer;
     hg_intake *intake;
     hg_plugin_record record;
+    char verdict[16];
+    json_t *gate; /* its report, or NULL */
 } adding;
 
 static void print_notes(const hg_notes *notes, FILE *out)
@@ -35,7 +41,10 @@ static hg_status print_json(const adding *a)
                            (json_int_t)plugin->bytes, "generation", (int)a->record.generation)
                : json_null();
     char *text = NULL;
-    if (report && !json_object_set_new(report, "plugin", about)) text = json_dumps(report, 0);
+    json_t *gate = a->gate ? json_incref(a->gate) : json_null();
+    if (report && !json_object_set_new(report, "plugin", about) &&
+        !json_object_set_new(report, "gate", gate))
+        text = json_dumps(report, 0);
     json_decref(report);
     if (text) printf("%s\n", text);
     free(text);
@@ -90,6 +99,74 @@ static hg_status take_in(adding *a, bool keep, hg_error *error)
     return hg_plugin_intake(&options, &a->intake, error);
 }
 
+/* ---- the gate ---- */
+
+static void show_progress(uint32_t done, uint32_t total)
+{
+    if (!isatty(STDERR_FILENO)) return;
+    fprintf(stderr, "\r%u of %u pairs%s", done, total, done == total ? "\n" : "");
+}
+
+static hg_status run_gate(adding *a, hg_runtime *runtime, const hg_pairs *pairs, hg_error *error)
+{
+    char target[HG_LIMIT_PLUGIN_NAME + 16];
+    hg_gate *gate;
+    const hg_plugin *plugin = a->intake->plugin;
+    snprintf(target, sizeof target, "plugin:%s", plugin->name);
+    const hg_gate_options options = {
+        .target = target,
+        .source = plugin->source_count ? plugin->sources[0] : "auto",
+        .language = plugin->language,
+        .pairs = pairs,
+        .bar = {(uint32_t)a->settings->gate_chrf, (uint32_t)a->settings->gate_faults},
+    };
+    hg_status status = hg_gate_start(runtime, &options, &gate, error);
+    if (status) return status;
+    while (!hg_gate_done(gate)) {
+        hg_gate_step(gate);
+        hg_translator_poll(runtime, 50);
+        show_progress(hg_gate_progress(gate), pairs->count);
+    }
+    snprintf(a->verdict, sizeof a->verdict, "%s", hg_gate_verdict(gate));
+    a->gate = hg_gate_report(gate);
+    hg_gate_free(gate);
+    return a->gate ? HG_OK : hg_fail(error, HG_ERROR_MEMORY, "no memory for a report");
+}
+
+/* The kept content alone on a runtime of its own. */
+static hg_status judge(adding *a, hg_error *error)
+{
+    hg_pairs pairs = {0};
+    hg_runtime *runtime = NULL;
+    hg_notes notes = {0};
+    hg_runtime_options options = hg_cli_runtime_options(a->settings, false);
+    assert(a->intake && a->intake->plugin);
+    options.plugins_path = a->intake->plugin->folder;
+    options.data_path = NULL;
+    hg_status status = hg_pairs_read(a->intake->plugin->folder, &pairs, &notes, error);
+    if (!status && pairs.count) {
+        status = hg_runtime_open(&options, &runtime, error);
+        if (!status) status = hg_runtime_wait_ready(runtime, error);
+        if (!status) status = run_gate(a, runtime, &pairs, error);
+    }
+    hg_runtime_close(runtime);
+    hg_pairs_free(&pairs);
+    return status;
+}
+
+static void print_gate(const adding *a)
+{
+    const json_t *reasons = json_object_get(a->gate, "reasons");
+    if (!a->gate) return;
+    printf("%s: %s: chrF %.1f, BLEU %.1f on %d pairs, %.0f tokens/s\n", a->intake->plugin->name,
+           a->verdict, json_real_value(json_object_get(a->gate, "chrf")),
+           json_real_value(json_object_get(a->gate, "bleu")),
+           (int)json_integer_value(json_object_get(a->gate, "pairs")),
+           json_real_value(json_object_get(a->gate, "tokens_per_s")));
+    for (size_t i = 0; i < json_array_size(reasons); i++)
+        printf("%s: %s\n", a->intake->plugin->name, json_string_value(json_array_get(reasons, i)));
+}
+
 static hg_status record(adding *a, hg_error *error)
 {
     hg_store *store = NULL;
@@ -111,16 +188,18 @@ static hg_status record(adding *a, hg_error *error)
         .digest = plugin->digest,
         .sources = sources,
         .licence = plugin->licence,
-        .state = "unproven",
+        .state = "checking",
         .folder = plugin->folder,
         .rank_max = a->intake->rank_max,
         .bytes = plugin->bytes,
     };
     if (!status) status = hg_cli_open_store(a->settings->data, &store, error);
-    if (!status) status = hg_store_put_plugin(store, &a->record, error);
+    if (!status) status = hg_store_add_generation(store, &a->record, -1, "command line", error);
+    char *report = json_dumps(a->gate, JSON_COMPACT); /* NULL without one */
     if (!status)
-        status = hg_store_audit(store, "command line", "plugin.add", plugin->name, plugin->digest,
-                                error);
+        status = hg_store_judge(store, a->record.generation_key, a->verdict, report ? report : "{}",
+                                "command line", error);
+    free(report);
     hg_store_close(store);
     free(sources);
     return status;
@@ -129,11 +208,14 @@ static hg_status record(adding *a, hg_error *error)
 static int run(const hg_settings *settings, bool keep)
 {
     hg_error error = {0};
-    adding a = {.settings = settings};
+    adding a = {.settings = settings, .verdict = "unproven"};
     hg_status status = take_in(&a, keep, &error);
+    if (!status && settings->gate) status = judge(&a, &error);
     if (!status && keep) status = record(&a, &error);
     error.status = status;
     int code = print_report(&a, &error);
+    if (!code && !settings->json) print_gate(&a);
+    json_decref(a.gate);
     hg_intake_free(a.intake);
     hg_tokenizer_close(a.tokenizer);
     hg_model_close(a.model);

@@ -43,7 +43,8 @@ typedef struct setting {
 #define MERGE     HG_COMMAND_MODEL_MERGE
 #define ADD       HG_COMMAND_TOKEN_ADD
 #define TRAIN     HG_COMMAND_PLUGIN_TRAIN
-#define INTAKE    (HG_COMMAND_PLUGIN_ADD | HG_COMMAND_PLUGIN_VERIFY)
+#define GATE      HG_COMMAND_PLUGIN_ADD
+#define INTAKE    (GATE | HG_COMMAND_PLUGIN_VERIFY)
 #define TOKENS    (ADD | HG_COMMAND_TOKEN_LIST | HG_COMMAND_TOKEN_REVOKE)
 #define CONVERT   (QUANTIZE | VERIFY | MERGE)
 #define RUNTIME   (SERVE | TRANSLATE | BENCH | DOCTOR)
@@ -87,17 +88,18 @@ static const setting table[] = {
     {"--web", "HYDRAGLOT_WEB", TYPE_TEXT, AT(web), "DIR", NULL, 0, 0, NULL, SERVE,
      "folder of the page (default: web beside the build folder)", true},
     {"--device", "HYDRAGLOT_DEVICE", TYPE_CHOICE, AT(device), "NAME", "auto", 0, 0,
-     "auto|cpu|cuda", RUNTIME, "what computes: auto, cpu or cuda"},
-    {"--kernel", "HYDRAGLOT_KERNEL", TYPE_TEXT, AT(kernel), "NAME", NULL, 0, 0, NULL, RUNTIME,
+     "auto|cpu|cuda", RUNTIME | GATE, "what computes: auto, cpu or cuda"},
+    {"--kernel", "HYDRAGLOT_KERNEL", TYPE_TEXT, AT(kernel), "NAME", NULL, 0, 0, NULL,
+     RUNTIME | GATE,
      "kernel family of the device, as `doctor` lists them (default: the best one here)"},
     {"--quantize", "HYDRAGLOT_QUANTIZE", TYPE_CHOICE, AT(quantize), "BITS", NULL, 0, 0,
-     "int8|int4", RUNTIME,
+     "int8|int4", RUNTIME | GATE,
      "round layers that are not quantised to int8 or int4 at load (default: the vector kernels "
      "refuse them)"},
     {"--threads", "HYDRAGLOT_THREADS", TYPE_NUMBER, AT(threads), "N", "0", 0, HG_LIMIT_WORKERS,
-     NULL, RUNTIME | CONVERT, "CPU threads; 0: one for each core this process may run on"},
+     NULL, RUNTIME | CONVERT | GATE, "CPU threads; 0: one for each core this process may run on"},
     {"--device-memory", "HYDRAGLOT_DEVICE_MEMORY", TYPE_BYTES, AT(device_memory_bytes), "BYTES",
-     "0", 0, INT64_MAX, NULL, RUNTIME,
+     "0", 0, INT64_MAX, NULL, RUNTIME | GATE,
      "most device memory to take, as 512M or 8G; 0: on a card what the plan needs, less a reserve "
      "for others; on the processor no bound"},
     {"--lanes", "HYDRAGLOT_LANES", TYPE_NUMBER, AT(lanes), "N", "0", 0, 4096, NULL, RUNTIME,
@@ -208,6 +210,14 @@ static const setting table[] = {
      "most time to train for"},
     {"--python", "HYDRAGLOT_PYTHON", TYPE_TEXT, AT(python), "PATH", NULL, 0, 0, NULL, TRAIN,
      "a Python that has torch and PEFT (default: the one that `make train-deps` makes)"},
+    {"--gate", NULL, TYPE_SWITCH, AT(gate), NULL, NULL, 0, 0, NULL, GATE,
+     "translate its validation pairs too and say how good it is"},
+    {"--gate-chrf", "HYDRAGLOT_GATE_CHRF", TYPE_NUMBER, AT(gate_chrf), "N", "20", 0, 100, NULL,
+     GATE, "chrF that a plugin must reach on its validation pairs to be ready"},
+    {"--gate-faults", "HYDRAGLOT_GATE_FAULTS", TYPE_NUMBER, AT(gate_faults), "PERCENT", "10", 0,
+     100, NULL, GATE,
+     "share of the pairs that may be copied, empty, endless, answered, in a wrong language or lose "
+     "placeholders, each kind by itself"},
     {"--shape", NULL, TYPE_CHOICE, AT(shape), "NAME", NULL, 0, 0, "tiny|135m|1b|8b", BENCH,
      "steps of a random model of this shape instead, made in memory: tiny (hydra-tiny's), 135m "
      "(SmolLM2), 1b, 8b (Llama 3; takes some 6 GB)"},
@@ -231,6 +241,8 @@ static const setting table[] = {
      "print the table of prompt templates instead, as Markdown"},
     {"--asyncapi", NULL, TYPE_SWITCH, AT(asyncapi), NULL, NULL, 0, 0, NULL, DOCTOR,
      "print the websocket's messages instead, as AsyncAPI 3.0"},
+    {"--rules", NULL, TYPE_SWITCH, AT(rules), NULL, NULL, 0, 0, NULL, DOCTOR,
+     "print the table of text rules instead, as Markdown"},
     {"--plugin-schema", NULL, TYPE_SWITCH, AT(plugin_schema), NULL, NULL, 0, 0, NULL, DOCTOR,
      "print the form of plugin.json instead, as JSON Schema"},
     {"--help", NULL, TYPE_SWITCH, AT(help), NULL, NULL, 0, 0, NULL, ALL, "print this"},

@@ -57,7 +57,9 @@ typedef struct hg_settings {
     const char *pairs, *title, *licence, *attribution, *python;
     int64_t rank, epochs, minutes;
     bool log_text, trust_proxy, quantized;
-    bool full, json, plan, limits, settings, metrics, codes, templates, asyncapi, plugin_schema;
+    bool full, json, plan, limits, settings, metrics, codes, templates, asyncapi, plugin_schema,
+        rules, gate;
+    int64_t gate_chrf, gate_faults;
     bool help, version;
 
     bool data_given;         /* --data or HYDRAGLOT_DATA, not the default */

@@ -11,6 +11,7 @@
 #include "core/model/json.h"
 #include "core/model/lora_config.h"
 #include "core/plugins/pairs.h"
+#include "core/text/utf8.h"
 #include "core/translate/entry.h"
 
 /* What the parts share. */
@@ -29,6 +30,46 @@ static hg_status note(const checking *in, hg_status status, hg_error *error)
     return HG_OK;
 }
 
+/* One text that would be hard for the rules. */
+static bool takes(hg_rules *rules, const char *text, size_t bytes)
+{
+    hg_buf out = hg_buf_new(HG_LIMIT_LANE_TEXT);
+    hg_status status = hg_rules_apply(rules, text, bytes, &out);
+    hg_buf_free(&out);
+    return status != HG_ERROR_LIMIT;
+}
+
+/* Whether the character at at [width] stands before it in text. */
+static bool was_tried(const char *text, const char *at, size_t width)
+{
+    for (const char *p = text; p < at; p += hg_utf8_width((uint8_t)*p))
+        if (strncmp(p, at, width) == 0) return true;
+    return false;
+}
+
+/* Rules run on every piece of every translation, so those are refused that take too long or let the
+ * text grow without end on a whole sentence of any one character that they name. */
+static void try_rules(const checking *in, hg_rules *rules, const char *source, const char *field)
+{
+    bool fine = true;
+    hg_buf text = hg_buf_new(4ul * HG_LIMIT_SENTENCE + 4);
+    for (const char *at = source; rules && fine && *at; at += hg_utf8_width((uint8_t)*at)) {
+        size_t width = hg_utf8_width((uint8_t)*at);
+        if (was_tried(source, at, width)) continue;
+        hg_buf_clear(&text);
+        for (int i = 0; fine && i < HG_LIMIT_SENTENCE; i++) fine = !hg_buf_append(&text, at, width);
+        fine = fine && takes(rules, hg_buf_text(&text), text.length);
+    }
+    if (rules && fine) fine = takes(rules, source, strlen(source));
+    hg_buf_free(&text);
+    if (!fine)
+        hg_notes_add(
+            in->notes, HG_NOTE_PROBLEM, HG_ERROR_LIMIT,
+            "plugin.json: field rules.%s: they take too long, or let a text grow too much; "
+            "make them simpler",
+            field);
+}
+
 /* Language, template, stop tokens, rules: each by itself. */
 static hg_status check_entry(const checking *in, bool *prompt, hg_error *error)
 {
@@ -40,7 +81,10 @@ static hg_status check_entry(const checking *in, bool *prompt, hg_error *error)
         if (status) hg_fail_within(error, "plugin.json");
         status = note(in, status, error);
     }
-    if (!status) status = note(in, hg_entry_set_rules(in->entry, error), error);
+    if (status) return status;
+    status = note(in, hg_entry_set_rules(in->entry, error), error);
+    try_rules(in, in->entry->rules_before, in->entry->plugin->rules_before, "before");
+    try_rules(in, in->entry->rules_after, in->entry->plugin->rules_after, "after");
     return status;
 }
 

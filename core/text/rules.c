@@ -21,6 +21,7 @@ struct hg_rules {
 typedef struct units {
     UChar *unit; /* [capacity], owned */
     int32_t count, capacity;
+    uint32_t reads;   /* of characters: what rules cost, on any machine alike */
     hg_status status; /* why the text refused to change */
 } units;
 
@@ -57,9 +58,17 @@ static int32_t on_length(const UReplaceable *rep)
     return ((const units *)rep)->count;
 }
 
+/* Rules that look at the text too often are refused as those that let it grow. */
+static void count_read(const UReplaceable *rep)
+{
+    units *u = (units *)(uintptr_t)rep; /* ICU calls its readers const */
+    if (++u->reads == HG_LIMIT_RULES_READS) units_refuse(u, HG_ERROR_LIMIT);
+}
+
 static UChar on_char_at(const UReplaceable *rep, int32_t offset)
 {
     const units *u = (const units *)rep;
+    count_read(rep);
     return offset >= 0 && offset < u->count ? u->unit[offset] : 0xFFFF; /* ICU's "no character" */
 }
 
@@ -67,6 +76,7 @@ static UChar32 on_char32_at(const UReplaceable *rep, int32_t offset)
 {
     const units *u = (const units *)rep;
     UChar32 c;
+    count_read(rep);
     if (offset < 0 || offset >= u->count) return 0xFFFF;
     U16_GET(u->unit, 0, offset, u->count, c);
     return c;
@@ -139,12 +149,56 @@ static hg_status units_write(const units *u, hg_buf *out)
 
 /* ---- rules ---- */
 
+/* Each leaves a text alone that is right already, and marks inside of numbers, times and addresses.
+ */
+#define QUOTES(open, close)                                                                        \
+    "$before = [[:White_Space:][:Ps:][:Pi:][:Pd:]];"                                               \
+    "$before { \\\" > " open ";"                                                                   \
+    "^ \\\" > " open ";"                                                                           \
+    "\\\" > " close ";"
+
+static const hg_shipped_rules shipped[] = {
+    {"french-spacing",
+     "narrow no-break spaces before ; ! ? and inside guillemets, a no-break space before a colon",
+     "$space = [\\u0020\\u00A0\\u202F];"
+     "$word = [[:L:][:M:][:N:][:Pe:][:Pf:]\\%\\\"];"
+     "$word { $space* ([\\;\\!\\?]) > \\u202F $1;"
+     "$word { $space* (\\:) } [[:White_Space:]] > \\u00A0 $1;"
+     "$word { $space* » > \\u202F »;"
+     "« $space* } $word > « \\u202F;"},
+    {"cjk-punctuation", "full-width marks behind Chinese and Japanese letters",
+     "$cjk = [[:Han:][:Hiragana:][:Katakana:]ー々」』）];"
+     "$cjk { \\, > \\uFF0C;"
+     "$cjk { \\? > \\uFF1F;"
+     "$cjk { \\! > \\uFF01;"
+     "$cjk { \\; > \\uFF1B;"
+     "$cjk { \\: > \\uFF1A;"
+     "$cjk { \\. } [^\\.[:L:][:N:]] > 。;"
+     "$cjk { \\. } $ > 。;"},
+    {"german-quotes", "„ and “ for straight quotation marks", QUOTES("„", "“")},
+    {"spanish-quotes", "« and » for straight quotation marks", QUOTES("«", "»")},
+};
+
+const hg_shipped_rules *hg_shipped_rules_at(unsigned index)
+{
+    return index < sizeof shipped / sizeof *shipped ? &shipped[index] : NULL;
+}
+
+/* A shipped set's text for its name; else the text itself. */
+static const char *resolve(const char *rules)
+{
+    for (size_t i = 0; i < sizeof shipped / sizeof *shipped; i++)
+        if (strcmp(shipped[i].name, rules) == 0) return shipped[i].text;
+    return rules;
+}
+
 hg_status hg_rules_open(const char *rules, hg_rules **out, hg_error *error)
 {
     static const UChar id[] = u"hydraglot";
     UErrorCode icu = U_ZERO_ERROR;
     UParseError place = {0};
     int32_t count = 0;
+    rules = resolve(rules);
     size_t bytes = strlen(rules);
     *out = NULL;
     if (bytes > HG_LIMIT_RULES)

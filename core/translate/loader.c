@@ -251,7 +251,9 @@ static void *run(void *context)
     hg_runtime *runtime = loader->runtime;
     int64_t start_us = hg_clock_us();
     struct dirent **item = NULL;
-    int items = scandir(loader->path, &item, is_plugin_name, alphasort);
+    const bool one = is_plugin_folder(loader, ".");
+    if (one) load(loader, ".");
+    int items = one ? 0 : scandir(loader->path, &item, is_plugin_name, alphasort);
     if (items < 0) add_failure(loader, loader->path, "the folder of plugins cannot be read");
     for (int i = 0; i < items; i++) {
         if (!atomic_load(&loader->stop) && is_plugin_folder(loader, item[i]->d_name))

@@ -1,10 +1,10 @@
 /* loader.h: the thread that brings plugins from disk to the engine and into the catalog.
  *
- * For each folder of the plugins path, by name: plugin.json and the adapter are read and checked
- * against the base, template and rules are compiled, the content is recorded in the store as an
- * enabled generation, and the adapter is given to the engine. When all are on the device, those
- * that work are handed to the catalog. A plugin that fails is logged and named by
- * hg_loader_failures; the others go on.
+ * For each folder of the plugins path, by name, or for the path itself where it holds one plugin:
+ * plugin.json and the adapter are read and checked against the base, template and rules are
+ * compiled, the content is recorded in the store as an enabled generation, and the adapter is
+ * given to the engine. When all are on the device, those that work are handed to the catalog. A
+ * plugin that fails is logged and named by hg_loader_failures; the others go on.
  */
 #ifndef HG_TRANSLATE_LOADER_H
 #define HG_TRANSLATE_LOADER_H

@@ -268,6 +268,10 @@ static void test_plugin_json(void **state)
         {"rules", "{\"after\": \"a > $b;\"}", "rules.after"},
         {"rules", "{\"before\": \"::No-Such;\"}", "rules.before"},
         {"rules", "{\"after\": [1]}", "rules.after"},
+        {"rules", "{\"after\": \"no-such-rules\"}", "rules.after"},
+        {"rules", "{\"after\": \"a > | aaaaaaaaaaaaaaaa;\"}", "rules.after: they take too long"},
+        {"rules", "{\"before\": \"b*c > 1; b*d > 2; b*e > 3; b*f > 4;\"}", "rules.before: they"},
+        {"rules", "{\"after\": \"a > bbbbbbbbbbbbbbbbbbbbbbbb;\"}", "rules.after: they take"},
         {"licence", "{\"name\": \"MIT\"}", "field licence"},
         {"adapter", "\"adapter_model.safetensors\"", "field adapter"},
     };

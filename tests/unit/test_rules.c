@@ -10,7 +10,9 @@
 
 #include <cmocka.h>
 
+#include "core/base/limits.h"
 #include "core/text/rules.h"
+#include "core/text/score.h"
 #include "core/text/utf8.h"
 #include "tests/golden/xz.h"
 
@@ -172,13 +174,84 @@ static void test_growing_text(void **state)
     }
 }
 
+static void test_shipped(void **state)
+{
+    (void)state;
+    static const char *const rows[][3] = {
+        {"french-spacing", "Où est la gare?", "Où est la gare\u202F?"},
+        {"french-spacing", "Allez ! Vite; oui", "Allez\u202F! Vite\u202F; oui"},
+        {"french-spacing", "Il dit: «Non»", "Il dit\u00A0: «\u202FNon\u202F»"},
+        {"french-spacing", "à 10:30, http://a.example", "à 10:30, http://a.example"},
+        {"french-spacing", "Quoi\u202F?! Déjà", "Quoi\u202F?! Déjà"},
+        {"cjk-punctuation", "你好,世界!", "你好，世界！"},
+        {"cjk-punctuation", "月曜日は暇ですか?はい.", "月曜日は暇ですか？はい。"},
+        {"cjk-punctuation", "价格是3.5元: 1,000", "价格是3.5元： 1,000"},
+        {"cjk-punctuation", "Hello, world!", "Hello, world!"},
+        {"german-quotes", "Er sagt \"ja\".", "Er sagt „ja“."},
+        {"german-quotes", "\"Ja\" (\"nein\")", "„Ja“ („nein“)"},
+        {"spanish-quotes", "Dijo \"sí\".", "Dijo «sí»."},
+        {"spanish-quotes", "¿Dónde está?", "¿Dónde está?"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        check_apply(rows[i][0], rows[i][1], rows[i][2]);
+        check_apply(rows[i][0], rows[i][2], rows[i][2]); /* what is right stays */
+    }
+}
+
+/* What people wrote loses nothing by the rules of their language, and no promise of settled text is
+ * broken. chrF looks through white space, so French counts the lines that keep every mark. */
+static void test_shipped_do_no_harm(void **state)
+{
+    (void)state;
+    static const char *const rows[][2] = {{"french-spacing", "fr"},
+                                          {"cjk-punctuation", "ja"},
+                                          {"cjk-punctuation", "zh"},
+                                          {"german-quotes", "de"},
+                                          {"spanish-quotes", "es"}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char path[128];
+        hg_chrf chrf = {0};
+        snprintf(path, sizeof path, "tests/golden/data/dev.en-%s.tsv.xz", rows[i][1]);
+        hg_buf file = golden_read_xz(path), out = hg_buf_new(1 << 20);
+        hg_rules *rules = open_rules(rows[i][0]);
+        for (char *line = file.data, *end; *line; line = end + 1) {
+            end = strchr(line, '\n');
+            char *target = strchr(line, '\t') + 1;
+            *end = 0;
+            assert_int_equal(hg_rules_apply(rules, target, (size_t)(end - target), &out), HG_OK);
+            assert_int_equal(hg_chrf_add(&chrf, hg_buf_text(&out), target), HG_OK);
+        }
+        print_message("%-16s on %s: chrF %.2f\n", rows[i][0], rows[i][1], hg_chrf_score(&chrf));
+        assert_true(hg_chrf_score(&chrf) > 99);
+        hg_rules_close(rules);
+        hg_buf_free(&file);
+        hg_buf_free(&out);
+        check_file(rows[i][0], rows[i][1], 40);
+    }
+}
+
+/* Rules that read too much are refused, after the same number of reads on every machine. */
+static void test_slow_rules(void **state)
+{
+    (void)state;
+    static char text[HG_LIMIT_SENTENCE];
+    hg_rules *slow = open_rules("a*b > 1; a*c > 2; a*d > 3; a*e > 4;");
+    hg_buf out = hg_buf_new(1 << 20);
+    memset(text, 'a', sizeof text);
+    assert_int_equal(hg_rules_apply(slow, text, sizeof text, &out), HG_ERROR_LIMIT);
+    assert_int_equal(hg_rules_apply(slow, text, 20, &out), HG_OK);
+    assert_string_equal(hg_buf_text(&out), "aaaaaaaaaaaaaaaaaaaa");
+    hg_rules_close(slow);
+    hg_buf_free(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_apply),
-        cmocka_unit_test(test_settled),
-        cmocka_unit_test(test_bad_rules),
-        cmocka_unit_test(test_growing_text),
+        cmocka_unit_test(test_apply),      cmocka_unit_test(test_settled),
+        cmocka_unit_test(test_bad_rules),  cmocka_unit_test(test_growing_text),
+        cmocka_unit_test(test_shipped),    cmocka_unit_test(test_shipped_do_no_harm),
+        cmocka_unit_test(test_slow_rules),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
