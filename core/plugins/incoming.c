@@ -30,7 +30,7 @@ static const struct {
     {"tokenizer.json", false},
     {"tokenizer_config.json", false},
     {"chat_template.jinja", false},
-    {"loss.svg", false}, /* the trainer's drawing */
+    {"loss.svg", false},          /* the trainer's drawing */
     {"adapter_model.bin", false}, /* refused, with what to do, where there is nothing else */
 };
 #define FILES (sizeof files / sizeof *files)
