@@ -104,9 +104,9 @@ static hg_status list_plugins(reading *r, int (*row)(const hg_plugin_record *, v
     int code = SQLITE_DONE, stop = 0;
     while (!status && !stop && (code = sqlite3_step(r->statement)) == SQLITE_ROW) {
         hg_plugin_record record = plugin_at(r->statement);
-        const bool own = !*record.folder; /* content of the data folder's own */
-        if (own) status = hg_store_content_path(r->store, record.digest, path, r->error);
-        if (own) record.folder = path;
+        record.own = !*record.folder;
+        if (record.own) status = hg_store_content_path(r->store, record.digest, path, r->error);
+        if (record.own) record.folder = path;
         if (!status) stop = row(&record, context);
     }
     return status ? status : reading_end(r, code);

@@ -39,6 +39,7 @@ typedef struct hg_plugin_record {
         *report /* JSON */, *folder;
     const char *title; /* for people; NULL: none */
     bool is_default, enabled, pinned;
+    bool own; /* content of the data folder's, see db/plugins.h */
 } hg_plugin_record;
 
 /* Records a plugin of the plugins folder. Content that no generation of the plugin has yet becomes

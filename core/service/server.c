@@ -90,12 +90,14 @@ hg_status hg_service_first_token(hg_service *service, char *text, hg_error *erro
     return status;
 }
 
-/* Tokens that expired or were revoked end their sessions and requests. */
-static void watch_tokens(hg_service *service)
+/* What the command line changed beside us: tokens that expired or were revoked end their sessions
+ * and requests; the loader looks at the plugins. */
+static void watch_store(hg_service *service)
 {
     if (!service->shared.tokens) return;
     bool changed = hg_token_reader_changed(service->shared.tokens) || service->shared.unsure;
     service->shared.unsure = false;
+    if (changed) hg_runtime_plugins_changed(service->shared.runtime);
     hg_session *session;
     TAILQ_FOREACH(session, &service->shared.sessions, link)
     hg_session_watch_token(session, changed);
@@ -108,7 +110,7 @@ static void watch(hg_service *service)
     int64_t now_us = hg_clock_us();
     if (now_us - service->watched_us < IDLE_TICK_US) return;
     service->watched_us = now_us;
-    watch_tokens(service);
+    watch_store(service);
     hg_sessions_age(&service->shared, now_us);
 }
 
@@ -151,6 +153,9 @@ void hg_service_poll(hg_service *service)
     if (!service->shared.runtime) return;
     hg_translator_poll(service->shared.runtime, 0);
     hg_exchanges_pump(service);
+    uint64_t changes = hg_runtime_changes(service->shared.runtime);
+    if (changes != service->changes) refresh_languages(service);
+    service->changes = changes;
     if (!service->ready) {
         service->ready = hg_runtime_ready(service->shared.runtime);
         refresh_languages(service);
@@ -182,7 +187,6 @@ static void tick(lws_sorted_usec_list_t *sul)
     if (service->shared.stopping)
         hg_sessions_drain(&service->shared, hg_clock_us() >= service->drain_until_us);
     bool busy = !service->ready || service->shared.stopping || something_runs(service);
-    if (!busy) refresh_languages(service);
     lws_sul_schedule(service->context, 0, sul, tick, busy ? BUSY_TICK_US : IDLE_TICK_US);
 }
 

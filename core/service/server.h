@@ -56,6 +56,7 @@ struct hg_service {
     int64_t watched_us;                  /* when tokens and sessions were last looked at */
     int64_t drain_until_us;              /* once it stops: what runs may end until then */
     bool ready;                          /* hg_runtime_ready was true */
+    uint64_t changes;                    /* hg_runtime_changes when languages were printed */
     hg_device_info device;
 };
 

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/base/log.h"
 #include "core/engine/engine.h"
 
 void hg_catalog_entry_release(hg_catalog_entry *entry)
@@ -13,6 +12,7 @@ void hg_catalog_entry_release(hg_catalog_entry *entry)
     if (!entry) return;
     assert(entry->references > 0);
     if (--entry->references) return;
+    if (entry->gone) entry->gone(entry, entry->gone_context);
     hg_plugin_close(entry->plugin);
     hg_prompt_free(entry->prompt);
     hg_rules_close(entry->rules_before);
@@ -24,62 +24,76 @@ void hg_catalog_entry_release(hg_catalog_entry *entry)
 
 hg_status hg_catalog_init(hg_catalog *catalog, hg_error *error)
 {
-    *catalog = (hg_catalog){0};
+    *catalog = (hg_catalog){.handed_end = &catalog->handed};
     if (pthread_mutex_init(&catalog->lock, NULL))
         return hg_fail(error, HG_ERROR_MEMORY, "no lock for the catalog of languages");
     return HG_OK;
 }
 
+static void free_set(hg_catalog_set *set)
+{
+    for (uint32_t i = 0; i < set->count; i++) hg_catalog_entry_release(set->item[i].fresh);
+    free(set);
+}
+
 void hg_catalog_free(hg_catalog *catalog)
 {
     for (uint32_t i = 0; i < catalog->entries; i++) hg_catalog_entry_release(catalog->entry[i]);
-    while (catalog->handed) {
-        hg_catalog_entry *next = catalog->handed->next;
-        hg_catalog_entry_release(catalog->handed);
-        catalog->handed = next;
+    for (hg_catalog_set *set = catalog->handed, *next; set; set = next) {
+        next = set->next;
+        free_set(set);
     }
     catalog->entries = 0;
     pthread_mutex_destroy(&catalog->lock);
 }
 
-void hg_catalog_hand_over(hg_catalog *catalog, hg_catalog_entry *entry)
+void hg_catalog_hand_over(hg_catalog *catalog, hg_catalog_set *set)
 {
-    assert(entry->references == 1);
+    set->next = NULL;
     pthread_mutex_lock(&catalog->lock);
-    entry->next = catalog->handed;
-    catalog->handed = entry;
+    *catalog->handed_end = set;
+    catalog->handed_end = &set->next;
     pthread_mutex_unlock(&catalog->lock);
 }
 
-/* Puts one entry in its place by English name, or in that of its older generation. */
-static void serve(hg_catalog *catalog, hg_catalog_entry *entry)
+static int by_name(const void *a, const void *b)
 {
-    assert(entry->plugin && entry->prompt);
-    assert(entry->plugin->adapter == (entry->adapter_key != HG_NO_ADAPTER));
-    uint32_t at = 0;
-    for (uint32_t i = 0; i < catalog->entries; i++) {
-        hg_catalog_entry *old = catalog->entry[i];
-        if (strcmp(old->plugin->name, entry->plugin->name) != 0) continue;
-        catalog->entry[i] = entry;
-        hg_catalog_entry_release(old);
-        return;
+    const hg_catalog_entry *first = *(hg_catalog_entry *const *)a;
+    const hg_catalog_entry *second = *(hg_catalog_entry *const *)b;
+    int order = strcmp(first->name, second->name);
+    return order ? order : strcmp(first->plugin->name, second->plugin->name);
+}
+
+static hg_catalog_entry *by_id(const hg_catalog *catalog, uint64_t id)
+{
+    for (uint32_t i = 0; i < catalog->entries; i++)
+        if (catalog->entry[i]->id == id) return catalog->entry[i];
+    return NULL;
+}
+
+/* Puts the set in the place of what was served; its entries' references become the catalog's. */
+static void serve(hg_catalog *catalog, hg_catalog_set *set)
+{
+    hg_catalog_entry *served[HG_LIMIT_ADAPTER_SLOTS];
+    assert(set->count <= HG_LIMIT_ADAPTER_SLOTS);
+    for (uint32_t i = 0; i < set->count; i++) {
+        hg_catalog_entry *entry = set->item[i].fresh;
+        if (!entry) {
+            entry = by_id(catalog, set->item[i].id);
+            assert(entry); /* the loader handed it over before */
+            entry->references++;
+        }
+        assert(entry->plugin && entry->prompt);
+        assert(entry->plugin->adapter == (entry->adapter_key != HG_NO_ADAPTER));
+        entry->is_default = set->item[i].is_default;
+        served[i] = entry;
+        set->item[i].fresh = NULL;
     }
-    if (catalog->entries == HG_LIMIT_ADAPTER_SLOTS) { /* the engine has no slot for it either */
-        hg_log(HG_LOG_ERROR, "translate", "plugin %s: more than %d plugins", entry->plugin->name,
-               HG_LIMIT_ADAPTER_SLOTS);
-        hg_catalog_entry_release(entry);
-        return;
-    }
-    while (at < catalog->entries) {
-        const hg_catalog_entry *other = catalog->entry[at];
-        int order = strcmp(other->name, entry->name);
-        if (order > 0 || (!order && strcmp(other->plugin->name, entry->plugin->name) > 0)) break;
-        at++;
-    }
-    memmove(&catalog->entry[at + 1], &catalog->entry[at],
-            (catalog->entries - at) * sizeof(hg_catalog_entry *));
-    catalog->entry[at] = entry;
-    catalog->entries++;
+    for (uint32_t i = 0; i < catalog->entries; i++) hg_catalog_entry_release(catalog->entry[i]);
+    qsort(served, set->count, sizeof *served, by_name);
+    memcpy(catalog->entry, served, set->count * sizeof *served);
+    catalog->entries = set->count;
+    catalog->changes++;
 }
 
 static uint32_t count_takers(const hg_catalog *catalog, const hg_tag *source)
@@ -93,6 +107,7 @@ static uint32_t count_takers(const hg_catalog *catalog, const hg_tag *source)
 static void find_common_source(hg_catalog *catalog)
 {
     uint32_t most = 0;
+    catalog->common_source = (hg_tag){0};
     for (uint32_t i = 0; i < catalog->entries; i++) {
         const hg_catalog_entry *entry = catalog->entry[i];
         for (uint32_t j = 0; j < entry->plugin->source_count; j++) {
@@ -109,17 +124,17 @@ static void find_common_source(hg_catalog *catalog)
 void hg_catalog_take(hg_catalog *catalog)
 {
     pthread_mutex_lock(&catalog->lock);
-    hg_catalog_entry *entry = catalog->handed;
+    hg_catalog_set *set = catalog->handed;
     catalog->handed = NULL;
+    catalog->handed_end = &catalog->handed;
     pthread_mutex_unlock(&catalog->lock);
-    bool changed = entry != NULL;
-    while (entry) {
-        hg_catalog_entry *next = entry->next;
-        entry->next = NULL;
-        serve(catalog, entry);
-        entry = next;
+    if (!set) return;
+    for (hg_catalog_set *next; set; set = next) { /* each may keep what one before brought */
+        next = set->next;
+        serve(catalog, set);
+        free_set(set);
     }
-    if (changed) find_common_source(catalog);
+    find_common_source(catalog);
 }
 
 hg_catalog_entry *hg_catalog_by_plugin(const hg_catalog *catalog, const char *name)

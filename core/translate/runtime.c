@@ -124,6 +124,7 @@ void hg_runtime_close(hg_runtime *runtime)
 {
     if (!runtime) return;
     hg_loader_stop(runtime->loader);
+    runtime->closing = true;
     hg_engine_close(runtime->engine);
     if (runtime->sources.model) hg_sources_close(&runtime->sources);
     hg_request_abandon_all(runtime);
@@ -151,6 +152,16 @@ hg_status hg_runtime_wait_ready(hg_runtime *runtime, hg_error *error)
     assert(ready);
     (void)ready;
     return status;
+}
+
+void hg_runtime_plugins_changed(hg_runtime *runtime)
+{
+    hg_loader_look(runtime->loader);
+}
+
+uint64_t hg_runtime_changes(const hg_runtime *runtime)
+{
+    return runtime->catalog.changes;
 }
 
 uint32_t hg_runtime_languages(hg_runtime *runtime, hg_language_view *view, uint32_t room)

@@ -53,6 +53,12 @@ bool hg_runtime_ready(hg_runtime *runtime);
 /* Waits for that; an error names the plugins that failed. */
 hg_status hg_runtime_wait_ready(hg_runtime *runtime, hg_error *error) HG_CHECKED;
 
+/* The store's plugins may have changed: the loader looks, brings new generations onto the device,
+ * and what is enabled then is served from one of the next polls on. Any thread. */
+void hg_runtime_plugins_changed(hg_runtime *runtime);
+/* Grows whenever a poll changed what is served. Owner's thread. */
+uint64_t hg_runtime_changes(const hg_runtime *runtime);
+
 /* One language as clients see it. Strings are owned by the catalog and live until the next poll. */
 typedef struct hg_language_view {
     hg_tag tag;

@@ -27,6 +27,7 @@ struct hg_runtime {
     /* Owner's thread: */
     hg_catalog catalog;
     bool ready;                  /* sticky */
+    bool closing;                /* the engine is gone, or goes: nothing is asked of it */
     struct hg_request *requests; /* all that run, newest first */
     bool outcomes_wait;          /* some of them have ends that need no engine */
     bool rounds_wait;            /* some of them wait for room in the engine */

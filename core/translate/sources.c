@@ -42,6 +42,18 @@ hg_status hg_sources_add(hg_sources *sources, uint64_t key, const hg_plugin *plu
     return status;
 }
 
+void hg_sources_forget(hg_sources *sources, uint64_t key)
+{
+    pthread_mutex_lock(&sources->lock);
+    for (uint32_t i = 0; i < sources->count; i++) {
+        if (sources->source[i].key != key) continue;
+        free(sources->source[i].folder);
+        sources->source[i] = sources->source[--sources->count];
+        break;
+    }
+    pthread_mutex_unlock(&sources->lock);
+}
+
 /* A copy of the key's row, whose folder the caller frees. */
 static hg_status find(hg_sources *sources, uint64_t key, hg_source *out, hg_error *error)
 {

@@ -30,6 +30,9 @@ void hg_sources_close(hg_sources *sources);
 hg_status hg_sources_add(hg_sources *sources, uint64_t key, const hg_plugin *plugin,
                          hg_error *error) HG_CHECKED;
 
+/* The engine has no use for it any more. Any thread. */
+void hg_sources_forget(hg_sources *sources, uint64_t key);
+
 /* hg_recovery's reopen; context is a hg_sources. HG_ERROR_FORMAT when the plugin's files are not
  * those that it had. */
 hg_status hg_sources_reopen(void *context, uint64_t key, hg_adapter_source *out, hg_error *error);
