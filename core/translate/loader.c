@@ -133,7 +133,7 @@ static void load_folder(hg_loader *loader)
 /* Names of --only that nobody has. */
 static void report_missing(hg_loader *loader)
 {
-    char *rest = loader->only, *name;
+    char *names = loader->only ? strdup(loader->only) : NULL, *rest = names, *name;
     while (rest && (name = strsep(&rest, ","))) {
         name += strspn(name, " ");
         bool found = !*name;
@@ -144,6 +144,7 @@ static void report_missing(hg_loader *loader)
         pthread_mutex_unlock(&loader->lock);
         if (!found && !failed) add_failure(loader, name, "there is no such plugin");
     }
+    free(names);
 }
 
 /* ---- the store ---- */
