@@ -31,7 +31,7 @@ GOLDEN := $(call programs,tests/golden/test_*.c)
 BENCH := $(call programs,tests/bench/bench_*.c)
 FUZZ := $(call programs,tests/fuzz/fuzz_*.c)
 # What has threads of its own, for ThreadSanitizer.
-THREADED := $(call programs,$(addprefix tests/unit/test_,$(addsuffix .c,workers device engine* fingerprint store runtime swaps conversation)))
+THREADED := $(call programs,$(addprefix tests/unit/test_,$(addsuffix .c,workers device engine* fingerprint store runtime conversation)))
 # V=1 shows the commands.
 Q := $(if $(V),,@)
 say = @$(if $(V),true,printf '  %-5s %s\n' $(1) $(2))

@@ -32,6 +32,16 @@ static const command commands[] = {
      "check an adapter's folder or archive, and keep nothing"},
     {"plugin train", HG_COMMAND_PLUGIN_TRAIN, "", 0, HG_LOG_WARN, hg_command_plugin_train,
      "make a plugin out of sentence pairs, and check it"},
+    {"plugin enable", HG_COMMAND_PLUGIN_ENABLE, "NAME", 1, HG_LOG_WARN, hg_command_plugin_enable,
+     "let a generation serve"},
+    {"plugin disable", HG_COMMAND_PLUGIN_DISABLE, "NAME", 1, HG_LOG_WARN, hg_command_plugin_disable,
+     "serve none of a plugin"},
+    {"plugin rollback", HG_COMMAND_PLUGIN_ROLLBACK, "NAME", 1, HG_LOG_WARN,
+     hg_command_plugin_rollback, "let the generation serve again that did before"},
+    {"plugin remove", HG_COMMAND_PLUGIN_REMOVE, "NAME", 1, HG_LOG_WARN, hg_command_plugin_remove,
+     "remove a plugin, or one of its generations"},
+    {"plugin default", HG_COMMAND_PLUGIN_DEFAULT, "NAME", 1, HG_LOG_WARN, hg_command_plugin_default,
+     "make a plugin the one that its language gets"},
     {"batches", HG_COMMAND_BATCHES, "", 0, HG_LOG_WARN, hg_command_batches,
      "list the newest batches with latency and throughput"},
     {"model info", HG_COMMAND_MODEL_INFO, "", 0, HG_LOG_WARN, hg_command_model_info,
@@ -67,7 +77,7 @@ static void print_usage(FILE *out)
     fprintf(out, "hydraglot %s: one sentence into many languages at once\n\n", HG_VERSION);
     fputs("usage: hydraglot COMMAND [FLAGS]\n\ncommands:\n", out);
     for (int i = 0; i < COMMANDS; i++)
-        fprintf(out, "  %-14s %s\n", commands[i].name, commands[i].help);
+        fprintf(out, "  %-15s %s\n", commands[i].name, commands[i].help);
     fputs("\n`hydraglot COMMAND --help` lists a command's flags. `hydraglot --version` says which "
           "hydraglot this is.\nExit codes: 0 done, 1 failed, 2 wrong usage.\n",
           out);

@@ -43,12 +43,14 @@ typedef struct setting {
 #define MERGE     HG_COMMAND_MODEL_MERGE
 #define ADD       HG_COMMAND_TOKEN_ADD
 #define TRAIN     HG_COMMAND_PLUGIN_TRAIN
+#define CHOOSE    (HG_COMMAND_PLUGIN_ENABLE | HG_COMMAND_PLUGIN_ROLLBACK | HG_COMMAND_PLUGIN_REMOVE)
+#define CHANGE    (CHOOSE | HG_COMMAND_PLUGIN_DISABLE | HG_COMMAND_PLUGIN_DEFAULT)
 #define GATE      HG_COMMAND_PLUGIN_ADD
 #define INTAKE    (GATE | HG_COMMAND_PLUGIN_VERIFY)
 #define TOKENS    (ADD | HG_COMMAND_TOKEN_LIST | HG_COMMAND_TOKEN_REVOKE)
 #define CONVERT   (QUANTIZE | VERIFY | MERGE)
 #define RUNTIME   (SERVE | TRANSLATE | BENCH | DOCTOR)
-#define ALL       (RUNTIME | PLUGINS | INTAKE | TRAIN | BATCHES | MODEL | CONVERT | TOKENS)
+#define ALL       (RUNTIME | PLUGINS | INTAKE | CHANGE | TRAIN | BATCHES | MODEL | CONVERT | TOKENS)
 #define AT(name)  (unsigned)offsetof(hg_settings, name)
 
 /* clang-format off */
@@ -74,7 +76,7 @@ static const setting table[] = {
     {"--tls-key", "HYDRAGLOT_TLS_KEY", TYPE_TEXT, AT(tls_key), "FILE", NULL, 0, 0, NULL, SERVE,
      "private key of --tls-cert, in PEM without a password", true},
     {"--data", "HYDRAGLOT_DATA", TYPE_TEXT, AT(data), "DIR", NULL, 0, 0, NULL,
-     RUNTIME | PLUGINS | INTAKE | BATCHES | TOKENS,
+     RUNTIME | PLUGINS | INTAKE | CHANGE | BATCHES | TOKENS,
      "folder of the database; without it translate and bench store nothing (default: var/ of a "
      "source tree, else $XDG_DATA_HOME/hydraglot)"},
     {"--model", "HYDRAGLOT_MODEL", TYPE_TEXT, AT(model), "PATH", NULL, 0, 0, NULL,
@@ -158,6 +160,13 @@ static const setting table[] = {
      "days until the token ends; 0: never"},
     {"--rate", NULL, TYPE_NUMBER, AT(rate), "N", "0", 0, INT32_MAX, NULL, ADD,
      "lanes a minute that the token is good for; 0: no bound"},
+    {"--generation", NULL, TYPE_NUMBER, AT(generation), "N", "0", 0, INT32_MAX, NULL, CHOOSE,
+     "which generation; 0: the newest to enable, the one that served before to go back to, all to "
+     "remove"},
+    {"--seen", NULL, TYPE_NUMBER, AT(seen), "N", "-1", -1, INT32_MAX, NULL, CHANGE,
+     "do it only if this generation serves, 0: none; -1: whichever does"},
+    {"--insist", NULL, TYPE_SWITCH, AT(insist), NULL, NULL, 0, 0, NULL, HG_COMMAND_PLUGIN_ENABLE,
+     "enable it although its check failed, or there was nothing to check it with"},
     {"--count", NULL, TYPE_NUMBER, AT(count), "N", "20", 1, HG_LIMIT_DB_BATCH_ROWS, NULL, BATCHES,
      "how many of the newest batches to show"},
     {"--runs", NULL, TYPE_NUMBER, AT(runs), "N", "5", 1, 100, NULL, BENCH,

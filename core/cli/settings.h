@@ -35,6 +35,11 @@ typedef enum hg_command_bit {
     HG_COMMAND_PLUGIN_ADD = 1 << 13,
     HG_COMMAND_PLUGIN_VERIFY = 1 << 14,
     HG_COMMAND_PLUGIN_TRAIN = 1 << 15,
+    HG_COMMAND_PLUGIN_ENABLE = 1 << 16,
+    HG_COMMAND_PLUGIN_DISABLE = 1 << 17,
+    HG_COMMAND_PLUGIN_ROLLBACK = 1 << 18,
+    HG_COMMAND_PLUGIN_REMOVE = 1 << 19,
+    HG_COMMAND_PLUGIN_DEFAULT = 1 << 20,
 } hg_command_bit;
 
 typedef struct hg_settings {
@@ -56,6 +61,8 @@ typedef struct hg_settings {
     const char *name, *language, *template, *sources;
     const char *pairs, *title, *licence, *attribution, *python;
     int64_t rank, epochs, minutes;
+    int64_t generation, seen; /* seen -1: not said */
+    bool insist;
     bool log_text, trust_proxy, quantized;
     bool full, json, plan, limits, settings, metrics, codes, templates, asyncapi, plugin_schema,
         rules, gate;

@@ -210,7 +210,7 @@ static void begin(load *job)
                                     .targets = LANGUAGES,
                                     .source = "en",
                                     .final = true,
-                                    .max_tokens = 24};
+                                    .max_tokens = 12};
     if (!hg_conversation_translate(job->conversation, &request, &refusal))
         fail_msg("%s", refusal.message);
 }
@@ -367,8 +367,8 @@ static void nothing_is_lost_while_plugins_change(void **state)
     size_t start_bytes = adapter_bytes();
     assert_true(start_bytes > 0);
     learn(&job);
-    run_load(&job, whole ? 60 : 4, 0, &quiet);
-    run_load(&job, 0, whole ? 200 : 24, &busy);
+    run_load(&job, whole ? 60 : 2, 0, &quiet);
+    run_load(&job, 0, whole ? 200 : 12, &busy);
     back_to_start();
     while (adapter_bytes() != start_bytes) hg_translator_poll(runtime, 5);
     begin(&job); /* and the first generations serve again */
