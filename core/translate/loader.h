@@ -1,11 +1,11 @@
 /* loader.h: the thread that keeps what is served as the store says.
  *
- * At the start it goes through the plugins path, folder by folder, by name, or takes the path itself
- * where it holds one plugin: plugin.json and the adapter are read and checked against the base,
- * template and rules are compiled, the content is recorded in the store, and what is enabled there
- * is given to the engine. When all are on the
- * device, those that work are handed to the catalog. A plugin that fails is logged and named by
- * hg_loader_wait; the others go on. From then on it follows what changes in the store.
+ * At the start it goes through the plugins path, folder by folder, by name, or takes the path
+ * itself where it holds one plugin: plugin.json and the adapter are read and checked against the
+ * base, template and rules are compiled, the content is recorded in the store, and what is enabled
+ * there is given to the engine. When all are on the device, those that work are handed to the
+ * catalog. A plugin that fails is logged and named by hg_loader_wait; the others go on. From then
+ * on it follows what changes in the store.
  */
 #ifndef HG_TRANSLATE_LOADER_H
 #define HG_TRANSLATE_LOADER_H
