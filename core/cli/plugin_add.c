@@ -20,6 +20,8 @@ typedef struct adding {
     hg_plugin_record record;
     char verdict[16];
     json_t *gate; /* its report, or NULL */
+    bool waits;   /* the recorded generation has no verdict yet */
+    bool failed;  /* no memory */
 } adding;
 
 static void print_notes(const hg_notes *notes, FILE *out)
@@ -157,14 +159,49 @@ static hg_status judge(adding *a, hg_error *error)
 static void print_gate(const adding *a)
 {
     const json_t *reasons = json_object_get(a->gate, "reasons");
+    const json_t *before = json_object_get(a->gate, "replaces");
     if (!a->gate) return;
     printf("%s: %s: chrF %.1f, BLEU %.1f on %d pairs, %.0f tokens/s\n", a->intake->plugin->name,
            a->verdict, json_real_value(json_object_get(a->gate, "chrf")),
            json_real_value(json_object_get(a->gate, "bleu")),
            (int)json_integer_value(json_object_get(a->gate, "pairs")),
            json_real_value(json_object_get(a->gate, "tokens_per_s")));
+    if (json_object_get(before, "chrf"))
+        printf("%s: generation %d, which serves: chrF %.1f, BLEU %.1f\n", a->intake->plugin->name,
+               (int)json_integer_value(json_object_get(before, "generation")),
+               json_number_value(json_object_get(before, "chrf")),
+               json_number_value(json_object_get(before, "bleu")));
     for (size_t i = 0; i < json_array_size(reasons); i++)
         printf("%s: %s\n", a->intake->plugin->name, json_string_value(json_array_get(reasons, i)));
+}
+
+/* Of each generation of the plugin: whether the new content waits for its verdict, and what serves
+ * now. */
+static int look_at(const hg_plugin_record *r, void *context)
+{
+    adding *a = context;
+    if (r->generation_key == a->record.generation_key) {
+        a->waits = strcmp(r->state, "checking") == 0;
+        a->record.enabled = r->enabled;
+    } else if (r->enabled && a->gate) {
+        a->failed |= hg_gate_set_replaced(a->gate, r->generation, r->report) != HG_OK;
+    }
+    return 0;
+}
+
+/* Content that was there already keeps its verdict, unless it was looked at anew. */
+static hg_status record_verdict(adding *a, hg_store *store, hg_error *error)
+{
+    hg_status status = hg_store_each_generation(store, a->record.name, look_at, a, error);
+    if (status || (!a->waits && !a->gate)) return status;
+    char *report = a->gate && !a->failed ? json_dumps(a->gate, JSON_COMPACT) : NULL;
+    if (a->gate && !report)
+        status = hg_fail(error, HG_ERROR_MEMORY, "no memory for a report");
+    else
+        status = hg_store_judge(store, a->record.generation_key, a->verdict, report ? report : "{}",
+                                "command line", error);
+    free(report);
+    return status;
 }
 
 static hg_status record(adding *a, hg_error *error)
@@ -195,11 +232,7 @@ static hg_status record(adding *a, hg_error *error)
     };
     if (!status) status = hg_cli_open_store(a->settings->data, &store, error);
     if (!status) status = hg_store_add_generation(store, &a->record, -1, "command line", error);
-    char *report = json_dumps(a->gate, JSON_COMPACT); /* NULL without one */
-    if (!status)
-        status = hg_store_judge(store, a->record.generation_key, a->verdict, report ? report : "{}",
-                                "command line", error);
-    free(report);
+    if (!status) status = record_verdict(a, store, error);
     hg_store_close(store);
     free(sources);
     return status;

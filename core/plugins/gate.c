@@ -224,6 +224,35 @@ static json_t *examples_of(const hg_gate *gate)
     return list;
 }
 
+/* What the target's adapter holds; 0 when nobody serves it. */
+static uint64_t adapter_bytes(const hg_gate *gate)
+{
+    hg_language_view view[HG_LIMIT_ADAPTER_SLOTS];
+    uint32_t count = hg_runtime_languages(gate->runtime, view, HG_LIMIT_ADAPTER_SLOTS);
+    for (uint32_t i = 0; i < count; i++) {
+        char name[sizeof gate->target];
+        snprintf(name, sizeof name, "plugin:%s", view[i].plugin);
+        if (strcmp(name, gate->target) == 0 || strcmp(view[i].tag.text, gate->target) == 0)
+            return view[i].bytes;
+    }
+    return 0;
+}
+
+hg_status hg_gate_set_replaced(json_t *report, uint32_t generation, const char *before)
+{
+    static const char *const scores[] = {"chrf", "bleu"};
+    json_t *old = before ? json_loads(before, 0, NULL) : NULL;
+    json_t *about = json_pack("{s:i}", "generation", (int)generation);
+    bool failed = !about;
+    for (size_t i = 0; about && i < sizeof scores / sizeof *scores; i++) {
+        json_t *score = json_object_get(old, scores[i]);
+        if (json_is_number(score)) failed |= json_object_set(about, scores[i], score) != 0;
+    }
+    failed |= json_object_set_new(report, "replaces", about) != 0;
+    json_decref(old);
+    return failed ? HG_ERROR_MEMORY : HG_OK;
+}
+
 json_t *hg_gate_report(const hg_gate *gate)
 {
     uint64_t tokens = 0;
@@ -233,11 +262,12 @@ json_t *hg_gate_report(const hg_gate *gate)
     for (int f = 0; f < HG_FAULTS; f++)
         json_object_set_new(faults, hg_fault_name((hg_fault)f), json_integer(gate->faults[f]));
     double seconds = gate->end_us ? (double)(gate->end_us - gate->start_us) / 1e6 : 0;
-    return json_pack("{s:s, s:i, s:f, s:f, s:o, s:o, s:I, s:f, s:f, s:f, s:{s:i, s:i}, s:o}",
+    return json_pack("{s:s, s:i, s:f, s:f, s:o, s:o, s:I, s:f, s:f, s:f, s:I, s:{s:i, s:i}, s:o}",
                      "verdict", hg_gate_verdict(gate), "pairs", (int)gate->pairs->count, "chrf",
                      hg_chrf_score(&gate->chrf), "bleu", hg_bleu_score(&gate->bleu), "faults",
                      faults, "reasons", reasons_of(gate), "tokens", (json_int_t)tokens,
                      "tokens_per_s", seconds > 0 ? (double)tokens / seconds : 0, "first_ms",
-                     median_first_ms(gate), "seconds", seconds, "bar", "chrf", (int)gate->bar.chrf,
-                     "faults", (int)gate->bar.faults, "examples", examples_of(gate));
+                     median_first_ms(gate), "seconds", seconds, "adapter_bytes",
+                     (json_int_t)adapter_bytes(gate), "bar", "chrf", (int)gate->bar.chrf, "faults",
+                     (int)gate->bar.faults, "examples", examples_of(gate));
 }

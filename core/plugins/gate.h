@@ -59,9 +59,14 @@ void hg_gate_free(hg_gate *gate);
  */
 const char *hg_gate_verdict(const hg_gate *gate);
 /* Then too: {"verdict", "pairs", "chrf", "bleu", "faults": {"copied": n, ...}, "reasons": [text],
- * "tokens", "tokens_per_s", "first_ms", "seconds", "bar": {...}, "examples": [...]}; NULL without
- * memory. The caller drops it. */
+ * "tokens", "tokens_per_s", "first_ms", "seconds", "adapter_bytes", "bar": {...}, "examples":
+ * [...]}; NULL without memory. The caller drops it. */
 json_t *hg_gate_report(const hg_gate *gate);
+
+/* Puts beside a report what is known of the generation that it would replace, from its report (the
+ * text of a JSON object, or NULL): "replaces": {"generation", "chrf", "bleu"}, scores where that
+ * report has them. */
+hg_status hg_gate_set_replaced(json_t *report, uint32_t generation, const char *before) HG_CHECKED;
 
 /* ---- faults.c ---- */
 

@@ -65,9 +65,9 @@ typedef struct hg_language_view {
     const char *plugin, *title, *licence, *attribution;
     char name[64], native[64]; /* English name, own name */
     const char *direction;     /* "ltr", "rtl" */
-    bool reading;              /* texts in it have one: core/text/reading.h */
     const char *const *source; /* [sources] */
     uint32_t sources, generation, rank_max;
+    bool reading; /* texts in it have one: core/text/reading.h */
     uint64_t bytes, adapter_key;
 } hg_language_view;
 

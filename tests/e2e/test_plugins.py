@@ -67,6 +67,24 @@ def test_adds_what_peft_saved(binary, tmp_path):
     assert json.loads(again.stdout)["plugin"]["generation"] == 1
 
 
+def test_gate_judges(binary, tmp_path):
+    """A plugin with pairs becomes ready; adding it once more without the gate takes nothing back."""
+    some = tmp_path / "dutch"
+    shutil.copytree(ROOT / "plugins/nl", some)
+    pairs = (ROOT / "plugins/nl/validation.tsv").read_text().splitlines(keepends=True)
+    (some / "validation.tsv").write_text("".join(pairs[:12]))
+    data = ("--data", tmp_path / "data")
+    done = run(binary, "add", some, "--gate", "--json", *data)
+    assert done.returncode == 0, done.stderr
+    gate = json.loads(done.stdout)["gate"]
+    assert gate["verdict"] == "ready" and gate["pairs"] == 12 and gate["chrf"] > 40 and not gate["reasons"]
+    assert run(binary, "add", some, *data).returncode == 0
+    assert json.loads(run(binary, "list", "--json", *data).stdout)["state"] == "ready"
+    judged = run(binary, "add", some, "--gate", "--gate-chrf", "100", *data)
+    assert "below 100" in judged.stdout
+    assert json.loads(run(binary, "list", "--json", *data).stdout)["state"] == "failed"
+
+
 def test_verify_names_every_problem(binary, tmp_path):
     spoilt = tmp_path / "spoilt"
     shutil.copytree(ROOT / "plugins/sv", spoilt)

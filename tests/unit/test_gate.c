@@ -95,6 +95,13 @@ static void test_verdicts(void **state)
     assert_true(number(good, "tokens") > 16 && number(good, "tokens_per_s") > 0);
     assert_int_equal(json_array_size(json_object_get(good, "reasons")), 0);
     assert_int_equal(json_array_size(json_object_get(good, "examples")), HG_LIMIT_GATE_EXAMPLES);
+    assert_int_equal(number(good, "adapter_bytes"), 1751128);
+    assert_int_equal(hg_gate_set_replaced(good, 3, "{\"chrf\": 61.1, \"rank\": 16}"), HG_OK);
+    const json_t *before = json_object_get(good, "replaces");
+    assert_true(number(before, "generation") == 3 && number(before, "chrf") == 61.1);
+    assert_null(json_object_get(before, "bleu"));
+    assert_int_equal(hg_gate_set_replaced(good, 4, NULL), HG_OK);
+    assert_null(json_object_get(json_object_get(good, "replaces"), "chrf"));
     json_decref(good);
 
     json_t *other = run(runtime, "plugins/de", 16, "plugin:nl", "de");
