@@ -6,6 +6,7 @@
 #define HG_CLOSES(X)                                                                               \
     X(DONE, 1000, 0, "done")                                                                       \
     X(GOING_AWAY, 1001, 1, "the service is shutting down")                                         \
+    X(PROTOCOL, 1002, 0, "a reserved bit where none may be")                                       \
     X(BINARY, 1003, 0, "a binary frame")                                                           \
     X(NOT_UTF8, 1007, 0, "a text frame that is not UTF-8")                                         \
     X(TOKEN, 1008, 0, "the token is revoked or expired")                                           \

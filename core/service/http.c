@@ -379,7 +379,6 @@ static int dispatch(hg_exchange *x)
     } else if (refusal->status) {
         x->answer.close = true;
         x->answer.allow = refusal->allow;
-        if (refusal->status == 503) x->answer.retry_after_s = 1;
         hg_answer_error(x, refusal->status, "%s", refusal->message);
     } else if (x->route) {
         x->route->serve(x);

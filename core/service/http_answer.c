@@ -16,8 +16,9 @@
 #include "core/service/gzip.h"
 #include "core/text/utf8.h"
 
-#define HEADERS_MAX 2048 /* bytes of an answer's headers */
-#define PIECE_BYTES (16 << 10)
+#define HEADERS_MAX   2048 /* bytes of an answer's headers */
+#define PIECE_BYTES   (16 << 10)
+#define UNAVAILABLE_S 1 /* after so many a 503 may be asked again */
 
 /* Sent with every answer. 'self' lets the page open its websocket and load nothing from others. */
 static const struct {
@@ -97,8 +98,9 @@ static void put_answer(headers *h, const hg_answer_head *a, size_t body_bytes)
     if (a->allow) put(h, "allow:", a->allow);
     if (a->status == 401) put(h, "www-authenticate:", "Bearer");
     if (a->close) put(h, "connection:", "close");
-    if (a->retry_after_s) {
-        snprintf(number, sizeof number, "%u", a->retry_after_s);
+    unsigned retry_after_s = a->status == 503 ? UNAVAILABLE_S : a->retry_after_s;
+    if (retry_after_s) {
+        snprintf(number, sizeof number, "%u", retry_after_s);
         put(h, "retry-after:", number);
     }
     if (a->status == 304 || a->status == 204) return;
@@ -305,7 +307,6 @@ void hg_answer_code(hg_exchange *x, hg_code code, const char *message)
         status = 503;
     if (code == HG_CODE_deadline) status = 504;
     if (code == HG_CODE_device || code == HG_CODE_internal) status = 500;
-    if (status == 503) x->answer.retry_after_s = 1;
     hg_answer_error(x, status, "%s", *message ? message : hg_code_meaning(code));
 }
 

@@ -23,6 +23,7 @@ typedef struct connection {
     bool goodbye;        /* the client closed and means it: nothing is to be kept */
     hg_deflate deflate;  /* as agreed on, or not */
     bool packed;         /* the message coming in is */
+    bool continues;      /* the next of its bytes begin a continuation frame */
     uint64_t read_bytes; /* of the queue's kept_bytes: what the client surely has */
     uint64_t ping_bytes; /* what it has when it answers the ping that is out; else the same */
     bool closed;         /* a close frame was asked for; what still comes in is ignored */
@@ -125,6 +126,7 @@ static int peer_closes(struct lws *wsi, connection *c, const void *in, size_t co
 {
     const char *reason = (const char *)in + 2;
     c->goodbye = is_goodbye(in, count);
+    if (lws_get_reserved_bits(wsi)) return close_with(wsi, c, HG_CLOSE_PROTOCOL);
     if (count > 2 && hg_utf8_valid(reason, count - 2) != count - 2)
         return close_with(wsi, c, HG_CLOSE_NOT_UTF8);
     return 0;
@@ -174,6 +176,12 @@ static void receive(struct lws *wsi, connection *c, const void *in, size_t count
     }
     if (lws_frame_is_binary(wsi)) {
         hg_session_end(session, HG_CLOSE_BINARY);
+        return;
+    }
+    bool misplaced = session->receiving && c->continues && lws_get_reserved_bits(wsi);
+    c->continues = !lws_remaining_packet_payload(wsi);
+    if (misplaced) {
+        hg_session_end(session, HG_CLOSE_PROTOCOL);
         return;
     }
     if (!session->receiving) {

@@ -154,6 +154,31 @@ async def test_noise_instead_of_deflate_ends_its_connection(service):
         assert (await talk(client, 1))[0]["de"]
 
 
+def short_frame(first, payload=b""):
+    return bytes([first, 0x80 | len(payload)]) + bytes(4) + payload
+
+
+RESERVED = {
+    "RSV2": [(0xA1,)], "RSV3": [(0x91,)], "all three": [(0xF1,)], "RSV2 of a ping": [(0xA9,)],
+    "RSV1 of a close frame": [(0xC8, b"\x03\xe8")],
+    "RSV1 of a continuation": [(0x01, b"{"), (0xC0, b"}")],
+    "RSV1 of a later one": [(0x01, b"{"), (0x00, b" "), (0xC0, b"}")],
+}
+
+
+@pytest.mark.parametrize("packed", [True, False])
+@pytest.mark.parametrize("name", RESERVED)
+@run
+async def test_reserved_bits_end_the_connection(service, name, packed):
+    """RFC 6455, 5.2, and 7692, 6: only the first frame of a data message may have RSV1, and none the
+    others. (RSV1 of pings and pongs libwebsockets passes over.)"""
+    async with connect(service, compression="deflate" if packed else None) as client:
+        client.ws.transport.write(b"".join(short_frame(*frame) for frame in RESERVED[name]))
+        with pytest.raises(websockets.ConnectionClosed) as ended:
+            await client.until_type("never")
+    assert ended.value.rcvd and ended.value.rcvd.code == 1002, ended.value
+
+
 # ---- HTTP ----
 
 
