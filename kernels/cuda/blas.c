@@ -34,7 +34,7 @@ static bool make_descriptor(hg_blas *blas)
 
 bool hg_blas_open(hg_blas *blas)
 {
-    const int how = RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE; /* a plan opens it again and again */
+    const int how = RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE; /* opened again when a card was lost */
     *blas = (hg_blas){0};
     for (size_t i = 0; i < FILES && !blas->library; i++) blas->library = dlopen(files[i], how);
     if (!blas->library) return false;

@@ -80,7 +80,7 @@ hg_status hg_cuda_chunks_take(hg_device *d, hg_error *error)
     uint32_t chunks = d->plan.chunks, rows = chunks * HG_CUDA_CHUNK_ROWS;
     size_t q = (size_t)s->heads * s->head_dim, squares = hg_cuda_tiles(s->hidden);
     size_t values, outs;
-    if (!c->blas.library || !chunks) return HG_OK;
+    if (!chunks || !(c->blas.library || c->assumed)) return HG_OK;
     widest_panel(s, &values, &outs);
     const struct {
         void *to;

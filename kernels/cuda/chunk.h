@@ -22,6 +22,7 @@ extern "C" {
 /* Activations of all chunks of a step; rows is 0 where there is no cuBLASLt. */
 typedef struct hg_cuda_chunks {
     hg_blas blas;
+    bool assumed; /* a plan is made: cuBLASLt counts as there, whether this machine has it or not */
     uint32_t rows; /* room: a multiple of HG_CUDA_CHUNK_ROWS */
     hg_cuda_between between;
     uint16_t *normed;   /* [rows, hidden] F16 */

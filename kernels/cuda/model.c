@@ -322,10 +322,9 @@ hg_status hg_cuda_measure(const hg_weights *weights, const hg_device_plan *plan,
     if (status) return status;
     d.layer = calloc(d.shape.layers, sizeof *d.layer);
     if (!d.layer) return hg_fail(error, HG_ERROR_MEMORY, "no memory for the CUDA device's tables");
-    if (plan->chunks) (void)hg_blas_open(&d.chunks.blas);
+    d.chunks.assumed = true;
     status = lay_all(&d, weights, true, error);
     hg_cuda_memory(&d, out);
-    hg_blas_close(&d.chunks.blas);
     free(d.layer);
     return status;
 }

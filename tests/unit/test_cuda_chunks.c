@@ -316,7 +316,8 @@ static void test_failures(void **state)
     random_model_free(model);
 }
 
-/* Without cuBLASLt there are no whole chunks, and everything else is as ever. */
+/* Without cuBLASLt there are no whole chunks, and everything else is as ever; what is planned by
+ * sizes counts their room, whoever asks. */
 static void test_no_library(void **state)
 {
     (void)state;
@@ -328,8 +329,15 @@ static void test_no_library(void **state)
     new_prompt(&p, 3, 40, HG_NO_SLOT, small.vocabulary);
     run_rest(&m, &p);
     free(p.logits);
+    hg_device_memory held, without, with;
+    hg_error error;
+    m.api->memory(m.device, &held);
+    harness_check(m.api->measure(&model->weights, &chunk_plan, &without, &error), &error);
     close_machine(&m);
     hg_emulator_set_blas(true);
+    harness_check(hg_cuda_device()->measure(&model->weights, &chunk_plan, &with, &error), &error);
+    assert_int_equal(without.workspace_bytes, with.workspace_bytes);
+    assert_true(held.workspace_bytes < with.workspace_bytes);
     random_model_free(model);
 }
 #endif
