@@ -1,8 +1,10 @@
 """What `make gpu-check` and `make gpu-bench` need of a machine: without a card they say so, and none of the
 packages that only the rest is built with is asked for."""
+import os
 import pathlib
 import re
 import subprocess
+import time
 
 import pytest
 
@@ -30,7 +32,8 @@ def test_without_a_card_the_figures_are_marked_as_computed():
 
 def test_figures_become_tables(tmp_path):
     lines = ["card\tcuda: X", "copy\t2000.0", "step\t1\tnone\t0\t2.5", "step\t8\tnone\t0\t2.6",
-             "step\t8\tdistinct\t16\t3.0", "prefill\t2048\t60.0\twhole chunks", "request\t16\tdistinct\t16\t400"]
+             "step\t8\tdistinct\t16\t3.0", "prefill\t2048\t60.0\twhole chunks", "request\t16\tdistinct\t16\t400",
+             "left\trequest\t2\tsame\t64"]
     (tmp_path / "a").write_text("\n".join(lines))
     (tmp_path / "b").write_text("torch\t2\npeer\t1\t5.0\ngemm\t4096\t4096\t600\n")
     out = subprocess.run(["python3", "tests/gpu/report.py", tmp_path / "a", tmp_path / "b"], cwd=ROOT, check=True,
@@ -39,6 +42,25 @@ def test_figures_become_tables(tmp_path):
     assert "| 1 lane | 4.15 | 2.50 ms | 83 % |  |  | 5.00 ms, 2.00 x |" in out
     assert "| 8 lanes, r16 adapter each | 4.92 | 3.00 ms | 82 % | 1.15 | +2.2 % |  |" in out
     assert "600 TFLOP/s, 82 %" in out and "| 16 | 16 | unique | 4,000/s | 400 ms |" in out
+    assert "Left out, for want of time: request of 2 (same, rank 64)." in out
+
+
+def test_the_time_bound(tmp_path):
+    """What the build left is given to our rows, less PyTorch's part; after all of it nothing is begun."""
+    bench = tmp_path / "bench"
+    bench.write_text("#!/bin/sh\nprintf 'card\\tX %s\\ncopy\\t2000\\nleft\\tstep\\t1\\tnone\\t0\\n' $3\n")
+    bench.chmod(0o755)
+
+    def run(built_s):
+        begun = str(int(time.time()) - built_s)
+        return subprocess.run(["bash", "tests/gpu/bench.sh", tmp_path, begun], cwd=ROOT, capture_output=True, text=True,
+                              timeout=60, env={**os.environ, "GPU_PYTHON": "/usr/bin/python3"})
+
+    card, seconds = run(100).stdout.split(",")[0].split()
+    assert card == "X" and 0 < int(seconds) <= 240
+    assert "Left out, for want of time: step of 1." in run(0).stdout
+    late = run(400)
+    assert late.returncode == 1 and "the build left no time" in late.stderr
 
 
 def test_no_package_is_needed():

@@ -1,6 +1,9 @@
 /* bench.c: what the CUDA device takes on a card, as lines that report.py makes tables of.
  *
- *     bench [SHAPE [ROUNDS]]        by default 8b (Llama-3-8B, random INT4 in groups of 128), 50
+ *     bench [SHAPE [ROUNDS [SECONDS]]]   by default 8b (Llama-3-8B, random INT4 in groups of 128),
+ *                                        50, no bound
+ *
+ * What matters most comes first; when SECONDS are over, rows are only named:
  *
  * A time is that of a whole forward as the engine calls it, upload of the rows and download of the
  * tokens included, by the steady clock; the median of ROUNDS after a tenth of that to warm up.
@@ -12,6 +15,7 @@
  *                                            gives them to an idle device, the last one row by row;
  *                                            without cuBLASLt in passes
  *     request  batch adapters rank ms        43 tokens in, 100 out for each of a batch
+ *     left     what lanes adapters rank      a row that there was no time for
  */
 #include <cuda_runtime_api.h>
 #include <stdio.h>
@@ -41,6 +45,7 @@ typedef struct bench {
     const hg_device_api *api;
     hg_device *device;
     const hg_weights *weights;
+    int64_t until_us;                    /* no row begins later */
     uint32_t rounds, chunk_rows, chunks; /* of the device; chunk_rows 0: it has no whole chunks */
     uint32_t page[LANES * LANE_PAGES]; /* of lane l, shared by no other: long prompts need lane 0 */
     hg_row row[ROWS_MAX];
@@ -134,14 +139,15 @@ static void open_device(bench *b)
             b->page[lane * LANE_PAGES + i] = lane ? LANE_PAGES + lane * 10 + i % 10 : i;
 }
 
-/* Adapters of one rank in all slots, the same values in each: memory of its own. */
+/* Adapters of one rank in all slots, the same values in each: memory of its own. Those of another
+ * rank leave all at once, so that their room is whole again. */
 static void put_adapters(bench *b, uint32_t rank)
 {
     hg_shaped_adapter *adapter;
     hg_error error;
     must(hg_shaped_adapter_open(&b->weights->shape, rank, &adapter, &error), &error);
+    for (uint16_t slot = 0; slot < LANES; slot++) b->api->drop_adapter(b->device, slot);
     for (uint16_t slot = 0; slot < LANES; slot++) {
-        b->api->drop_adapter(b->device, slot);
         must(b->api->put_adapter_begin(b->device, slot, hg_shaped_adapter_weights(adapter), &error),
              &error);
         for (bool done = false; !done;)
@@ -224,17 +230,39 @@ static void measure_prompt(bench *b)
     fflush(stdout);
 }
 
+/* Whether there is time for a row; else it is named. */
+static bool has_time(const bench *b, const char *what, uint32_t lanes, sharing s, uint32_t rank)
+{
+    if (hg_clock_us() < b->until_us) return true;
+    printf("left\t%s\t%u\t%s\t%u\n", what, lanes, sharing_name[s], rank);
+    return false;
+}
+
+static void measure_steps(bench *b, sharing s, uint32_t rank)
+{
+    static const uint32_t lanes[] = {8, 1, 32, 16};
+    for (uint32_t i = 0; i < 4; i++)
+        if (has_time(b, "step", lanes[i], s, rank)) measure_step(b, lanes[i], s, rank);
+}
+
+static void measure_requests(bench *b, sharing s, uint32_t rank)
+{
+    static const uint32_t batch[] = {1, 16, 8, 4, 2};
+    for (uint32_t i = 0; i < 5; i++)
+        if (has_time(b, "request", batch[i], s, rank)) measure_request(b, batch[i], s, rank);
+}
+
 static void measure_all(bench *b)
 {
-    static const uint32_t lanes[] = {1, 8, 16, 32}, batch[] = {1, 2, 4, 8, 16}, ranks[] = {16, 64};
-    for (uint32_t i = 0; i < 4; i++) measure_step(b, lanes[i], NONE, 0);
-    measure_prompt(b);
+    static const uint32_t ranks[] = {16, 64};
+    measure_steps(b, NONE, 0);
+    if (has_time(b, "prefill", 1, NONE, 0)) measure_prompt(b);
     for (uint32_t r = 0; r < 2; r++) {
-        put_adapters(b, ranks[r]);
-        for (uint32_t i = 0; i < 4; i++)
-            for (sharing s = SAME; s <= DISTINCT; s++) measure_step(b, lanes[i], s, ranks[r]);
-        for (uint32_t i = 0; i < 5; i++)
-            for (sharing s = SAME; s <= DISTINCT; s++) measure_request(b, batch[i], s, ranks[r]);
+        if (hg_clock_us() < b->until_us) put_adapters(b, ranks[r]);
+        measure_steps(b, DISTINCT, ranks[r]);
+        measure_steps(b, SAME, ranks[r]);
+        measure_requests(b, DISTINCT, ranks[r]);
+        measure_requests(b, SAME, ranks[r]);
     }
 }
 
@@ -244,6 +272,7 @@ int main(int argc, char **argv)
     hg_shaped *shaped;
     hg_device_info info;
     hg_error error;
+    b.until_us = argc > 3 ? hg_clock_us() + 1000000 * (int64_t)atoi(argv[3]) : INT64_MAX;
     b.rounds = argc > 2 ? (uint32_t)atoi(argv[2]) : 50;
     if (!b.rounds || b.rounds > ROUNDS_MAX) {
         fprintf(stderr, "gpu-bench: ROUNDS: from 1 to %d\n", ROUNDS_MAX);

@@ -25,10 +25,9 @@ gpu-bench: ## copy bandwidth, then steps, prompts and batches as shares of it, b
 	@if ! $(GPU_PYTHON) tests/gpu/card.py > /dev/null; then exec $(GPU_PYTHON) tests/gpu/report.py; fi; \
 	$(MAKE) --no-print-directory gpu-measure
 gpu-measure:
+	$(eval BEGUN := $(shell date +%s))
 	$(call gpu_make,build/gpu/bench)
-	@build/gpu/bench > build/gpu/bench.tsv
-	@$(GPU_PYTHON) tests/gpu/peer.py > build/gpu/peer.tsv
-	@$(GPU_PYTHON) tests/gpu/report.py build/gpu/bench.tsv build/gpu/peer.tsv
+	@bash tests/gpu/bench.sh build/gpu $(BEGUN)
 # The same programs on the emulator: what is left to be shown is the hardware.
 gpu-emulated:
 	@$(MAKE) --no-print-directory -j$(JOBS) gpu-build GPU_OBJECTS='$$(EMULATED)' GPU_LINK='$$(CXX)' \

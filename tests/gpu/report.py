@@ -32,10 +32,16 @@ def best_rate(gemms):
     return sum(n for n, _ in work) / sum(n / rate for n, rate in work) if work else 0
 
 
+def order(row):
+    """Rows stand by lanes, however they were measured: without adapters, then by their rank."""
+    lanes, sharing, rank, _ = row
+    return int(rank), int(lanes), sharing == "distinct"
+
+
 def step_rows(found, bandwidth):
-    plain = {int(lanes): float(ms) for lanes, sharing, _, ms in found["step"] if sharing == "none"}
+    plain = {int(lanes): float(ms) for lanes, sharing, _, ms in found.get("step", []) if sharing == "none"}
     peer = {int(lanes): float(ms) for lanes, ms in found.get("peer", [])}
-    for lanes, sharing, rank, ms in found["step"]:
+    for lanes, sharing, rank, ms in sorted(found.get("step", []), key=order):
         lanes, rank, ms = int(lanes), int(rank), float(ms)
         work = floor.step(lanes, lanes, floor.POSITION, floor.own(lanes, sharing), rank)[0]
         without = f"{ms / plain[lanes]:.2f}" if sharing != "none" else ""
@@ -54,16 +60,20 @@ def measured(found):
     heads = ["step", "GB read", "time", "of copy bandwidth", "times without adapters", "over its bytes", "PyTorch INT4"]
     yield floor.table(heads, step_rows(found, bandwidth))
     rows, best = [], best_rate(found.get("gemm", []))
-    for tokens, ms, way in found["prefill"]:
+    for tokens, ms, way in found.get("prefill", []):
         rate = floor.step(int(tokens), 1, int(tokens) / 2)[1] / float(ms) * 1e3
         share = f"{best / 1e12:.0f} TFLOP/s, {rate / best * 100:.0f} %" if best else ""
         rows.append([f"a prompt of {int(tokens):,} tokens, in {way}", f"{float(ms):.1f} ms", f"{rate / 1e12:.1f} TFLOP/s", share])
     yield floor.table(["prompt", "time", "rate", "cuBLASLt in F16, share of it"], rows)
     rows = [[batch, rank, {"same": "same", "distinct": "unique"}[sharing],
              f"{int(batch) * floor.OUT / float(ms) * 1e3:,.0f}/s", f"{float(ms):,.0f} ms"]
-            for batch, sharing, rank, ms in found["request"]]
+            for batch, sharing, rank, ms in sorted(found.get("request", []), key=order)]
     yield f"{floor.IN} tokens in, {floor.OUT} out for each of a batch:"
     yield floor.table(["batch", "rank", "adapters", "tokens", "latency"], rows)
+    left = [f"{what} of {lanes}" + (f" ({sharing}, rank {rank})" if sharing != "none" else "")
+            for what, lanes, sharing, rank in found.get("left", [])]
+    if left:
+        yield "Left out, for want of time: " + ", ".join(left) + "."
 
 
 def main():
