@@ -75,6 +75,7 @@ check-long: check train-deps ## what takes longer: whole counts, ten minutes of 
 	HYDRAGLOT_LONG=1 $(BUILD)/tests/unit/test_cuda_chunks
 	HYDRAGLOT_LONG=1 $(BUILD)/tests/unit/test_segments
 	HYDRAGLOT_LONG=1 $(BUILD)/tests/unit/test_swaps
+	HYDRAGLOT_LONG=1 $(BUILD)/tests/unit/test_generation_faults
 
 deps: ## install what building needs, and only that
 	@.ci/deps build

@@ -25,7 +25,7 @@ CREATE TABLE plugin (
 -- A language has at most one default plugin.
 CREATE UNIQUE INDEX plugin_default ON plugin (language) WHERE is_default = 1;
 
--- Immutable content. The row id is the engine's adapter key, so it is never used twice.
+-- Immutable content. A row id is never used twice.
 CREATE TABLE plugin_generation (
     id         INTEGER PRIMARY KEY AUTOINCREMENT,
     plugin_id  INTEGER NOT NULL REFERENCES plugin (id),

@@ -31,7 +31,7 @@ void hg_store_close(hg_store *store);
 
 /* ---- plugins ---- */
 typedef struct hg_plugin_record {
-    int64_t plugin_id, generation_key; /* row ids; generation_key is the engine's adapter key */
+    int64_t plugin_id, generation_key; /* row ids */
     uint32_t generation;               /* 1, 2, ... within the plugin */
     uint32_t rank_max;
     uint64_t bytes;

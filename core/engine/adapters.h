@@ -1,9 +1,9 @@
 /* adapters.h: the part of the engine that keeps adapters on the device.
  *
- * An adapter is known by a key that the caller chooses (never HG_NO_ADAPTER; the service uses the
- * row id of the plugin's generation, so KV keyed by it is never taken for another generation's). It
- * is uploaded by the engine thread in pieces of HG_LIMIT_ADAPTER_PIECE bytes between steps. Lanes
- * submitted while it still loads wait for it.
+ * An adapter is known by a key that the caller chooses (never HG_NO_ADAPTER, and never one that it
+ * used before, so KV keyed by it is never taken for another generation's). It is uploaded by the
+ * engine thread in pieces of HG_LIMIT_ADAPTER_PIECE bytes between steps. Lanes submitted while it
+ * still loads wait for it.
  */
 #ifndef HG_ENGINE_ADAPTERS_H
 #define HG_ENGINE_ADAPTERS_H

@@ -35,7 +35,7 @@ typedef struct hg_catalog_entry {
     int32_t invocation[HG_INVOCATION_MAX];
     uint32_t invocations;
     uint64_t id;          /* of the generation: the store's row, or a number of the loader's */
-    uint64_t adapter_key; /* the engine's: id, or HG_NO_ADAPTER: the plugin has none */
+    uint64_t adapter_key; /* the engine's, of this loading; HG_NO_ADAPTER: the plugin has none */
     int64_t plugin_id;    /* the store's; 0 without one */
     uint32_t generation, rank_max;
     bool is_default; /* of its language */

@@ -1,7 +1,6 @@
 /* load.c: see load.h. */
 #include "core/translate/load.h"
 
-#include <assert.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -93,7 +92,6 @@ static hg_status record(hg_runtime *runtime, hg_catalog_entry *entry, uint64_t i
     hg_status status = hg_store_put_plugin(store, &row, error);
     free(text);
     if (status) return status;
-    assert(row.generation_key > 0); /* SQLite's row ids begin at 1; 0 is HG_NO_ADAPTER */
     entry->id = (uint64_t)row.generation_key;
     entry->plugin_id = row.plugin_id;
     entry->generation = row.generation;
@@ -119,12 +117,13 @@ static void drop_adapter(const hg_catalog_entry *entry, void *context)
     hg_sources_forget(&runtime->sources, entry->adapter_key);
 }
 
-/* Takes over the adapter, which may be NULL. */
+/* Takes over the adapter, which may be NULL. Its key is new even where the same generation was
+ * served before: lanes that began then may still run on that one, which leaves with them. */
 static hg_status give(hg_runtime *runtime, hg_catalog_entry *entry, hg_adapter *adapter,
                       hg_error *error)
 {
     if (!adapter) return HG_OK;
-    entry->adapter_key = entry->id;
+    entry->adapter_key = ++runtime->adapter_keys;
     hg_status status = hg_sources_add(&runtime->sources, entry->adapter_key, entry->plugin, error);
     if (!status) {
         status = hg_engine_add_adapter(runtime->engine, entry->adapter_key, &adapter->lora,

@@ -23,6 +23,7 @@ struct hg_runtime {
     void (*doorbell)(void *context);
     void *doorbell_context;
     struct hg_loader *loader;
+    uint64_t adapter_keys; /* given so far; loader's thread */
 
     /* Owner's thread: */
     hg_catalog catalog;

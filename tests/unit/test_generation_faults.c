@@ -1,15 +1,21 @@
 /* test_generation_faults.c: the n-th write of a change of a plugin fails, for all n: the plugin is
- * in the state before or in the state after, with its row of the audit. */
+ * in the state before or in the state after, with its row of the audit. The same of a process that
+ * is killed at any point of changes: HYDRAGLOT_LONG=1 kills 200. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <signal.h>
 #include <sqlite3.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include "core/base/clock.h"
 #include "core/base/log.h"
 #include "db/plugins.h"
 #include "tests/support/failing_disk.h"
@@ -124,12 +130,109 @@ static void a_plugin_changes_with_its_audit_or_not_at_all(void **state)
     }
 }
 
+/* ---- a killed process ---- */
+
+#define STEPS 24
+
+/* The step-th change of a fixed sequence; each follows from the state that those before it left. */
+static void take_step(hg_store *store, int step)
+{
+    static const hg_plugin_action action[] = {HG_PLUGIN_ENABLE, HG_PLUGIN_ROLL_BACK,
+                                              HG_PLUGIN_ENABLE, HG_PLUGIN_DISABLE,
+                                              HG_PLUGIN_ENABLE, HG_PLUGIN_REMOVE};
+    static const uint32_t seen[] = {1, 2, 1, 2, 0, 1}, generation[] = {2, 0, 2, 0, 1, 2};
+    hg_plugin_record r;
+    hg_error error;
+    int round = step / 8, at = step % 8;
+    /* In round n the generations 2, 3, ... of the rounds before are removed; n + 2 is the new one.
+     */
+    uint32_t fresh = (uint32_t)round + 2;
+    if (at == 0) {
+        if (add(store, (char)('b' + round), &r, &error)) fail_msg("%s", error.message);
+    } else if (at == 1) {
+        int64_t key = round + 2; /* rows are numbered as they are written */
+        if (hg_store_judge(store, key, "ready", "{}", "test", &error))
+            fail_msg("%s", error.message);
+    } else {
+        uint32_t was = seen[at - 2], wanted = generation[at - 2];
+        change_good(store, action[at - 2], was == 2 ? fresh : was, wanted == 2 ? fresh : wanted);
+    }
+}
+
+/* Takes all steps, telling before each that it begins, and waits to be killed. */
+static void run_steps(const fixture *f, int out)
+{
+    hg_store *store = open_good(f);
+    for (int step = 0; step < STEPS; step++) {
+        char told = (char)step;
+        if (write(out, &told, 1) != 1) _exit(2);
+        take_step(store, step);
+    }
+    pause();
+}
+
+/* Kills a process that takes the steps; returns the last one that it began. */
+static int kill_once(const fixture *f, unsigned after_us)
+{
+    int pipe_fd[2], how, last = -1;
+    char told;
+    assert_int_equal(pipe(pipe_fd), 0);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) run_steps(f, pipe_fd[1]);
+    close(pipe_fd[1]);
+    if (read(pipe_fd[0], &told, 1) == 1) last = told; /* its first step begins */
+    usleep(after_us);
+    kill(child, SIGKILL);
+    while (read(pipe_fd[0], &told, 1) == 1) last = told;
+    close(pipe_fd[0]);
+    assert_int_equal(waitpid(child, &how, 0), child);
+    assert_true(WIFSIGNALED(how));
+    return last;
+}
+
+static void a_killed_process_leaves_the_state_before_or_after(void **state)
+{
+    (void)state;
+    char known[STEPS + 1][512], now[512];
+    unsigned seed = 20261125;
+    const int kills = getenv("HYDRAGLOT_LONG") ? 200 : 12;
+    fixture f = make_folder();
+    hg_store *store = open_good(&f);
+    put_good(store, 'a');
+    int64_t begin_us = hg_clock_us();
+    for (int step = 0; step < STEPS; step++) {
+        read_state(&f, known[step], sizeof known[step]);
+        take_step(store, step);
+    }
+    unsigned whole_us = (unsigned)(hg_clock_us() - begin_us);
+    read_state(&f, known[STEPS], sizeof known[STEPS]);
+    hg_store_close(store);
+    remove_folder(&f);
+    for (int i = 0; i < kills; i++) {
+        f = make_folder();
+        store = open_good(&f);
+        put_good(store, 'a');
+        hg_store_close(store);
+        seed = seed * 1103515245u + 12345u;
+        int last = kill_once(&f, (seed >> 8) % whole_us);
+        assert_in_range(last, 0, STEPS - 1);
+        check_sound(&f);
+        store = open_good(&f);
+        hg_store_close(store);
+        read_state(&f, now, sizeof now);
+        if (strcmp(now, known[last]) != 0) assert_string_equal(now, known[last + 1]);
+        remove_folder(&f);
+    }
+}
+
 int main(void)
 {
     hg_log_set_level(HG_LOG_ERROR);
     failing_disk_install();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_plugin_changes_with_its_audit_or_not_at_all),
+        cmocka_unit_test(a_killed_process_leaves_the_state_before_or_after),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
