@@ -17,11 +17,13 @@
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/base/version.h"
+#include "core/plugins/add.h"
 #include "core/service/deflate.h"
 #include "core/service/http.h"
 #include "core/service/message.h"
 #include "core/service/resume.h"
 #include "core/service/tls.h"
+#include "db/plugins.h"
 
 #define BUSY_TICK_US  20000   /* while something runs or loads: deadlines, new languages */
 #define IDLE_TICK_US  1000000 /* otherwise */
@@ -313,12 +315,24 @@ static void ring(void *context)
     lws_cancel_service(service->context);
 }
 
+/* What a killed process left: checks that nobody ends, contents that no row needs. */
+static void clear_up(const hg_opening *opening)
+{
+    hg_error error;
+    hg_store *store = hg_runtime_store(opening->runtime);
+    if (!store) return;
+    if (hg_store_end_checks(store, &error)) hg_log(HG_LOG_WARN, "service", "%s", error.message);
+    if (hg_intake_sweep(opening->options.data_path, hg_store_needs_content, store, &error))
+        hg_log(HG_LOG_WARN, "service", "%s", error.message);
+}
+
 /* The opening thread: loading takes long, and who watches the service wants to be answered. */
 static void *open_runtime(void *context)
 {
     hg_service *service = context;
     hg_opening *opening = &service->opening;
     opening->status = hg_runtime_open(&opening->options, &opening->runtime, &opening->error);
+    if (!opening->status) clear_up(opening);
     atomic_store(&opening->done, true);
     ring(service);
     return NULL;

@@ -91,7 +91,10 @@ async def test_what_was_enabled_serves_after_a_restart(own_service, tmp_path_fac
     assert change(own_service, "enable", "de", "--insist") == 2
     assert change(own_service, "disable", "fr") == 0
     own_service.stop()
+    stray = own_service.data / "plugins" / ("0" * 64)
+    stray.mkdir()
     own_service.restart()
+    assert not stray.exists(), "content that no row needs leaves at a start"
     async with connect(own_service) as client:
         assert served(client.ready)["de"] == 2 and "fr" not in served(client.ready)
         end = done(await client.translate("m", 1, "Good day.", ["de"], source="en", final=True))
