@@ -51,11 +51,14 @@ static bool was_tried(const char *text, const char *at, size_t width)
  * text grow without end on a whole sentence of any one character that they name. */
 static void try_rules(const checking *in, hg_rules *rules, const char *source, const char *field)
 {
+    enum { TRIALS = 256 }; /* tables of a whole script name thousands */
     bool fine = true;
+    int trials = 0;
     hg_buf text = hg_buf_new(4ul * HG_LIMIT_SENTENCE + 4);
     for (const char *at = source; rules && fine && *at; at += hg_utf8_width((uint8_t)*at)) {
         size_t width = hg_utf8_width((uint8_t)*at);
         if (was_tried(source, at, width)) continue;
+        if (++trials > TRIALS) break;
         hg_buf_clear(&text);
         for (int i = 0; fine && i < HG_LIMIT_SENTENCE; i++) fine = !hg_buf_append(&text, at, width);
         fine = fine && takes(rules, hg_buf_text(&text), text.length);
