@@ -35,8 +35,11 @@ export class GrowingText {
     this.#committed = element.querySelector('.committed');
     this.#tentative = element.querySelector('.tentative');
     this.#tentative.append(this.#rest);
-    heights.observe(element);
-    owners.set(element, this);
+    const room = element.parentElement;
+    for (const part of [room, ...room.children]) {
+      heights.observe(part);
+      owners.set(part, this);
+    }
   }
 
   /** Says what is to be shown; `look` and `write` follow. */

@@ -351,10 +351,10 @@ async def test_hydraglot_js_killed_at_random_moments(request, tmp_path):
     port = free_port()
     service = Service(request.config.getoption("--binary"), tmp_path, "--allow-origin",
                       f"http://127.0.0.1:{port}")
-    sentences = 25
+    sentences, kills, least = (150, 100, 100) if LONG else (25, 12, 6)
     try:
         service.wait_ready()
-        async with Cutter(service, random.Random(7), KILLS // 10 if LONG else 12, port) as cutter:
+        async with Cutter(service, random.Random(7), kills, port) as cutter:
             script = pathlib.Path(__file__).with_name("node_client.mjs")
             node = await asyncio.create_subprocess_exec(
                 "node", str(script), f"ws://127.0.0.1:{port}/v1/live", str(WS), str(sentences),
@@ -367,4 +367,4 @@ async def test_hydraglot_js_killed_at_random_moments(request, tmp_path):
     assert heard["doubled"] == [] and heard["batches"] >= sentences
     assert len(heard["translations"]) == sentences and all(map(all, heard["translations"]))
     print(f"{cutter.cut} kills, {resumed:.0f} resumed")
-    assert cutter.cut > 5 and resumed > 3
+    assert cutter.cut >= least and resumed > 3
