@@ -32,6 +32,7 @@ struct CMUnitTest {
 #define assert_null(p)                assert_true((p) == NULL)
 #define assert_in_range(a, low, high) assert_true((a) >= (low) && (a) <= (high))
 #define assert_int_equal(a, b)        assert_true((long long)(a) == (long long)(b))
+#define assert_int_not_equal(a, b)    assert_true((long long)(a) != (long long)(b))
 #define assert_memory_equal(a, b, n)  assert_true(memcmp(a, b, n) == 0)
 #define assert_string_equal(a, b)     assert_true(strcmp(a, b) == 0)
 
