@@ -1,9 +1,10 @@
 /* plugin_add.c: `hydraglot plugin add | verify PATH`: a folder or an archive is checked against the
- * base; add keeps it in the data folder and records it, also beside a running service, and with
- * --gate translates its validation pairs first, on a runtime of its own. */
+ * base; add keeps it in the data folder and records it, also beside a running service. With --gate
+ * its validation pairs are translated, on a runtime of its own. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/cli/cli.h"
@@ -135,7 +136,7 @@ static hg_status run_gate(adding *a, hg_runtime *runtime, const hg_pairs *pairs,
     return a->gate ? HG_OK : hg_fail(error, HG_ERROR_MEMORY, "no memory for a report");
 }
 
-/* The kept content alone on a runtime of its own. */
+/* The content alone on a runtime of its own: where it is kept, else the folder that was given. */
 static hg_status judge(adding *a, hg_error *error)
 {
     hg_pairs pairs = {0};
@@ -143,9 +144,15 @@ static hg_status judge(adding *a, hg_error *error)
     hg_notes notes = {0};
     hg_runtime_options options = hg_cli_runtime_options(a->settings, false);
     assert(a->intake && a->intake->plugin);
-    options.plugins_path = a->intake->plugin->folder;
+    struct stat st;
+    const char *kept = a->intake->plugin->folder, *given = a->settings->word[0];
+    options.plugins_path = *kept ? kept : given;
     options.data_path = NULL;
-    hg_status status = hg_pairs_read(a->intake->plugin->folder, &pairs, &notes, error);
+    if (!*kept && (stat(given, &st) || !S_ISDIR(st.st_mode)))
+        return hg_fail(error, HG_ERROR_ARGUMENT,
+                       "--gate: %s is an archive, and verify unpacks none; `plugin add --gate` does",
+                       given);
+    hg_status status = hg_pairs_read(options.plugins_path, &pairs, &notes, error);
     if (!status && pairs.count) {
         status = hg_runtime_open(&options, &runtime, error);
         if (!status) status = hg_runtime_wait_ready(runtime, error);

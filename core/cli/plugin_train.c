@@ -127,14 +127,15 @@ static hg_status run(const command_line *c, hg_error *error)
                    c->word[1]);
 }
 
-/* The plugin's own words count now, not the flags that it was made with. */
-static int verify(const hg_settings *settings)
+/* The gate. The plugin's own words count now, not the flags that it was made with. */
+static int judge(const hg_settings *settings)
 {
     const char *const word[] = {settings->out};
     hg_settings own = *settings;
     own.word = word;
     own.words = 1;
     own.name = own.language = own.template = own.sources = NULL;
+    own.gate = true;
     return hg_command_plugin_verify(&own);
 }
 
@@ -149,5 +150,5 @@ int hg_command_plugin_train(const hg_settings *settings)
     hg_model_close(model);
     if (!status) status = run(&c, &error);
     hg_buf_free(&c.template);
-    return status ? hg_cli_fail(&error) : verify(settings);
+    return status ? hg_cli_fail(&error) : judge(settings);
 }

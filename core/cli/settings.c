@@ -45,8 +45,8 @@ typedef struct setting {
 #define TRAIN     HG_COMMAND_PLUGIN_TRAIN
 #define CHOOSE    (HG_COMMAND_PLUGIN_ENABLE | HG_COMMAND_PLUGIN_ROLLBACK | HG_COMMAND_PLUGIN_REMOVE)
 #define CHANGE    (CHOOSE | HG_COMMAND_PLUGIN_DISABLE | HG_COMMAND_PLUGIN_DEFAULT)
-#define GATE      HG_COMMAND_PLUGIN_ADD
-#define INTAKE    (GATE | HG_COMMAND_PLUGIN_VERIFY)
+#define INTAKE    (HG_COMMAND_PLUGIN_ADD | HG_COMMAND_PLUGIN_VERIFY)
+#define GATE      (INTAKE | TRAIN)
 #define TOKENS    (ADD | HG_COMMAND_TOKEN_LIST | HG_COMMAND_TOKEN_REVOKE)
 #define CONVERT   (QUANTIZE | VERIFY | MERGE)
 #define RUNTIME   (SERVE | TRANSLATE | BENCH | DOCTOR)
@@ -219,7 +219,7 @@ static const setting table[] = {
      "most time to train for"},
     {"--python", "HYDRAGLOT_PYTHON", TYPE_TEXT, AT(python), "PATH", NULL, 0, 0, NULL, TRAIN,
      "a Python that has torch and PEFT (default: the one that `make train-deps` makes)"},
-    {"--gate", NULL, TYPE_SWITCH, AT(gate), NULL, NULL, 0, 0, NULL, GATE,
+    {"--gate", NULL, TYPE_SWITCH, AT(gate), NULL, NULL, 0, 0, NULL, INTAKE,
      "translate its validation pairs too and say how good it is"},
     {"--gate-chrf", "HYDRAGLOT_GATE_CHRF", TYPE_NUMBER, AT(gate_chrf), "N", "20", 0, 100, NULL,
      GATE, "chrF that a plugin must reach on its validation pairs to be ready"},

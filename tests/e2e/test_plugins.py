@@ -74,6 +74,9 @@ def test_gate_judges(binary, tmp_path):
     pairs = (ROOT / "plugins/nl/validation.tsv").read_text().splitlines(keepends=True)
     (some / "validation.tsv").write_text("".join(pairs[:12]))
     data = ("--data", tmp_path / "data")
+    looked_at = run(binary, "verify", some, "--gate", *data)
+    assert "nl: ready: chrF" in looked_at.stdout and "12 pairs" in looked_at.stdout, looked_at.stderr
+    assert not (tmp_path / "data" / "hydraglot.db").exists()
     done = run(binary, "add", some, "--gate", "--json", *data)
     assert done.returncode == 0, done.stderr
     gate = json.loads(done.stdout)["gate"]
