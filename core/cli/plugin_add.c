@@ -149,9 +149,9 @@ static hg_status judge(adding *a, hg_error *error)
     options.plugins_path = *kept ? kept : given;
     options.data_path = NULL;
     if (!*kept && (stat(given, &st) || !S_ISDIR(st.st_mode)))
-        return hg_fail(error, HG_ERROR_ARGUMENT,
-                       "--gate: %s is an archive, and verify unpacks none; `plugin add --gate` does",
-                       given);
+        return hg_fail(
+            error, HG_ERROR_ARGUMENT,
+            "--gate: %s is an archive, and verify unpacks none; `plugin add --gate` does", given);
     hg_status status = hg_pairs_read(options.plugins_path, &pairs, &notes, error);
     if (!status && pairs.count) {
         status = hg_runtime_open(&options, &runtime, error);
