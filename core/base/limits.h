@@ -54,6 +54,9 @@
     X(ARCHIVE_RATIO, 100, "times that an archive may unpack to its size; text has 4, zeros 1000")  \
     X(ARCHIVE_LEAST, 1 << 20, "bytes that any archive may unpack to, whatever its size")           \
     X(ARCHIVE_S, 300, "seconds for reading one archive; 4 GiB of xz take about 100")               \
+    X(STAND_INS, 8, "words of one kind that stand for what is protected")                          \
+    X(STAND_IN_FORMS, 16, "forms of one of them in the plugin's language; Russian has six cases")  \
+    X(STAND_IN, 64, "bytes of such a word or form")                                                \
     X(PLUGIN_TEXT, 1024, "bytes of a plugin's title, licence or attribution")                      \
     X(SHARD_MIB, 4096, "MiB of one safetensors file that is written; more go to another")          \
     X(CALIBRATION_TOKENS, 2048, "tokens whose activations scale a model that is quantised")        \
@@ -85,6 +88,8 @@
     /* text */                                                                                     \
     X(TEXT, 8000, "code points of one text over the wire: some hundred sentences")                 \
     X(SENTENCE, 2000, "code points of one sentence; longer ones are cut between words")            \
+    X(PROTECTED, 64, "stretches of a sentence that go through unchanged; the last has the rest")   \
+    X(PROTECTED_TRIES, 3, "translations of a sentence that loses what it should carry")            \
     X(KNOWN, 128, "closed sentences of a text whose translation is kept, for edits before them")   \
     X(TOKENIZER_TEXT, 16 << 20, "bytes encoded at once; more is not one sentence but a mistake")   \
     X(REGEX_TIME, 2000, "ICU's time units (10,000 steps) for splitting a text into words")         \

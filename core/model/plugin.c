@@ -76,6 +76,57 @@ static void take_fields(const json_t *root, hg_plugin *plugin)
     };
 }
 
+static hg_status read_stand_in(const hg_json *at, const char *word, hg_stand_in *out)
+{
+    json_t *forms;
+    hg_status status = hg_json_array(at, word, HG_JSON_REQUIRED, HG_JSON_STRINGS,
+                                     HG_LIMIT_STAND_IN_FORMS - 1, &forms);
+    if (status) return status;
+    *out = (hg_stand_in){.word = word, .form = {word}, .forms = 1};
+    if (!*word || strlen(word) > HG_LIMIT_STAND_IN)
+        return hg_json_fail(at, word, HG_ERROR_FORMAT, "expected a word of 1 to %d bytes",
+                            HG_LIMIT_STAND_IN);
+    for (size_t i = 0; i < json_array_size(forms); i++) {
+        const char *form = json_string_value(json_array_get(forms, i));
+        if (strlen(form) > HG_LIMIT_STAND_IN)
+            return hg_json_fail(at, word, HG_ERROR_LIMIT, "whose form %zu has more than %d bytes",
+                                i, HG_LIMIT_STAND_IN);
+        out->form[out->forms++] = form;
+    }
+    return HG_OK;
+}
+
+/* {"Tom": ["トム"], "Mary": ["メアリー"]}, in this order. */
+static hg_status read_kind_of_stand_ins(const hg_json *stand_ins, const char *kind,
+                                        hg_stand_in out[HG_LIMIT_STAND_INS], uint32_t *count)
+{
+    hg_json at;
+    hg_status status = hg_json_object(stand_ins, kind, HG_JSON_OPTIONAL, &at);
+    if (status || !at.object) return status;
+    const char *word;
+    json_t *forms;
+    if (json_object_size(at.object) > HG_LIMIT_STAND_INS)
+        return hg_json_fail(stand_ins, kind, HG_ERROR_LIMIT, "more than %d words",
+                            HG_LIMIT_STAND_INS);
+    json_object_foreach(at.object, word, forms)
+    {
+        status = read_stand_in(&at, word, &out[*count]);
+        if (status) return status;
+        ++*count;
+    }
+    return HG_OK;
+}
+
+static hg_status read_stand_ins(const hg_json *at, hg_plugin *plugin)
+{
+    hg_json stand_ins;
+    hg_status status = hg_json_object(at, "stand_ins", HG_JSON_OPTIONAL, &stand_ins);
+    if (status || !stand_ins.object) return status;
+    status = read_kind_of_stand_ins(&stand_ins, "names", plugin->name_in, &plugin->name_ins);
+    if (status) return status;
+    return read_kind_of_stand_ins(&stand_ins, "numbers", plugin->number_in, &plugin->number_ins);
+}
+
 hg_status hg_plugin_parse(const char *bytes, size_t count, const char *file, hg_plugin **out,
                           hg_error *error)
 {
@@ -99,6 +150,7 @@ hg_status hg_plugin_parse(const char *bytes, size_t count, const char *file, hg_
         if (status) hg_fail(error, status, "%s", first.message);
     }
     if (!status) take_fields(at.object, plugin);
+    if (!status) status = read_stand_ins(&at, plugin);
     if (status)
         hg_plugin_close(plugin);
     else

@@ -11,6 +11,14 @@
 
 typedef enum hg_plugin_kind { HG_PLUGIN_LANGUAGE, HG_PLUGIN_TASK } hg_plugin_kind;
 
+/* A word that the base copies reliably where it stands for another one, and what it may look like
+ * in the plugin's language: the word itself is one of them. */
+typedef struct hg_stand_in {
+    const char *word;
+    const char *form[HG_LIMIT_STAND_IN_FORMS]; /* [forms] */
+    uint32_t forms;
+} hg_stand_in;
+
 /* Strings are owned by the plugin and never NULL ("" where plugin.json has null or nothing). */
 typedef struct hg_plugin {
     hg_plugin_kind kind;
@@ -24,6 +32,9 @@ typedef struct hg_plugin {
     const char *const *stop;                  /* [stop_count] contents of special tokens */
     uint32_t stop_count;
     const char *rules_before, *rules_after;
+    /* for names, for numbers, the best first; without any, what is protected stands for itself */
+    hg_stand_in name_in[HG_LIMIT_STAND_INS], number_in[HG_LIMIT_STAND_INS];
+    uint32_t name_ins, number_ins;
     const char *licence, *attribution;
     char digest[HG_SHA256_HEX]; /* of the names and contents of all the folder's files, sorted:
                                  * what `LC_ALL=C sha256sum * | sha256sum` gives */

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unicode/ubrk.h>
 #include <unicode/uchar.h>
 #include <unicode/utext.h>
@@ -35,51 +36,75 @@ hg_status hg_spans_append(hg_spans *spans, size_t start, size_t count)
     return HG_OK;
 }
 
-/* Takes a stretch without white space round it; one without a letter is nothing to translate. */
-static hg_status take(const char *text, size_t from, size_t to, hg_spans *out)
+typedef struct cutting {
+    const char *text;
+    const hg_protected_list *kept;
+    hg_spans *out;
+} cutting;
+
+/* Whether a name that stands behind c, white space left aside, is said beside the sentence: "Look:
+ * https://example.com". */
+static bool ends_clause(UChar32 c)
+{
+    return c == ':' || c == ',' || u_hasBinaryProperty(c, UCHAR_S_TERM) || c == 0x3001 ||
+           c == 0xFF0C || c == 0xFF1A;
+}
+
+/* Takes a stretch without white space and marks round it; one without a letter is nothing to
+ * translate. */
+static hg_status take(const cutting *c, size_t from, size_t to)
 {
     size_t start = to, end = from;
     bool words = false;
+    UChar32 last = 0; /* of the sentence */
     for (size_t at = from; at < to;) {
-        UChar32 c;
-        size_t before = at;
-        U8_NEXT_UNSAFE(text, at, c);
-        if (u_isUWhiteSpace(c)) continue;
+        UChar32 next;
+        const hg_protected *span = hg_protected_at(c->kept, at);
+        const size_t before = at;
+        bool aside;
+        U8_NEXT_UNSAFE(c->text, at, next);
+        if (span) at = span->start + span->count < to ? span->start + span->count : to;
+        aside = span ? hg_protected_is_mark(span) ||
+                           (span->kind == HG_PROTECTED_NAME && ends_clause(last))
+                     : u_isUWhiteSpace(next);
+        if (aside) continue;
         if (start == to) start = before;
         end = at;
-        words |= u_isalpha(c);
+        last = span ? 'x' : next;
+        words |= span ? span->kind == HG_PROTECTED_TERM : u_isalpha(next);
     }
-    return words ? hg_spans_append(out, start, end - start) : HG_OK;
+    return words ? hg_spans_append(c->out, start, end - start) : HG_OK;
 }
 
 /* Cuts what is too long for one request at the last white space that fits, else anywhere. */
-static hg_status take_bounded(const char *text, size_t from, size_t to, hg_spans *out)
+static hg_status take_bounded(const cutting *c, size_t from, size_t to)
 {
     hg_status status = HG_OK;
     size_t at = from, space = from, points = 0;
     while (at < to && !status) {
-        UChar32 c;
-        U8_NEXT_UNSAFE(text, at, c);
-        if (u_isUWhiteSpace(c)) space = at;
+        UChar32 next;
+        const hg_protected *span = hg_protected_at(c->kept, at);
+        U8_NEXT_UNSAFE(c->text, at, next);
+        if (u_isUWhiteSpace(next) && !span) space = at;
         if (++points < HG_LIMIT_SENTENCE) continue;
         size_t cut = space > from ? space : at;
-        status = take(text, from, cut, out);
+        status = take(c, from, cut);
         from = at = space = cut;
         points = 0;
     }
-    return status ? status : take(text, from, to, out);
+    return status ? status : take(c, from, to);
 }
 
 /* A line's end is white space that ICU may keep inside a sentence. */
-static hg_status take_lines(const char *text, size_t from, size_t to, hg_spans *out)
+static hg_status take_lines(const cutting *c, size_t from, size_t to)
 {
     hg_status status = HG_OK;
     for (size_t at = from; at < to && !status; at++) {
-        if (text[at] != '\n' && text[at] != '\r') continue;
-        status = take_bounded(text, from, at, out);
+        if ((c->text[at] != '\n' && c->text[at] != '\r') || hg_protected_at(c->kept, at)) continue;
+        status = take_bounded(c, from, at);
         from = at + 1;
     }
-    return status ? status : take_bounded(text, from, to, out);
+    return status ? status : take_bounded(c, from, to);
 }
 
 static UBreakIterator *open_breaks(const char *text, size_t bytes, const char *language,
@@ -96,21 +121,47 @@ static UBreakIterator *open_breaks(const char *text, size_t bytes, const char *l
     return NULL;
 }
 
-hg_status hg_sentences_find(const char *text, size_t bytes, const char *language, hg_spans *out)
+/* The text with spaces where marks are: they neither end nor begin a sentence. NULL without memory.
+ */
+static char *without_marks(const char *text, size_t bytes, const hg_protected_list *kept)
 {
+    char *copy = malloc(bytes + 1);
+    if (!copy) return NULL;
+    memcpy(copy, text, bytes);
+    for (uint32_t i = 0; i < kept->count; i++) {
+        const hg_protected *span = &kept->span[i];
+        if (hg_protected_is_mark(span)) memset(copy + span->start, ' ', span->count);
+    }
+    return copy;
+}
+
+/* Whether a border may lie there. */
+static bool is_whole(const hg_protected_list *kept, size_t at)
+{
+    const hg_protected *span = hg_protected_at(kept, at);
+    return !span || span->start == at;
+}
+
+hg_status hg_sentences_find(const char *text, size_t bytes, const char *language,
+                            const hg_protected_list *kept, hg_spans *out)
+{
+    const cutting c = {.text = text, .kept = kept, .out = out};
     if (bytes > INT32_MAX) return HG_ERROR_LIMIT;
     UText view = UTEXT_INITIALIZER;
-    UBreakIterator *breaks = open_breaks(text, bytes, language, &view);
+    char *plain = without_marks(text, bytes, kept);
+    UBreakIterator *breaks = plain ? open_breaks(plain, bytes, language, &view) : NULL;
     hg_status status = breaks ? HG_OK : HG_ERROR_MEMORY;
     size_t from = 0;
     while (!status) {
         int32_t next = ubrk_next(breaks);
         if (next == UBRK_DONE) break;
         assert((size_t)next > from && (size_t)next <= bytes);
-        status = take_lines(text, from, (size_t)next, out);
+        if (!is_whole(kept, (size_t)next)) continue;
+        status = take_lines(&c, from, (size_t)next);
         from = (size_t)next;
     }
     ubrk_close(breaks);
     utext_close(&view);
+    free(plain);
     return status;
 }

@@ -1,5 +1,5 @@
 /* commit.c: raw tokens -> whole characters -> rules -> committed and tentative text. */
-#include "core/translate/commit.h"
+#include "core/translate/stream.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -51,6 +51,7 @@ static hg_status add_step(hg_commit *commit, hg_commit_step step)
     step.text = commit->text.length;
     step.raw = commit->raw.length;
     step.frozen = commit->frozen;
+    step.placed = commit->placed;
     commit->step[commit->steps++] = step;
     return HG_OK;
 }
@@ -73,6 +74,7 @@ void hg_commit_back(hg_commit *commit, uint32_t steps)
     cut(&commit->text, to.text);
     cut(&commit->raw, to.raw);
     commit->frozen = to.frozen;
+    commit->placed = to.placed;
     if (to.frozen == to.text) hg_buf_clear(&commit->gap);
 }
 
@@ -81,6 +83,7 @@ hg_status hg_commit_close(hg_commit *commit, size_t source_bytes)
     const uint32_t closed = hg_commit_at(commit).closed;
     commit->steps = closed;
     commit->token.count = 0;
+    commit->placed = 0;
     hg_buf_clear(&commit->raw);
     hg_buf_clear(&commit->gap);
     commit->frozen = commit->text.length;
@@ -103,7 +106,13 @@ static bool begins_with(const hg_buf *text, const hg_buf *prefix)
            (!prefix->length || memcmp(text->data, prefix->data, prefix->length) == 0);
 }
 
-/* Renews text: the frozen bytes, then the raw text under the rules as finished text. */
+/* What is restored: raw text under the rules as finished text. */
+static const hg_buf *ruled(const hg_stream *stream)
+{
+    return stream->rules ? &stream->ruled : &stream->raw;
+}
+
+/* Renews text: the frozen bytes, then what the tokens say, with what the sentence carries. */
 static hg_status render(hg_stream *stream)
 {
     hg_buf *text = &stream->text;
@@ -112,12 +121,25 @@ static hg_status render(hg_stream *stream)
         hg_buf_append(text, hg_buf_text(&stream->commit->text), stream->commit->frozen);
     const hg_buf *gap = &stream->commit->gap;
     if (!status) status = hg_buf_append(text, hg_buf_text(gap), gap->length);
+    if (!status && stream->rules)
+        status = hg_rules_apply(stream->rules, hg_buf_text(&stream->raw), stream->raw.length,
+                                &stream->ruled);
     if (status) return status;
-    if (!stream->rules) return hg_buf_append(text, hg_buf_text(&stream->raw), stream->raw.length);
-    status = hg_rules_apply(stream->rules, hg_buf_text(&stream->raw), stream->raw.length,
-                            &stream->scratch);
-    if (status) return status;
-    return hg_buf_append(text, hg_buf_text(&stream->scratch), stream->scratch.length);
+    const hg_buf *end = ruled(stream);
+    if (!stream->carry) return hg_buf_append(text, hg_buf_text(end), end->length);
+    stream->restored.out = text;
+    return hg_carry_restore(stream->carry, stream->commit->placed, hg_buf_text(end), end->length,
+                            &stream->restored);
+}
+
+/* The carried spans that stand in the committed text that is not frozen yet. */
+static uint64_t placed_now(const hg_stream *stream)
+{
+    const hg_commit *commit = stream->commit;
+    if (!stream->carry) return 0;
+    return hg_carry_contained(stream->carry, commit->placed,
+                              hg_buf_text(&commit->text) + commit->frozen,
+                              commit->text.length - commit->frozen);
 }
 
 /* Freezes all committed text: raw holds from now on only what follows it. Nobody goes back to a
@@ -126,6 +148,7 @@ static void freeze(hg_stream *stream)
 {
     hg_commit *commit = stream->commit;
     size_t gone = commit->raw.length;
+    commit->placed |= placed_now(stream);
     hg_buf_consume(&stream->raw, gone);
     for (uint32_t i = 0; i < stream->token.count; i++) {
         hg_stream_mark *mark = &stream->mark[i];
@@ -153,19 +176,21 @@ static hg_status render_after_commit(hg_stream *stream)
     return status;
 }
 
-hg_status hg_stream_open(hg_stream *stream, const hg_tokenizer *tokenizer, hg_rules *rules,
-                         hg_commit *commit, const char *gap, size_t gap_bytes)
+hg_status hg_stream_open(hg_stream *stream, hg_commit *commit, const hg_stream_setting *setting)
 {
-    *stream = (hg_stream){.tokenizer = tokenizer,
-                          .rules = rules,
+    *stream = (hg_stream){.tokenizer = setting->tokenizer,
+                          .rules = setting->rules,
+                          .carry = setting->carry,
                           .commit = commit,
                           .raw = hg_buf_new(HG_LIMIT_LANE_TEXT),
+                          .ruled = hg_buf_new(HG_LIMIT_LANE_TEXT),
                           .text = hg_buf_new(HG_LIMIT_LANE_TEXT),
-                          .scratch = hg_buf_new(HG_LIMIT_LANE_TEXT)};
+                          .scratch = hg_buf_new(HG_LIMIT_LANE_TEXT),
+                          .opened = hg_buf_new(HG_LIMIT_LANE_TEXT)};
     hg_status status = hg_buf_append(&stream->raw, hg_buf_text(&commit->raw), commit->raw.length);
     if (!status && commit->steps == hg_commit_at(commit).closed) {
         hg_buf_clear(&commit->gap);
-        status = hg_buf_append(&commit->gap, gap, gap_bytes);
+        status = hg_buf_append(&commit->gap, setting->gap, setting->gap_bytes);
     }
     return status ? status : render_after_commit(stream);
 }
@@ -175,8 +200,10 @@ void hg_stream_close(hg_stream *stream)
     hg_tokens_free(&stream->token);
     free(stream->mark);
     hg_buf_free(&stream->raw);
+    hg_buf_free(&stream->ruled);
     hg_buf_free(&stream->text);
     hg_buf_free(&stream->scratch);
+    hg_buf_free(&stream->opened);
     *stream = (hg_stream){0};
 }
 
@@ -218,23 +245,62 @@ static uint32_t tokens_to(const hg_stream *stream, size_t at)
     return 0;
 }
 
-/* Whether the raw text up to at may be committed as far as the rules go: nothing of their result
- * can change and it ends at a border of the text that is seen. *length: bytes of text then. */
-static hg_status settled_under_rules(hg_stream *stream, size_t at, bool *settled, size_t *length)
+/* A place up to which text may be committed. */
+typedef struct place {
+    bool settled;   /* it may */
+    size_t length;  /* bytes of text up to there */
+    uint32_t spans; /* that are carried in it: those before this index may be */
+} place;
+
+/* The raw text up to at under the rules, in result; *settled: whether nothing of that can change.
+ */
+static hg_status open_under_rules(hg_stream *stream, size_t at, hg_buf *result, bool *settled)
 {
-    size_t frozen = stream->commit->frozen + stream->commit->gap.length;
+    const hg_buf *whole = ruled(stream);
     *settled = true;
-    *length = frozen + at;
-    if (!stream->rules) return HG_OK;
-    hg_buf *result = &stream->scratch;
+    hg_buf_clear(result);
+    if (!stream->rules) return hg_buf_append(result, hg_buf_text(whole), at);
     hg_status status =
         hg_rules_apply_open(stream->rules, hg_buf_text(&stream->raw), at, result, settled);
     if (status) return status;
+    *settled = *settled && result->length <= whole->length &&
+               memcmp(hg_buf_text(whole), hg_buf_text(result), result->length) == 0;
+    return HG_OK;
+}
+
+/* What is carried is put back into *result, by way of scratch; out->settled: nothing that is still
+ * to be placed can come before its end. */
+static hg_status open_restored(hg_stream *stream, hg_buf **result, place *out)
+{
+    const hg_buf *whole = ruled(stream), *part = *result;
+    hg_restoring r = {.out = &stream->scratch};
+    uint64_t placed = stream->commit->placed;
+    out->settled = part->length <= stream->restored.safe &&
+                   !hg_carry_inside(stream->carry, hg_buf_text(whole), whole->length, part->length);
+    hg_buf_clear(r.out);
+    hg_status status = hg_carry_restore(stream->carry, placed, hg_buf_text(part), part->length, &r);
+    for (placed |= r.found; placed; placed >>= 1) out->spans++;
+    *result = r.out;
+    return status;
+}
+
+/* Whether the raw text up to at may be committed as far as rules and spans go: nothing of their
+ * result can change and it ends at a border of the text that is seen. */
+static hg_status find_place(hg_stream *stream, size_t at, place *out)
+{
+    const size_t frozen = stream->commit->frozen + stream->commit->gap.length;
     const hg_buf *text = &stream->text;
-    *length = frozen + result->length;
-    *settled = *settled && *length <= text->length && *length > stream->commit->text.length &&
-               memcmp(text->data + frozen, hg_buf_text(result), result->length) == 0 &&
-               hg_border_before(text->data, text->length, *length) == *length;
+    *out = (place){.settled = true, .length = frozen + at};
+    if (!stream->rules && !stream->carry) return HG_OK;
+    hg_buf *result = &stream->opened;
+    hg_status status = open_under_rules(stream, at, result, &out->settled);
+    if (!status && out->settled && stream->carry) status = open_restored(stream, &result, out);
+    if (status) return status;
+    out->length = frozen + result->length;
+    out->settled = out->settled && out->length <= text->length &&
+                   out->length > stream->commit->text.length &&
+                   memcmp(text->data + frozen, hg_buf_text(result), result->length) == 0 &&
+                   hg_border_before(text->data, text->length, out->length) == out->length;
     return HG_OK;
 }
 
@@ -277,20 +343,32 @@ hg_status hg_stream_settle(hg_stream *stream, size_t raw_bytes, size_t source_by
          at = hg_border_before(hg_buf_text(raw), raw->length, at - 1)) {
         uint32_t n = tokens_to(stream, at);
         if (!n) continue;
-        bool settled;
-        size_t length;
-        hg_status status = settled_under_rules(stream, at, &settled, &length);
+        place to;
+        hg_status status = find_place(stream, at, &to);
         if (status) return status;
-        if (!settled) continue;
-        return commit_to(stream, n, at, length, resting_on(stream->commit, source_bytes));
+        if (!to.settled) continue;
+        hg_commit_step step = resting_on(stream->commit, source_bytes);
+        step.spans = to.spans;
+        return commit_to(stream, n, at, to.length, step);
     }
     return HG_OK;
+}
+
+/* What the tokens did not bring is put where nothing is committed. */
+static hg_status place_missing(hg_stream *stream)
+{
+    const hg_commit *commit = stream->commit;
+    const size_t begin = commit->frozen + commit->gap.length, had = commit->text.length;
+    if (!hg_carry_missing(stream->carry, stream->restored.found, commit->placed)) return HG_OK;
+    return hg_carry_place(stream->carry, commit->placed, &stream->restored, begin,
+                          had > begin ? had - begin : 0);
 }
 
 hg_status hg_stream_finish(hg_stream *stream, const char *tail, size_t bytes)
 {
     hg_status status = hg_decoder_finish(&stream->decoder, &stream->raw);
     if (!status) status = render_after_commit(stream);
+    if (!status && stream->carry) status = place_missing(stream);
     return status ? status : hg_buf_append(&stream->text, tail, bytes);
 }
 

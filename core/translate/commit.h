@@ -26,13 +26,14 @@
 
 #include "core/base/buf.h"
 #include "core/base/error.h"
-#include "core/text/rules.h"
 #include "core/text/tokenizer.h"
 
 typedef struct hg_commit_step {
     size_t source_bytes; /* of the source that everything up to here rests on */
     bool source_whole;   /* they were the whole text, its last word included */
     uint32_t closed;     /* sentences, all in steps of their own */
+    uint32_t spans;      /* that are carried in its text: those before this index may be */
+    uint64_t placed;     /* as the commit's */
     uint32_t tokens;     /* of the open sentence; what follows are bytes of the commit's */
     size_t text, raw, frozen;
 } hg_commit_step;
@@ -43,6 +44,7 @@ typedef struct hg_commit {
     hg_buf text;          /* all committed pieces joined */
     size_t told;          /* bytes of text that went out in this epoch */
     size_t frozen;        /* bytes of text that the rules see no more */
+    uint64_t placed;      /* the open sentence's carried spans that stand in them */
     hg_buf gap;           /* what stands between them and the open sentence's raw text */
     hg_buf raw;           /* the tokens' own text of what follows the frozen bytes */
     hg_commit_step *step; /* [steps] owned; the last one is where the commit is */
@@ -65,53 +67,9 @@ hg_status hg_commit_close(hg_commit *commit, size_t source_bytes) HG_CHECKED;
 hg_status hg_commit_known(hg_commit *commit, const char *gap, size_t gap_bytes, const char *text,
                           size_t bytes, size_t source_bytes) HG_CHECKED;
 
-/* Where a token's text ends. */
-typedef struct hg_stream_mark {
-    size_t raw_bytes; /* of the stream's raw text, up to and with this token */
-    bool whole;       /* no unfinished character hangs on */
-} hg_stream_mark;
-
-typedef struct hg_stream {
-    const hg_tokenizer *tokenizer;
-    hg_rules *rules;   /* NULL: none */
-    hg_commit *commit; /* of the sentence, which outlives the stream */
-    hg_decoder decoder;
-    hg_tokens token;      /* of this lane, all */
-    hg_stream_mark *mark; /* [token.count] */
-    uint32_t mark_capacity;
-    uint32_t settled; /* tokens of this lane that are committed */
-    hg_buf raw;       /* text of the tokens before rules, from commit->frozen on */
-    hg_buf text;      /* committed and tentative together, as a reader sees it */
-    hg_buf scratch;
-} hg_stream;
-
-/* gap [gap_bytes] stands between the closed sentences and this one; it becomes text with its first
- * words. */
-hg_status hg_stream_open(hg_stream *stream, const hg_tokenizer *tokenizer, hg_rules *rules,
-                         hg_commit *commit, const char *gap, size_t gap_bytes) HG_CHECKED;
-void hg_stream_close(hg_stream *stream);
-
-/* Takes the lane's next tokens and renews text. */
-hg_status hg_stream_push(hg_stream *stream, const int32_t *token, uint32_t count) HG_CHECKED;
-
-/* Commits what is complete of the first raw_bytes of raw (SIZE_MAX: of all): whole words that end
- * where a token ends and that the rules cannot change any more. source_bytes is what the commit
- * rests on now. */
-hg_status hg_stream_settle(hg_stream *stream, size_t raw_bytes, size_t source_bytes) HG_CHECKED;
-
-/* The lane has ended: an unfinished character becomes U+FFFD, the rules see finished text, and
- * tail [bytes] follows it. */
-hg_status hg_stream_finish(hg_stream *stream, const char *tail, size_t bytes) HG_CHECKED;
-
-/* After finish: the whole text is committed, on the whole source. */
-hg_status hg_stream_settle_all(hg_stream *stream, size_t source_bytes) HG_CHECKED;
-
 /* A text that no lane made (a target that is the source) is committed: text [bytes] begins with
  * what was committed before. */
 hg_status hg_commit_whole(hg_commit *commit, const char *text, size_t bytes,
                           size_t source_bytes) HG_CHECKED;
-
-/* What may follow the committed text. Valid until the next call. */
-const char *hg_stream_tentative(const hg_stream *stream);
 
 #endif

@@ -204,8 +204,12 @@ static hg_status take_tokens(hg_request *request, hg_request_lane *lane, hg_lane
     if (!stream->tokenizer) {
         size_t bytes;
         const char *gap = hg_request_gap(request, lane->segment, &bytes);
-        status = hg_stream_open(stream, request->runtime->tokenizer, lane->entry->rules_after,
-                                &lane->state->commit, gap, bytes);
+        const hg_stream_setting setting = {.tokenizer = request->runtime->tokenizer,
+                                           .rules = lane->entry->rules_after,
+                                           .carry = lane->carry,
+                                           .gap = gap,
+                                           .gap_bytes = bytes};
+        status = hg_stream_open(stream, &lane->state->commit, &setting);
     }
     uint32_t count = TOKENS_AT_ONCE;
     while (!status && count == TOKENS_AT_ONCE) {
@@ -396,10 +400,12 @@ static void lane_news(hg_request *request, hg_request_lane *lane)
     bool opened = lane->stream.tokenizer != NULL;
     hg_status status = take_tokens(request, lane, &state);
     if (!opened) had = lane->state->commit.raw.length;
-    if (!status && state.status == HG_LANE_OK && !hg_request_is_open(request, lane)) {
+    const bool ok = !status && state.status == HG_LANE_OK;
+    if (ok && hg_request_retry(lane)) return;
+    if (ok && !hg_request_is_open(request, lane)) {
         status = end_segment(request, lane);
         lane->running = false;
-    } else if (!status && state.status == HG_LANE_OK) {
+    } else if (ok) {
         status = end_well(request, lane, state.stop);
     } else if (!status && (state.status == HG_LANE_CANCELLED || state.status == HG_LANE_FAILED)) {
         end_badly(request, lane, &state);

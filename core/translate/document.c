@@ -58,10 +58,21 @@ static sentence *add(hg_document *d)
     return s;
 }
 
+/* Appends the sentences of text [bytes]. */
+static hg_status find_sentences(const hg_document *d, const char *text, size_t bytes,
+                                hg_spans *spans)
+{
+    hg_protected_list kept = {0};
+    hg_status status = hg_protected_find(text, bytes, NULL, &kept);
+    if (!status) status = hg_sentences_find(text, bytes, d->language, &kept, spans);
+    hg_protected_free(&kept);
+    return status;
+}
+
 static hg_status cut_text(hg_document *d)
 {
     hg_spans spans = {0};
-    hg_status status = hg_sentences_find(d->text, d->bytes, d->language, &spans);
+    hg_status status = find_sentences(d, d->text, d->bytes, &spans);
     for (uint32_t i = 0; i < spans.count && !status; i++) {
         sentence *s = add(d);
         if (!s) status = HG_ERROR_MEMORY;
@@ -108,7 +119,7 @@ static hg_status add_parts(hg_document *d, const hg_run *run, size_t start, size
         if (m && (!m->content || m->at < start || m->at + m->content > end)) continue;
         size_t to = m ? m->at : end;
         hg_spans spans = {0};
-        status = hg_sentences_find(run->text + from, to - from, d->language, &spans);
+        status = find_sentences(d, run->text + from, to - from, &spans);
         for (uint32_t k = 0; k < spans.count && !status; k++) {
             size_t at = from + spans.span[k].start;
             status = add_marked(d, run, at, at + spans.span[k].count);
@@ -163,7 +174,7 @@ static hg_status cut_from(hg_document *d, const hg_run *run, const char *masked,
     hg_spans spans = {0};
     const size_t first = *from;
     *from = run->bytes;
-    hg_status status = hg_sentences_find(masked + first, run->bytes - first, d->language, &spans);
+    hg_status status = find_sentences(d, masked + first, run->bytes - first, &spans);
     for (uint32_t i = 0; i < spans.count && !status; i++) {
         size_t start = first + spans.span[i].start, found = start + spans.span[i].count;
         size_t end = outside_marks(run, found);

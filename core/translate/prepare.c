@@ -40,8 +40,8 @@ static void preparation_free(preparation *work)
 }
 
 /* Builds the prompt of a lane into work->prompt[work->lanes]; *invocation is the aLoRA's. */
-static hg_status build_prompt(const hg_request *request, const hg_request_lane *lane,
-                              preparation *work, uint32_t *invocation, hg_error *error)
+static hg_status build_prompt(const hg_request *request, hg_request_lane *lane, preparation *work,
+                              uint32_t *invocation, hg_error *error)
 {
     const hg_tokenizer *tokenizer = request->runtime->tokenizer;
     const hg_catalog_entry *entry = lane->entry;
@@ -51,6 +51,14 @@ static hg_status build_prompt(const hg_request *request, const hg_request_lane *
                                .source_bytes = bytes,
                                .source_language = work->source_name,
                                .target_language = entry->name};
+    const hg_carry_of carried = hg_request_carry(request, lane);
+    hg_carry_free(lane->carry);
+    if (hg_carry_new(&carried, &lane->carry))
+        return hg_fail(error, HG_ERROR_MEMORY, "no memory for what the text carries");
+    if (lane->carry) {
+        values.source = hg_buf_text(&lane->carry->source);
+        values.source_bytes = lane->carry->source.length;
+    }
     if (entry->rules_before) {
         if (hg_rules_apply(entry->rules_before, values.source, values.source_bytes, &work->before))
             return hg_fail(error, HG_ERROR_LIMIT, "rules.before: the text grew too long");

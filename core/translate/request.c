@@ -223,6 +223,7 @@ static bool fill(hg_request *request, const hg_translate_request *asked,
     request->temperature = asked->temperature;
     request->top_p = asked->top_p > 0 ? asked->top_p : 1;
     request->seed = asked->seed;
+    request->glossary = hg_glossary_hold(asked->glossary);
     request->text = hg_buf_new(HG_LIMIT_FRAME);
     if (hg_buf_append_text(&request->text, asked->text))
         return hg_refuse(refusal, HG_CODE_internal, 0, "no memory for a sentence");
@@ -282,6 +283,7 @@ void hg_request_begin(hg_request *request, hg_sentence *sentence)
         lane->state_is_new = false;
         lane->epoch = lane->state->commit.epoch;
     }
+    hg_request_remember(request);
     sentence->running = request;
     request->edits = sentence->edits;
     request->sentence = sentence;
@@ -302,9 +304,12 @@ void hg_request_free(hg_request *request)
         if (lane->state_is_new) hg_sentence_language_free(lane->state);
         hg_catalog_entry_release(lane->entry);
         hg_stream_close(&lane->stream);
+        hg_carry_free(lane->carry);
     }
     if (request->job) hg_job_release(request->job);
     hg_spans_free(&request->spans);
+    hg_protected_free(&request->kept);
+    hg_glossary_release(request->glossary);
     hg_buf_free(&request->text);
     free(request);
 }

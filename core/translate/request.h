@@ -1,11 +1,9 @@
 /* request.h: one accepted revision of a text: its lanes, their text, their ends. segments.h has
- * what happens when the text has more than one sentence.
- *
- *     hg_request_make     checks the fields, resolves the targets, builds prompts, submits the job;
- *                         changes nothing but the engine's queue, so that a refusal leaves no trace
- *     hg_request_begin    the revision is accepted: its sentence moves on, its streams start
- *     hg_request_outcomes delivers ends that need no engine (unknown language, unchanged, ...)
- *     hg_request_news     takes the engine's tokens and delivers text and ends
+ * what happens when the text has more than one sentence. hg_request_make     checks the fields,
+ * resolves the targets, builds prompts, submits the job; changes nothing but the engine's queue, so
+ * that a refusal leaves no trace hg_request_begin    the revision is accepted: its sentence moves
+ * on, its streams start hg_request_outcomes delivers ends that need no engine (unknown language,
+ * unchanged, ...) hg_request_news     takes the engine's tokens and delivers text and ends
  *     hg_request_end      ends what still runs: superseded, cancelled, deadline
  *
  * When every language's DONE is out and the engine's job has ended, the BATCH goes out, the batch
@@ -16,6 +14,7 @@
 
 #include "core/translate/runtime_internal.h"
 #include "core/translate/sentence.h"
+#include "core/translate/stream.h"
 #include "core/translate/translate.h"
 
 /* How a language ends without the engine. */
@@ -36,6 +35,8 @@ typedef struct hg_request_lane {
     hg_outcome outcome;
     uint32_t kept;    /* steps of the language's commit that hold in this revision */
     uint32_t segment; /* the sentence that it translates, or will */
+    hg_carry *carry;  /* what that carries; owned, or NULL */
+    uint32_t tries;   /* of that sentence, before the present one */
     uint32_t job_lane;
     bool running;     /* a lane of the job that has not ended */
     hg_stream stream; /* of that lane */
@@ -59,12 +60,14 @@ typedef struct hg_request {
     uint32_t edits; /* as its sentence says */
     bool ended;     /* the text ends with a mark that ends a sentence */
     hg_tag source;
-    int32_t confidence; /* in it, 0 to 100, when it was detected; -1: it was said */
-    hg_buf text;        /* as it came */
-    size_t lead, body;  /* bytes of leading white space, of what is to be translated */
-    hg_spans spans;     /* sentences in the body; owned */
-    size_t settled;     /* bytes after lead that commits of the last sentence rest on now */
-    uint32_t words;     /* of it in them */
+    int32_t confidence;     /* in it, 0 to 100, when it was detected; -1: it was said */
+    hg_buf text;            /* as it came */
+    size_t lead, body;      /* bytes of leading white space, of what is to be translated */
+    hg_protected_list kept; /* of the body; owned */
+    hg_glossary *glossary;  /* a reference, or NULL */
+    hg_spans spans;         /* sentences in the body; owned */
+    size_t settled;         /* bytes after lead that commits of the last sentence rest on now */
+    uint32_t words;         /* of it in them */
     int64_t received_us, started_wall_us;
     int64_t deadline_us; /* 0: none */
     uint32_t max_tokens; /* 0: the default bound */
@@ -89,9 +92,7 @@ struct hg_conversation {
     uint32_t running; /* requests whose BATCH is not out */
 };
 
-/* ---- request.c ---- */
-
-/* Fills *refusal and returns false. */
+/* request.c: fills *refusal and returns false. */
 bool hg_refuse(hg_refusal *refusal, hg_code code, uint32_t retry_after_ms, const char *format, ...)
     HG_PRINTF(4, 5);
 
@@ -102,8 +103,7 @@ hg_request *hg_request_make(hg_conversation *conversation, const hg_translate_re
 void hg_request_begin(hg_request *request, hg_sentence *sentence);
 void hg_request_free(hg_request *request);
 
-/* ---- deliver.c ---- */
-
+/* deliver.c */
 void hg_request_outcomes(hg_request *request);
 void hg_request_news(hg_request *request);
 /* status: "superseded", "cancelled" or "failed" with a code. Each one's text so far comes along. */
@@ -113,8 +113,7 @@ bool hg_request_finish(hg_request *request);
 /* The engine is closed: logs and frees all that is left. */
 void hg_request_abandon_all(hg_runtime *runtime);
 
-/* ---- batch.c ---- */
-
+/* batch.c */
 void hg_request_record(const hg_request *request, hg_batch_record *record);
 
 #endif

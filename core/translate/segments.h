@@ -26,6 +26,13 @@ bool hg_request_is_open(const hg_request *request, const hg_request_lane *lane);
 /* The lane's sentence [bytes]. */
 const char *hg_request_segment(const hg_request *request, const hg_request_lane *lane,
                                size_t *bytes);
+/* What the lane's sentence carries, in a text that begins where sentences count from. */
+hg_carry_of hg_request_carry(const hg_request *request, const hg_request_lane *lane);
+/* The streams of the round that begins carry what later revisions must carry alike. */
+void hg_request_remember(hg_request *request);
+/* The lane's stream is at its end. Whether the sentence is to be translated again, with other
+ * stand-ins, in the next round: it lost something that it should carry. */
+bool hg_request_retry(hg_request_lane *lane);
 /* What stands before a sentence, or (segment is their count) behind the last one. */
 const char *hg_request_gap(const hg_request *request, uint32_t segment, size_t *bytes);
 /* The lane's stream is finished, and another sentence follows. */

@@ -17,6 +17,7 @@
 
 #include "core/text/language.h"
 #include "core/text/sentences.h"
+#include "core/translate/carry.h"
 #include "core/translate/commit.h"
 #include "core/translate/policy.h"
 
@@ -31,6 +32,7 @@ typedef struct hg_known {
 typedef struct hg_sentence_language {
     char key[HG_TARGET_MAX];
     hg_commit commit;
+    hg_carried_past carried; /* of its open sentence, by the last revision */
     hg_tokens rest; /* of the last translation, behind what was committed then: the next draft */
     hg_past past;   /* what earlier revisions said behind what is committed now */
     hg_buf shown;   /* what a reader sees of it, by the last event that said so */

@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #include "core/translate/codes.h"
+#include "core/translate/glossary.h"
 #include "core/translate/runtime.h"
 #include "db/store.h"
 
@@ -39,7 +40,8 @@ typedef struct hg_translate_request {
     float temperature;    /* 0: greedy */
     float top_p;          /* 0: 1 */
     uint64_t seed;
-    int64_t received_us; /* hg_clock_us when the frame came in; 0: now */
+    hg_glossary *glossary; /* held as long as the request needs it; NULL: none */
+    int64_t received_us;   /* hg_clock_us when the frame came in; 0: now */
 } hg_translate_request;
 
 typedef struct hg_refusal {

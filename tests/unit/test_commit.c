@@ -9,7 +9,7 @@
 
 #include "core/text/border.h"
 #include "core/text/utf8.h"
-#include "core/translate/commit.h"
+#include "core/translate/stream.h"
 
 #define SOURCE 7 /* bytes that commits rest on, where the test does not care */
 
@@ -71,7 +71,10 @@ static void check_growth(const char *text, hg_rules *rules, const char *const *c
     hg_buf joined = hg_buf_new(1 << 16);
     hg_tokens tokens = encode(text);
     hg_commit_start(&commit, 3);
-    assert_int_equal(hg_stream_open(&stream, tokenizer, rules, &commit, "", 0), HG_OK);
+    assert_int_equal(
+        hg_stream_open(&stream, &commit,
+                       &(hg_stream_setting){.tokenizer = tokenizer, .rules = rules, .gap = ""}),
+        HG_OK);
     for (uint32_t i = 0; i < tokens.count; i++) {
         assert_non_null(committed[i]);
         feed(&stream, &tokens, i, i + 1, &joined);
@@ -134,7 +137,10 @@ static void test_split_thai(void **state)
     hg_tokens tokens = encode("ไปไหนมา");
     assert_int_equal(tokens.count, 21);
     hg_commit_start(&commit, 0);
-    assert_int_equal(hg_stream_open(&stream, tokenizer, NULL, &commit, "", 0), HG_OK);
+    assert_int_equal(
+        hg_stream_open(&stream, &commit,
+                       &(hg_stream_setting){.tokenizer = tokenizer, .rules = NULL, .gap = ""}),
+        HG_OK);
     feed(&stream, &tokens, 0, 21, &joined);
     assert_true(commit.token.count > 0 && commit.token.count % 3 == 0);
     assert_int_equal(commit.text.length, commit.token.count);
@@ -164,14 +170,20 @@ static void test_next_revision(void **state)
     hg_rules *rules = open_rules("' ' } [?!:;] > \\u202F;");
     hg_tokens tokens = encode("Ça va bien ? Oui !");
     hg_commit_start(&commit, 0);
-    assert_int_equal(hg_stream_open(&first, tokenizer, rules, &commit, "", 0), HG_OK);
+    assert_int_equal(
+        hg_stream_open(&first, &commit,
+                       &(hg_stream_setting){.tokenizer = tokenizer, .rules = rules, .gap = ""}),
+        HG_OK);
     feed(&first, &tokens, 0, 3, &joined);
     assert_string_equal(hg_buf_text(&commit.text), "Ça va");
     assert_string_equal(hg_stream_tentative(&first), " bien");
     assert_int_equal(hg_commit_at(&commit).source_bytes, SOURCE);
     uint32_t forced = commit.token.count;
     assert_int_equal(forced, 2);
-    assert_int_equal(hg_stream_open(&second, tokenizer, rules, &commit, "", 0), HG_OK);
+    assert_int_equal(
+        hg_stream_open(&second, &commit,
+                       &(hg_stream_setting){.tokenizer = tokenizer, .rules = rules, .gap = ""}),
+        HG_OK);
     assert_string_equal(hg_buf_text(&second.text), "Ça va");
     feed(&second, &tokens, forced, tokens.count, &joined);
     assert_int_equal(hg_stream_finish(&second, "", 0), HG_OK);
@@ -199,13 +211,19 @@ static void test_unfinished_end(void **state)
     hg_stream first, second;
     hg_tokens tokens = encode("Ich habe 😀 gern");
     hg_commit_start(&commit, 0);
-    assert_int_equal(hg_stream_open(&first, tokenizer, NULL, &commit, "", 0), HG_OK);
+    assert_int_equal(
+        hg_stream_open(&first, &commit,
+                       &(hg_stream_setting){.tokenizer = tokenizer, .rules = NULL, .gap = ""}),
+        HG_OK);
     assert_int_equal(hg_stream_push(&first, tokens.id, 5), HG_OK);
     assert_string_equal(hg_buf_text(&first.text), "Ich habe ");
     assert_int_equal(hg_stream_finish(&first, "", 0), HG_OK);
     assert_int_equal(hg_stream_settle_all(&first, SOURCE), HG_OK);
     assert_string_equal(hg_buf_text(&commit.text), "Ich habe \uFFFD");
-    assert_int_equal(hg_stream_open(&second, tokenizer, NULL, &commit, "", 0), HG_OK);
+    assert_int_equal(
+        hg_stream_open(&second, &commit,
+                       &(hg_stream_setting){.tokenizer = tokenizer, .rules = NULL, .gap = ""}),
+        HG_OK);
     assert_int_equal(hg_stream_push(&second, tokens.id + 7, 1), HG_OK);
     assert_string_equal(hg_buf_text(&second.text), "Ich habe \uFFFD gern");
     assert_string_equal(hg_stream_tentative(&second), " gern");
@@ -247,7 +265,11 @@ static void test_never_taken_back(void **state)
             hg_commit_start(&commit, 0);
             uint32_t at = 0;
             while (at < tokens.count) { /* one revision after the other */
-                assert_int_equal(hg_stream_open(&stream, tokenizer, rules, &commit, "", 0), HG_OK);
+                assert_int_equal(
+                    hg_stream_open(
+                        &stream, &commit,
+                        &(hg_stream_setting){.tokenizer = tokenizer, .rules = rules, .gap = ""}),
+                    HG_OK);
                 uint32_t to = at + 1 + (uint32_t)rand() % (tokens.count - at);
                 feed(&stream, &tokens, at, to, &joined);
                 size_t from = commit.text.length;
