@@ -372,8 +372,8 @@ static void nothing_is_lost_while_plugins_change(void **state)
     size_t start_bytes = adapter_bytes();
     assert_true(start_bytes > 0);
     learn(&job);
-    run_load(&job, whole ? 60 : 2, 0, &quiet);
-    run_load(&job, 0, whole ? 200 : 12, &busy);
+    run_load(&job, whole ? 60 : 1, 0, &quiet);
+    run_load(&job, 0, whole ? 200 : 6, &busy);
     back_to_start();
     while (adapter_bytes() != start_bytes) hg_translator_poll(runtime, 5);
     begin(&job); /* and the first generations serve again */
