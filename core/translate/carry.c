@@ -331,24 +331,27 @@ static bool has(uint64_t mask, uint32_t i)
     return mask >> i & 1;
 }
 
-/* The span that comes back at `at`, carry->spans: none; *count: bytes of its form. A form of one
- * that has come is to be dropped: *again. */
-static uint32_t span_at(const hg_carry *carry, uint64_t had, const char *text, size_t bytes,
-                        size_t at, size_t *count, bool *again)
+/* A span that comes back. */
+typedef struct return_of {
+    uint32_t span; /* carry->spans: none does */
+    size_t count;  /* bytes of its form */
+    bool again;    /* it has come before: this form is to be dropped */
+} return_of;
+
+/* What comes back at `at`. */
+static return_of span_at(const hg_carry *carry, uint64_t had, const char *text, size_t bytes,
+                         size_t at)
 {
-    uint32_t which = carry->spans;
-    *count = 0;
+    return_of best = {.span = carry->spans};
     for (uint32_t i = 0; i < carry->spans; i++) {
         const hg_carry_span *span = &carry->span[i];
         if (has(had, i) && span->literal) continue;
         size_t n = form_at(carry, span, text, bytes, at);
-        if (n < *count || !n || (n == *count && has(had, i))) continue;
-        if (n == *count && !*again) continue; /* the first of two alike */
-        which = i;
-        *count = n;
-        *again = has(had, i);
+        if (n < best.count || !n || (n == best.count && has(had, i))) continue;
+        if (n == best.count && !best.again) continue; /* the first of two alike */
+        best = (return_of){i, n, has(had, i)};
     }
-    return which;
+    return best;
 }
 
 uint64_t hg_carry_contained(const hg_carry *carry, uint64_t placed, const char *text, size_t bytes)
@@ -437,24 +440,22 @@ hg_status hg_carry_restore(const hg_carry *carry, uint64_t placed, const char *t
     hg_status status = HG_OK;
     r->found = 0;
     r->safe = 0;
-    for (size_t at = 0, count; at < bytes && !status;) {
-        bool again = false;
-        uint32_t i = span_at(carry, placed | r->found, text, bytes, at, &count, &again);
-        if (i < carry->spans && !again) {
-            r->found |= (uint64_t)1 << i;
-            r->safe = at + count;
-            status = put_back(&carry->span[i], begin, r, &r->to[i]);
-            if (!status && needs_space(&carry->span[i], text, at + count, bytes))
+    for (size_t at = 0, next; at < bytes && !status; at = next) {
+        const return_of it = span_at(carry, placed | r->found, text, bytes, at);
+        next = at + it.count;
+        if (it.span < carry->spans && !it.again) {
+            const hg_carry_span *span = &carry->span[it.span];
+            r->found |= (uint64_t)1 << it.span;
+            r->safe = next;
+            status = put_back(span, begin, r, &r->to[it.span]);
+            if (!status && needs_space(span, text, next, bytes))
                 status = hg_buf_append_text(r->out, " ");
-        } else if (i < carry->spans) {
+        } else if (it.span < carry->spans) {
             drop_space(r->out, begin);
         } else {
-            size_t next = at;
             U8_FWD_1(text, next, bytes);
-            count = next - at;
-            status = hg_buf_append(r->out, text + at, count);
+            status = hg_buf_append(r->out, text + at, next - at);
         }
-        at += count;
     }
     uint64_t missing = hg_carry_missing(carry, r->found, placed);
     if (!missing)
@@ -533,7 +534,10 @@ hg_status hg_carry_place(const hg_carry *carry, uint64_t placed, const hg_restor
     uint32_t which[HG_LIMIT_PROTECTED];
     hg_buf *out = r->out, was = hg_buf_new(out->maximum);
     hg_status status = hg_buf_append(&was, hg_buf_text(out) + begin, out->length - begin);
-    if (status) return status;
+    if (status) {
+        hg_buf_free(&was);
+        return status;
+    }
     const char *translation = hg_buf_text(&was);
     hg_spread spread = {.text = hg_buf_text(&carry->source),
                         .bytes = carry->source.length,
@@ -541,11 +545,11 @@ hg_status hg_carry_place(const hg_carry *carry, uint64_t placed, const hg_restor
                         .translated = was.length,
                         .from = from,
                         .spot = spot};
-    spread.spots = set_spots(carry, placed, r, spot, which);
+    const uint32_t spots = spread.spots = set_spots(carry, placed, r, spot, which);
     hg_spread_out(&spread);
     size_t at = 0;
     out->length = begin;
-    for (uint32_t i = 0; i < spread.spots && !status; i++) {
+    for (uint32_t i = 0; i < spots && !status; i++) {
         if (has(r->found, which[i])) continue;
         status = hg_buf_append(out, translation + at, spot[i].to - at);
         at = spot[i].to;

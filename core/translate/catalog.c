@@ -90,8 +90,8 @@ static void serve(hg_catalog *catalog, hg_catalog_set *set)
         set->item[i].fresh = NULL;
     }
     for (uint32_t i = 0; i < catalog->entries; i++) hg_catalog_entry_release(catalog->entry[i]);
-    qsort(served, set->count, sizeof *served, by_name);
-    memcpy(catalog->entry, served, set->count * sizeof *served);
+    qsort(served, set->count, sizeof(void *), by_name);
+    for (uint32_t i = 0; i < set->count; i++) catalog->entry[i] = served[i];
     catalog->entries = set->count;
     catalog->changes++;
 }

@@ -1,6 +1,7 @@
 /* load.c: see load.h. */
 #include "core/translate/load.h"
 
+#include <assert.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,6 +43,7 @@ static hg_status open_adapter(hg_runtime *runtime, hg_catalog_entry *entry, hg_a
 {
     hg_status status = HG_OK;
     *out = NULL;
+    assert(entry->plugin); /* it was opened */
     if (entry->plugin->adapter)
         status = hg_adapter_open_on(entry->plugin->folder, runtime->model, out, error);
     if (!status && *out) hg_entry_set_adapter(entry, *out);
@@ -151,22 +153,22 @@ bool hg_load_listed(const char *list, const char *name)
     return !list;
 }
 
-hg_status hg_load_bundled(hg_runtime *runtime, const char *folder, const char *only, uint64_t id,
-                          hg_catalog_entry **out, char *name, hg_error *error)
+hg_status hg_load_bundled(hg_runtime *runtime, hg_bundled *bundled, hg_catalog_entry **out,
+                          hg_error *error)
 {
     hg_adapter *adapter = NULL;
     hg_catalog_entry *entry;
-    hg_status status = open_entry(runtime, folder, &entry, error);
+    hg_status status = open_entry(runtime, bundled->folder, &entry, error);
     *out = NULL;
     if (entry && entry->plugin) {
-        snprintf(name, HG_LIMIT_PLUGIN_NAME + 1, "%s", entry->plugin->name);
-        if (!hg_load_listed(only, name)) {
+        snprintf(bundled->name, sizeof bundled->name, "%s", entry->plugin->name);
+        if (!hg_load_listed(bundled->only, bundled->name)) {
             hg_catalog_entry_release(entry);
             return HG_OK;
         }
     }
     if (!status) status = open_adapter(runtime, entry, &adapter, error);
-    if (!status) status = record(runtime, entry, id, error);
+    if (!status) status = record(runtime, entry, bundled->id, error);
     if (!status && entry->is_enabled)
         status = give(runtime, entry, adapter, error);
     else

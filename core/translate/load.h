@@ -16,12 +16,18 @@ typedef struct hg_wanted {
     char folder[HG_PATH_MAX];
 } hg_wanted;
 
-/* A plugin of the plugins folder: read, checked against the base, recorded in the store (or without
- * one given the id) and, if it is enabled there (out->is_enabled), given to the engine. *out is
- * NULL when only, a list with commas, leaves it out. name is the plugin's as soon as it is known.
- */
-hg_status hg_load_bundled(hg_runtime *runtime, const char *folder, const char *only, uint64_t id,
-                          hg_catalog_entry **out, char *name, hg_error *error) HG_CHECKED;
+/* A plugin of the plugins folder. */
+typedef struct hg_bundled {
+    const char *folder;
+    const char *only;                    /* names with commas between; NULL: all */
+    uint64_t id;                         /* for the entry, where there is no store */
+    char name[HG_LIMIT_PLUGIN_NAME + 1]; /* becomes the plugin's as soon as that is known */
+} hg_bundled;
+
+/* Reads it, checks it against the base, records it in the store and, if it is enabled there
+ * (out->is_enabled), gives it to the engine. *out is NULL when `only` leaves it out. */
+hg_status hg_load_bundled(hg_runtime *runtime, hg_bundled *bundled, hg_catalog_entry **out,
+                          hg_error *error) HG_CHECKED;
 
 /* A generation that the store has. HG_ERROR_FORMAT when its files are not what was recorded. */
 hg_status hg_load_stored(hg_runtime *runtime, const hg_wanted *wanted, hg_catalog_entry **out,

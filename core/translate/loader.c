@@ -81,17 +81,16 @@ static void place(hg_loader *loader, hg_catalog_entry *entry)
 static void load(hg_loader *loader, const char *folder_name)
 {
     hg_error error = {0};
-    char folder[HG_PATH_MAX], name[HG_LIMIT_PLUGIN_NAME + 1];
+    char folder[HG_PATH_MAX];
     hg_catalog_entry *entry = NULL;
-    snprintf(name, sizeof name, "%.*s", HG_LIMIT_PLUGIN_NAME, folder_name);
+    hg_bundled bundled = {.folder = folder, .only = loader->only, .id = ++loader->ids};
+    snprintf(bundled.name, sizeof bundled.name, "%.*s", HG_LIMIT_PLUGIN_NAME, folder_name);
     hg_status status = hg_path_join(folder, sizeof folder, loader->path, folder_name, &error);
     if (!status && loader->placed == HG_LIMIT_ADAPTER_SLOTS)
         status = hg_fail(&error, HG_ERROR_LIMIT, "more than %d plugins", HG_LIMIT_ADAPTER_SLOTS);
-    if (!status)
-        status = hg_load_bundled(loader->runtime, folder, loader->only, ++loader->ids, &entry, name,
-                                 &error);
+    if (!status) status = hg_load_bundled(loader->runtime, &bundled, &entry, &error);
     if (status) {
-        add_failure(loader, name, error.message);
+        add_failure(loader, bundled.name, error.message);
     } else if (entry && entry->is_enabled) {
         place(loader, entry);
     } else if (entry) {

@@ -9,8 +9,8 @@
 /* A tag, or a stretch that goes through the translation as it is. */
 typedef struct hg_spot {
     size_t at, content; /* where it stands in the sentence, how many bytes of that are its own */
-    bool opens, closes; /* a stretch of words: it stands right before, right behind them */
     size_t to, own;     /* where it stands in the translation, how many bytes of that are its own */
+    bool opens, closes; /* a stretch of words: it stands right before, right behind them */
     bool fixed;         /* to is known; else it is filled, and own is 0 */
 } hg_spot;
 

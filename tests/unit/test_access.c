@@ -210,7 +210,9 @@ static void back_to_version_1(void)
     sqlite3 *db;
     snprintf(path, sizeof path, "%s/hydraglot.db", folder);
     assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-    static const char sql[] = "DELETE FROM token; DROP INDEX token_parent;"
+    static const char sql[] = "ALTER TABLE plugin_generation DROP COLUMN verdict;"
+                              "ALTER TABLE plugin_generation DROP COLUMN enabled_at;"
+                              "DELETE FROM token; DROP INDEX token_parent;"
                               "ALTER TABLE token DROP COLUMN parent;"
                               "ALTER TABLE token DROP COLUMN created_at; PRAGMA user_version = 1;"
                               "INSERT INTO token (hash, scopes, rate)"

@@ -214,7 +214,7 @@ static void test_damage(void **state)
     size_t size;
     uint8_t *bytes = read_bytes(room, "lies.tar", &size);
     unsigned sum = 0;
-    memcpy(bytes + 124, "77777777777", 11); /* 8 GiB */
+    memset(bytes + 124, '7', 11); /* 8 GiB */
     memset(bytes + 148, ' ', 8);
     for (int i = 0; i < 512; i++) sum += bytes[i];
     snprintf((char *)bytes + 148, 8, "%06o", sum);
@@ -336,7 +336,7 @@ static void test_texts(void **state)
     refuse_file("validation.tsv", "a\tb\xc3\n", 5, "line 1: not UTF-8");
     refuse_file("validation.tsv", "a\0b\tc\n", 6, "the byte 0");
     static char many[4 * (HG_LIMIT_PAIRS + 1)];
-    for (int i = 0; i <= HG_LIMIT_PAIRS; i++) memcpy(many + 4 * i, "a\tb\n", 4);
+    for (size_t i = 0; i < sizeof many; i++) many[i] = "a\tb\n"[i % 4];
     refuse_file("validation.tsv", many, sizeof many, "more than 500 pairs");
 }
 

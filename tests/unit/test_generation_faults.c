@@ -50,8 +50,8 @@ static hg_store *open_changed(const fixture *f)
     hg_plugin_record r;
     hg_store *store = open_good(f);
     put_good(store, 'a');
-    for (char digit = 'b'; digit <= 'c'; digit++) {
-        if (add(store, digit, &r, &error)) fail_msg("%s", error.message);
+    for (int digit = 'b'; digit <= 'c'; digit++) {
+        if (add(store, (char)digit, &r, &error)) fail_msg("%s", error.message);
         if (hg_store_judge(store, r.generation_key, "ready", "{}", "test", &error))
             fail_msg("%s", error.message);
     }
@@ -175,7 +175,7 @@ static void run_steps(const fixture *f, int out)
 static int kill_once(const fixture *f, unsigned after_us)
 {
     int pipe_fd[2], how, last = -1;
-    char told;
+    unsigned char told;
     assert_int_equal(pipe(pipe_fd), 0);
     pid_t child = fork();
     assert_true(child >= 0);
