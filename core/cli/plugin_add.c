@@ -147,7 +147,13 @@ static hg_status judge(adding *a, hg_error *error)
     struct stat st;
     const char *kept = a->intake->plugin->folder, *given = a->settings->word[0];
     options.plugins_path = *kept ? kept : given;
+    const hg_settings *s = a->settings;
+    bool said = s->name || s->language || s->template || s->sources;
     options.data_path = NULL;
+    if (!*kept && said)
+        return hg_fail(error, HG_ERROR_ARGUMENT,
+                       "--gate: verify judges the folder as it is, without --name, --language, "
+                       "--template or --sources; `plugin add --gate` heeds them");
     if (!*kept && (stat(given, &st) || !S_ISDIR(st.st_mode)))
         return hg_fail(
             error, HG_ERROR_ARGUMENT,

@@ -127,16 +127,15 @@ static hg_status check_fields(const hg_json *at, const hg_lora_sink *sink)
     return first;
 }
 
-/* Fields whose value must be one of a few words. */
-static hg_status check_type(const hg_json *at, hg_lora_config *config)
+static hg_status check_type(const hg_json *at)
 {
-    (void)config;
     const char *type = "";
     hg_status status = hg_json_string(at, "peft_type", HG_JSON_REQUIRED, 64, &type);
     if (status || strcmp(type, "LORA") == 0) return status;
     return hg_json_fail(at, "peft_type", HG_ERROR_UNSUPPORTED, "only LORA is supported");
 }
 
+/* Fields whose value must be one of a few words. */
 static hg_status check_task(const hg_json *at, hg_lora_config *config)
 {
     (void)config;
@@ -320,13 +319,19 @@ static hg_status read_alphas(const hg_json *at, hg_lora_config *config)
                           &config->alpha_patterns);
 }
 
-/* All fields of a document. Without a sink the first problem ends it. */
+/* All fields of a document. Without a sink the first problem ends it; with one too when it is no
+ * LoRA, whose fields are not ours to judge. */
 static hg_status read_fields(const hg_json *at, hg_lora_config *config, const hg_lora_sink *sink)
 {
     static hg_status (*const steps[])(const hg_json *, hg_lora_config *) = {
-        check_type,   check_task,  check_bias, check_init,  read_scale,
-        read_targets, read_layers, read_ranks, read_alphas, read_invocation};
-    hg_status first = check_fields(at, sink);
+        check_task,  check_bias, check_init,  read_scale,     read_targets,
+        read_layers, read_ranks, read_alphas, read_invocation};
+    hg_status first = check_type(at);
+    if (first) {
+        if (sink) sink->problem(sink->context, at->error);
+        return first;
+    }
+    first = check_fields(at, sink);
     for (size_t i = 0; i < sizeof steps / sizeof *steps && (!first || sink); i++) {
         hg_status status = steps[i](at, config);
         if (status && sink) sink->problem(sink->context, at->error);

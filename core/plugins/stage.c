@@ -88,14 +88,15 @@ hg_status hg_stage_keep(hg_stage *stage, const char *digest,
     hg_status status = hg_path_join(path, HG_PATH_MAX, stage->root, digest, error);
     if (!status) status = seal_all(stage->folder, error);
     if (status) return status;
-    if (hg_file_exists(path) && whole(path, digest)) return HG_OK;
+    if (hg_file_exists(path) && whole(path, digest)) return hg_folder_sync(stage->root, error);
     /* The names are exchanged, so that there is a folder of this name at each moment; what was
      * damaged leaves with the stage. */
     const unsigned how = hg_file_exists(path) ? RENAME_EXCHANGE : RENAME_NOREPLACE;
     if (renameat2(AT_FDCWD, stage->folder, AT_FDCWD, path, how)) {
-        /* Another intake of the same content came first. */
-        if (errno != EEXIST || !whole(path, digest)) return fail_errno(error, "rename to", path);
-        return HG_OK;
+        const int why = errno; /* EEXIST: another intake of the same content came first */
+        if (why == EEXIST && whole(path, digest)) return hg_folder_sync(stage->root, error);
+        errno = why;
+        return fail_errno(error, "rename to", path);
     }
     if (how == RENAME_NOREPLACE) *stage->folder = 0;
     return hg_folder_sync(stage->root, error);

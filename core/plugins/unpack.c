@@ -98,8 +98,9 @@ static hg_status take_entry(reading *r, hg_error *error)
     }
     if (status) return hg_fail(error, status, "%s: no memory", r->called);
     if (fault) problem(r->in, path ? path : "", fault);
-    if (folder || fault) return HG_OK;
+    take = take && !folder && !fault;
     if (take) status = hg_incoming_create(r->in, name, &fd, error);
+    /* What is not taken is read too: what libarchive skips, it unpacks, and nobody counts it. */
     if (!status) status = copy_data(r, path ? path : "", fd, error);
     if (fd >= 0 && close(fd) && !status)
         status = hg_fail(error, HG_ERROR_IO, "%s: cannot write: %s", name, strerror(errno));

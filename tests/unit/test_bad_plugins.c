@@ -132,6 +132,31 @@ static void test_names(void **state)
     refuse(&(packed_files){0}, ".tar", "adapter_config.json", NULL);
 }
 
+/* bytes as a file of gzip. */
+static void write_gzip(const char *path, const uint8_t *bytes, size_t size)
+{
+    struct archive *out = archive_write_new();
+    archive_write_set_format_raw(out);
+    archive_write_add_filter_gzip(out);
+    assert_int_equal(archive_write_open_filename(out, path), ARCHIVE_OK);
+    struct archive_entry *entry = archive_entry_new();
+    archive_entry_set_filetype(entry, AE_IFREG);
+    archive_entry_set_pathname(entry, "x");
+    assert_int_equal(archive_write_header(out, entry), ARCHIVE_OK);
+    assert_int_equal(archive_write_data(out, bytes, size), size);
+    archive_entry_free(entry);
+    archive_write_free(out);
+}
+
+/* The sum of a tar header, once the rest of it stands. */
+static void sign_header(uint8_t *header)
+{
+    unsigned sum = 0;
+    memset(header + 148, ' ', 8);
+    for (int i = 0; i < 512; i++) sum += header[i];
+    snprintf((char *)header + 148, 8, "%06o", sum);
+}
+
 /* A bomb in three forms, a stack of filters, too many entries. */
 static void test_bombs(void **state)
 {
@@ -152,28 +177,18 @@ static void test_bombs(void **state)
     size_t size;
     uint8_t *bytes = read_bytes(room, "once.tar.gz", &size);
     snprintf(twice, sizeof twice, "%s/twice.gz", room);
-    struct archive *out = archive_write_new();
-    archive_write_set_format_raw(out);
-    archive_write_add_filter_gzip(out);
-    assert_int_equal(archive_write_open_filename(out, twice), ARCHIVE_OK);
-    struct archive_entry *entry = archive_entry_new();
-    archive_entry_set_filetype(entry, AE_IFREG);
-    archive_entry_set_pathname(entry, "x");
-    assert_int_equal(archive_write_header(out, entry), ARCHIVE_OK);
-    assert_int_equal(archive_write_data(out, bytes, size), size);
-    archive_entry_free(entry);
-    archive_write_free(out);
+    write_gzip(twice, bytes, size);
     free(bytes);
     hg_folder_remove(path);
     refuse_path(twice, "packed more than once", NULL);
 
     snprintf(path, sizeof path, "%s/many.tar", room);
-    out = archive_write_new();
+    struct archive *out = archive_write_new();
     archive_write_set_format_ustar(out);
     assert_int_equal(archive_write_open_filename(out, path), ARCHIVE_OK);
     for (int i = 0; i <= HG_LIMIT_ARCHIVE_ENTRIES; i++) {
         char name[32];
-        entry = archive_entry_new();
+        struct archive_entry *entry = archive_entry_new();
         snprintf(name, sizeof name, "file%d", i);
         archive_entry_set_pathname(entry, name);
         archive_entry_set_filetype(entry, AE_IFREG);
@@ -183,6 +198,31 @@ static void test_bombs(void **state)
     }
     archive_write_free(out);
     refuse_path(path, "more than 1024 entries", NULL);
+}
+
+/* A folder of GNU's incremental tar has content of its own, which is unpacked when it is skipped.
+ */
+static void test_a_bomb_in_a_folder(void **state)
+{
+    (void)state;
+    char path[160], packed[160];
+    uint8_t *zeros = calloc(1, 4 << 20);
+    packed_files files = {0};
+    assert_non_null(zeros);
+    packed_add(&files, "folder", zeros, 4 << 20);
+    snprintf(path, sizeof path, "%s/folder.tar", room);
+    packed_write(&files, "", path);
+    packed_free(&files);
+    free(zeros);
+    size_t size;
+    uint8_t *bytes = read_bytes(room, "folder.tar", &size);
+    bytes[156] = 'D';
+    sign_header(bytes);
+    snprintf(packed, sizeof packed, "%s/folder.tar.gz", room);
+    write_gzip(packed, bytes, size);
+    free(bytes);
+    hg_folder_remove(path);
+    refuse_path(packed, "too much for what it is packed", NULL);
 }
 
 /* Archives that end too soon, lie about sizes, or are none. */
@@ -213,11 +253,8 @@ static void test_damage(void **state)
     packed_free(&files);
     size_t size;
     uint8_t *bytes = read_bytes(room, "lies.tar", &size);
-    unsigned sum = 0;
     memset(bytes + 124, '7', 11); /* 8 GiB */
-    memset(bytes + 148, ' ', 8);
-    for (int i = 0; i < 512; i++) sum += bytes[i];
-    snprintf((char *)bytes + 148, 8, "%06o", sum);
+    sign_header(bytes);
     write_bytes(room, "lies.tar", bytes, size);
     free(bytes);
     refuse_path(path, "plugin.json: Truncated", NULL);
@@ -496,12 +533,12 @@ static void test_count(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_entries),     cmocka_unit_test(test_names),
-        cmocka_unit_test(test_bombs),       cmocka_unit_test(test_damage),
-        cmocka_unit_test(test_plugin_json), cmocka_unit_test(test_adapter_config),
-        cmocka_unit_test(test_texts),       cmocka_unit_test(test_weights),
-        cmocka_unit_test(test_sets),        cmocka_unit_test(test_all_problems),
-        cmocka_unit_test(test_count),
+        cmocka_unit_test(test_entries),        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_bombs),          cmocka_unit_test(test_a_bomb_in_a_folder),
+        cmocka_unit_test(test_damage),         cmocka_unit_test(test_plugin_json),
+        cmocka_unit_test(test_adapter_config), cmocka_unit_test(test_texts),
+        cmocka_unit_test(test_weights),        cmocka_unit_test(test_sets),
+        cmocka_unit_test(test_all_problems),   cmocka_unit_test(test_count),
     };
     return cmocka_run_group_tests(tests, load_good, drop_good);
 }
