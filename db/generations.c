@@ -23,6 +23,7 @@ typedef struct change {
     bool is_default, pinned, language;
     uint32_t target;                           /* the generation that this is about; 0: none */
     char state[STATE_MAX], verdict[STATE_MAX]; /* of the target */
+    bool replaced;                             /* so are the target's files */
 } change;
 
 /* ---- statements; each does nothing once one has failed ---- */
@@ -67,6 +68,7 @@ static void find_target(change *c, const char *sql, uint32_t number)
         c->target = (uint32_t)sqlite3_column_int64(s, 0);
         HG_DB_COPY(c->state, s, 1);
         HG_DB_COPY(c->verdict, s, 2);
+        c->replaced = sqlite3_column_int(s, 3);
     }
     sqlite3_finalize(s);
     if (c->code == SQLITE_ROW || c->code == SQLITE_DONE) c->code = SQLITE_OK;
@@ -97,8 +99,11 @@ int hg_generation_serve(sqlite3 *db, int64_t plugin_id, uint32_t generation)
 
 /* ---- the actions: HG_OK, or what a rule refused ---- */
 
-static const char by_number[] = "SELECT generation, state, verdict FROM plugin_generation"
-                                " WHERE plugin_id = ?1 AND generation = ?2 AND state <> 'removed'";
+#define STORED                                                                                     \
+    "SELECT generation, state, verdict, folder = '" HG_DB_REPLACED "' FROM plugin_generation"      \
+    " WHERE plugin_id = ?1 AND state <> 'removed'"
+
+static const char by_number[] = STORED " AND generation = ?2";
 
 static hg_status need_target(change *c, hg_error *error)
 {
@@ -107,12 +112,17 @@ static hg_status need_target(change *c, hg_error *error)
                    c->wish->name, c->wish->generation);
 }
 
-static void serve(change *c)
+static hg_status serve(change *c, hg_error *error)
 {
-    if (c->code || c->target == c->enabled) return;
+    if (c->code || c->target == c->enabled) return HG_OK;
+    if (c->replaced)
+        return hg_fail(error, HG_ERROR_STATE,
+                       "plugin %s: the plugins folder has other files than generation %u's by now",
+                       c->wish->name, c->target);
     c->code = hg_generation_serve(c->db, c->plugin_id, c->target);
     c->enabled = c->target;
     c->done = true;
+    return HG_OK;
 }
 
 static hg_status enable(change *c, hg_error *error)
@@ -128,27 +138,26 @@ static hg_status enable(change *c, hg_error *error)
                        "plugin %s: generation %u is %s: read its report, then insist (--insist, "
                        "\"insist\": true) if it shall serve all the same",
                        c->wish->name, c->target, c->verdict);
-    serve(c);
-    return HG_OK;
+    return serve(c, error);
 }
 
-/* Who rolls back must not have to think: what has served needs no insisting. */
+/* Who rolls back must not have to think: what has served needs no insisting. Going back again goes
+ * further back, never to what was left; where none serves, from the one that served last. */
 static hg_status roll_back(change *c, hg_error *error)
 {
     static const char before[] =
-        "SELECT generation, state, verdict FROM plugin_generation WHERE plugin_id = ?1 AND"
-        " generation < ?2 AND state <> 'removed' AND enabled_at IS NOT NULL"
-        " ORDER BY enabled_at DESC, generation DESC LIMIT 1";
-    static const char served[] =
-        "SELECT generation, state, verdict FROM plugin_generation WHERE plugin_id = ?1 AND"
-        " generation = ?2 AND state <> 'removed' AND enabled_at IS NOT NULL";
+        STORED " AND enabled_at IS NOT NULL AND folder <> '" HG_DB_REPLACED "' AND generation <"
+               " coalesce(nullif(?2, 0), (SELECT generation FROM plugin_generation WHERE"
+               " plugin_id = ?1 AND enabled_at IS NOT NULL"
+               " ORDER BY enabled_at DESC, generation DESC LIMIT 1))"
+               " ORDER BY enabled_at DESC, generation DESC LIMIT 1";
+    static const char served[] = STORED " AND generation = ?2 AND enabled_at IS NOT NULL";
     uint32_t wanted = c->wish->generation;
     find_target(c, wanted ? served : before, wanted ? wanted : c->enabled);
     if (!c->target && !c->code)
         return hg_fail(error, HG_ERROR_NOT_FOUND,
                        "plugin %s: no earlier generation that has served is stored", c->wish->name);
-    serve(c);
-    return HG_OK;
+    return serve(c, error);
 }
 
 static hg_status disable(change *c, hg_error *error)

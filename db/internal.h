@@ -72,6 +72,10 @@ hg_status hg_db_end(hg_store *store, bool ok, hg_error *error) HG_CHECKED;
 hg_status hg_db_finish(hg_store *store, hg_status status, int code, const char *doing,
                        hg_error *error) HG_CHECKED;
 
+/* ---- plugins.c ---- */
+/* The folder of a generation that the plugins folder has brought other content in the place of. */
+#define HG_DB_REPLACED "replaced"
+
 /* ---- generations.c ---- */
 /* The generation serves from now on, within the caller's transaction; the one that did until now
  * is what its check said of it. A language without a default plugin gets this one. */

@@ -3,8 +3,9 @@
  * Content comes from the plugins folder, at each start (hg_store_put_plugin), or from an admin
  * (hg_store_add_generation), who has it checked before it may serve. Either way content that a
  * generation has already is not recorded again; other content becomes generation n + 1 of its name.
- * New content of the plugins folder takes over from what that folder brought before; what an admin
- * disabled, or put in its place, it leaves alone.
+ * Content of the plugins folder takes over from what that folder brought before, whose files are no
+ * longer there, also where it is known from earlier still; what an admin disabled, removed, or put
+ * in its place, it leaves alone.
  */
 #include "db/plugins.h"
 
@@ -24,6 +25,7 @@ typedef struct put {
     uint32_t newest, enabled; /* generations; 0: none */
     bool own;                 /* the enabled one was added by an admin */
     bool fits;                /* kind and language are the record's */
+    bool barred;              /* what has this content was removed, or is being checked */
 } put;
 
 static int look_plugin_up(put *p)
@@ -57,9 +59,10 @@ static int look_plugin_up(put *p)
 /* The generation that has this content, into the record; 0: none has. */
 static int look_content_up(put *p)
 {
-    static const char sql[] = "SELECT id, generation FROM plugin_generation WHERE plugin_id = ?1"
-                              " AND digest = ?2 AND (?3 OR state <> 'removed')"
-                              " ORDER BY generation DESC LIMIT 1";
+    static const char sql[] =
+        "SELECT id, generation, state IN ('removed', 'checking') FROM plugin_generation"
+        " WHERE plugin_id = ?1 AND digest = ?2 AND (?3 OR state <> 'removed')"
+        " ORDER BY generation DESC LIMIT 1";
     hg_plugin_record *r = p->record;
     sqlite3_stmt *s = NULL;
     int code =
@@ -68,6 +71,7 @@ static int look_content_up(put *p)
     if (code == SQLITE_ROW) {
         r->generation_key = sqlite3_column_int64(s, 0);
         r->generation = (uint32_t)sqlite3_column_int64(s, 1);
+        p->barred = sqlite3_column_int(s, 2);
         r->enabled = r->generation == p->enabled;
     }
     sqlite3_finalize(s);
@@ -133,14 +137,25 @@ static int serve(put *p)
     return look_up(p); /* its flags */
 }
 
-/* Where the plugins folder lies now; content of an admin's stays where it is. */
+/* Where the plugins folder lies now; what it brought before is not there any more. Content of an
+ * admin's stays where it is. */
 static int move_folder(put *p)
 {
     sqlite3_stmt *s = NULL;
     int code = hg_db_bind(p->store->db,
-                          "UPDATE plugin_generation SET folder = ?2 WHERE id = ?1 AND folder <> ''",
-                          &s, "is", p->record->generation_key, or_empty(p->record->folder));
+                          "UPDATE plugin_generation SET folder ="
+                          " CASE id WHEN ?2 THEN ?3 ELSE '" HG_DB_REPLACED "' END"
+                          " WHERE plugin_id = ?1 AND folder <> ''",
+                          &s, "iis", p->record->plugin_id, p->record->generation_key,
+                          or_empty(p->record->folder));
     return hg_db_run(code, s);
+}
+
+/* Whether the content shall serve. What the folder brought before cannot be read any more. */
+static bool takes_over(const put *p, bool is_new)
+{
+    if (p->record->enabled || p->barred || p->own) return false;
+    return p->enabled || (is_new && p->newest == 0);
 }
 
 hg_status hg_store_put_plugin(hg_store *store, hg_plugin_record *record, hg_error *error)
@@ -151,14 +166,11 @@ hg_status hg_store_put_plugin(hg_store *store, hg_plugin_record *record, hg_erro
     hg_status status = hg_db_begin(store, HG_SURVIVES_POWER, error);
     if (status) return status;
     int code = look_up(&p);
-    if (!code && record->generation) {
-        code = move_folder(&p);
-    } else {
-        const bool takes_over = !p.newest || (p.enabled && !p.own);
-        if (!code) code = put_name(&p);
-        if (!code) code = put_generation(&p, "ready");
-        if (!code && takes_over) code = serve(&p);
-    }
+    const bool is_new = !record->generation;
+    if (!code && is_new) code = put_name(&p);
+    if (!code && is_new) code = put_generation(&p, "ready");
+    if (!code) code = move_folder(&p);
+    if (!code && takes_over(&p, is_new)) code = serve(&p);
     status = hg_db_finish(store, HG_OK, code, "record a plugin", error);
     if (status) *record = before; /* no ids of rows that do not exist */
     return status;

@@ -13,9 +13,10 @@
  * says that another one does by now. Calls may be made beside a running service, whose loader sees
  * that the store has changed (core/translate/loader.h).
  *
- * Content that the program came with lies in the plugins folder; content that was added lies in the
- * data folder, plugins/<digest>/, where core/plugins/add.h has put it before it is recorded, and
- * from where a sweep takes it when no row needs it any more (hg_store_needs_content).
+ * Content that the program came with lies in the plugins folder, and can serve as long as that
+ * folder has no other of its name; content that was added lies in the data folder,
+ * plugins/<digest>/, where core/plugins/add.h has put it before it is recorded, and from where a
+ * sweep takes it when no row needs it any more (hg_store_needs_content).
  *
  * Any thread.
  */
@@ -27,7 +28,8 @@
 typedef enum hg_plugin_action {
     HG_PLUGIN_ENABLE,    /* generation serves; one that is unproven or failed needs insist */
     HG_PLUGIN_DISABLE,   /* none serves */
-    HG_PLUGIN_ROLL_BACK, /* generation, or with 0 the one that served last before the present one */
+    HG_PLUGIN_ROLL_BACK, /* generation, or with 0 the earlier one that served last: of a lower
+                            number than what serves, or served last where none does */
     HG_PLUGIN_REMOVE,    /* generation, which must not serve, or with 0 all of them */
     HG_PLUGIN_DEFAULT,   /* the plugin is its language's default */
     HG_PLUGIN_PIN,       /* its adapter stays on the device */

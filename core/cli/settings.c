@@ -161,8 +161,8 @@ static const setting table[] = {
     {"--rate", NULL, TYPE_NUMBER, AT(rate), "N", "0", 0, INT32_MAX, NULL, ADD,
      "lanes a minute that the token is good for; 0: no bound"},
     {"--generation", NULL, TYPE_NUMBER, AT(generation), "N", "0", 0, INT32_MAX, NULL, CHOOSE,
-     "which generation; 0: the newest to enable, the one that served before to go back to, all to "
-     "remove"},
+     "which generation; 0: the newest to enable, the earlier one that served last to go back to, "
+     "all to remove"},
     {"--seen", NULL, TYPE_NUMBER, AT(seen), "N", "-1", -1, INT32_MAX, NULL, CHANGE,
      "do it only if this generation serves, 0: none; -1: whichever does"},
     {"--insist", NULL, TYPE_SWITCH, AT(insist), NULL, NULL, 0, 0, NULL, HG_COMMAND_PLUGIN_ENABLE,

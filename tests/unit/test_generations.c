@@ -203,6 +203,36 @@ static void a_rollback_goes_back_to_what_served(void **state)
     CHANGES(HG_PLUGIN_REMOVE, 4, 2, false);
     CHANGES(HG_PLUGIN_ROLL_BACK, 4, 0, false);
     assert_true(serves(1));
+    CHANGES(HG_PLUGIN_ENABLE, 1, 4, false);
+    CHANGES(HG_PLUGIN_DISABLE, 4, 0, false);
+    CHANGES(HG_PLUGIN_ROLL_BACK, 0, 0, false); /* before what was disabled */
+    assert_true(serves(1));
+    CHANGES(HG_PLUGIN_DISABLE, 1, 0, false);
+    assert_int_equal(change(HG_PLUGIN_ROLL_BACK, 0, 0, false), HG_ERROR_NOT_FOUND);
+}
+
+/* The plugins folder has one content of a name; what it brought before cannot be read any more. */
+static void what_the_folder_has_no_longer_does_not_serve(void **state)
+{
+    (void)state;
+    bundle("de", "de", 'a');
+    bundle("de", "de", 'b');
+    assert_true(serves(2));
+    assert_int_equal(change(HG_PLUGIN_ROLL_BACK, 2, 0, false), HG_ERROR_NOT_FOUND);
+    assert_int_equal(change(HG_PLUGIN_ROLL_BACK, 2, 1, false), HG_ERROR_STATE);
+    assert_int_equal(change(HG_PLUGIN_ENABLE, 2, 1, true), HG_ERROR_STATE);
+    assert_non_null(strstr(error.message, "other files than generation 1's"));
+    assert_int_equal(bundle("de", "de", 'a'), 1);
+    assert_true(serves(1));
+    assert_int_equal(change(HG_PLUGIN_ENABLE, 1, 2, true), HG_ERROR_STATE);
+    CHANGES(HG_PLUGIN_REMOVE, 1, 2, false);
+    assert_int_equal(bundle("de", "de", 'b'), 2); /* what was removed stays so */
+    assert_true(serves(1));
+    assert_int_equal(bundle("de", "de", 'a'), 1);
+    CHANGES(HG_PLUGIN_DISABLE, 1, 0, false);
+    assert_int_equal(bundle("de", "de", 'a'), 1);
+    assert_true(holds("(SELECT enabled_generation IS NULL FROM plugin)"));
+    CHANGES(HG_PLUGIN_ENABLE, 0, 1, false);
 }
 
 static void contents_are_needed_until_their_last_row_is_removed(void **state)
@@ -315,6 +345,7 @@ int main(void)
         T(unproven_ones_need_insisting_each_time),
         T(what_is_being_checked_is_not_enabled),
         T(a_rollback_goes_back_to_what_served),
+        T(what_the_folder_has_no_longer_does_not_serve),
         T(contents_are_needed_until_their_last_row_is_removed),
         T(an_admin_has_the_last_word_at_a_start),
         T(additions_are_compared_too),

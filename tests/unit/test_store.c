@@ -228,14 +228,17 @@ static void other_content_is_the_next_generation(void **state)
     assert_int_equal(s.plugin.generation, 2);
     assert_int_equal(raw(f, "SELECT state = 'ready' FROM plugin_generation WHERE generation = 1"),
                      1);
-    /* What a generation has already is that generation, and does not take over. */
+    /* What a generation has already is that generation, whose files are the ones there now. */
     hg_plugin_record third = german("de", digest_a);
     put(f, &third);
     assert_int_equal(third.generation, 1);
-    assert_false(third.enabled);
+    assert_true(third.enabled);
     list_plugins(f, &s);
-    assert_int_equal(s.plugin.generation, 2);
+    assert_int_equal(s.plugin.generation, 1);
     assert_string_equal(s.state, "enabled");
+    assert_string_equal(s.folder, "/plugins/de");
+    assert_int_equal(raw(f, "SELECT state = 'ready' FROM plugin_generation WHERE generation = 2"),
+                     1);
 }
 
 static void a_language_has_one_default(void **state)
