@@ -108,6 +108,8 @@ $(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(LIB)
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(SUPPORT) $(LIB)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(CFLAGS) $^ -o $@ -lcmocka $(LDLIBS)
+# What it counts calls of.
+$(BUILD)/tests/unit/test_carry: LDLIBS += -Wl,--wrap=hg_carry_restore,--wrap=hg_carry_outside,--wrap=hg_rules_apply_open
 
 # ---- tests ---------------------------------------------------------------------------------------
 unit: $(UNIT) ## the unit tests

@@ -72,7 +72,7 @@ static int32_t choose(const hg_carry_of *of, const hg_carry *carry, const hg_car
     uint32_t count;
     const hg_stand_in *table = stand_ins(of->plugin, is->kind, &count);
     const hg_carried_past *past = of->past;
-    for (uint32_t i = 0; past->plugin == of->plugin && i < past->spans; i++)
+    for (uint32_t i = 0; past->generation == of->generation && i < past->spans; i++)
         if (past->span[i].start == is->start && past->span[i].kind == is->kind)
             return past->span[i].stand_in;
     if (is_common_number(is, of->text)) return HG_ITSELF;
@@ -203,6 +203,7 @@ hg_status hg_carry_new(const hg_carry_of *of, hg_carry **out)
     hg_carry *carry = calloc(1, sizeof *carry);
     if (!carry) return HG_ERROR_MEMORY;
     carry->plugin = of->plugin;
+    carry->generation = of->generation;
     carry->source = hg_buf_new(2 * HG_LIMIT_FRAME);
     hg_status status = fill(of, carry);
     if (status)
@@ -225,7 +226,7 @@ void hg_carry_remember(const hg_carry *carry, hg_carried_past *past)
 {
     past->spans = 0;
     if (!carry) return;
-    past->plugin = carry->plugin;
+    past->generation = carry->generation;
     for (; past->spans < carry->spans; past->spans++)
         past->span[past->spans] = carry->span[past->spans].is;
 }
@@ -233,7 +234,7 @@ void hg_carry_remember(const hg_carry *carry, hg_carried_past *past)
 bool hg_carry_retry(const hg_carry *carry, uint64_t missing, hg_carried_past *past)
 {
     bool any = false;
-    assert(past->spans == carry->spans && past->plugin == carry->plugin);
+    assert(past->spans == carry->spans && past->generation == carry->generation);
     for (uint32_t i = 0; i < past->spans; i++) {
         hg_carried *span = &past->span[i];
         uint32_t count;
@@ -306,13 +307,13 @@ static size_t itself_at(const hg_carry_span *span, const char *text, size_t byte
     return at - from;
 }
 
-/* Bytes of text [bytes] at which a form of the span is, whole; 0: none. */
+/* Bytes of text [bytes] at which a form of the span is, whole; 0: none. No word goes on at `at`. */
 static size_t form_at(const hg_carry *carry, const hg_carry_span *span, const char *text,
                       size_t bytes, size_t at)
 {
     const hg_stand_in *in = stand_in(carry, span);
     size_t longest = 0;
-    if (is_left_out(span) || hg_text_in_word(text, at, bytes)) return 0;
+    if (is_left_out(span)) return 0;
     if (!in) {
         size_t n = itself_at(span, text, bytes, at);
         if (n && span->is.kind == HG_PROTECTED_NUMBER) n = whole_number(text, bytes, at, n);
@@ -343,6 +344,7 @@ static return_of span_at(const hg_carry *carry, uint64_t had, const char *text, 
                          size_t at)
 {
     return_of best = {.span = carry->spans};
+    if (hg_text_in_word(text, at, bytes)) return best;
     for (uint32_t i = 0; i < carry->spans; i++) {
         const hg_carry_span *span = &carry->span[i];
         if (has(had, i) && span->literal) continue;
@@ -475,8 +477,9 @@ static bool goes_on(const char *text, size_t bytes, size_t from, size_t at, cons
     return n < count || from + count > at;
 }
 
-bool hg_carry_inside(const hg_carry *carry, const char *text, size_t bytes, size_t at)
+size_t hg_carry_outside(const hg_carry *carry, const char *text, size_t bytes, size_t at)
 {
+    size_t outside = at;
     for (uint32_t i = 0; i < carry->spans; i++) {
         const hg_carry_span *span = &carry->span[i];
         const hg_stand_in *in = stand_in(carry, span);
@@ -484,11 +487,11 @@ bool hg_carry_inside(const hg_carry *carry, const char *text, size_t bytes, size
         for (uint32_t k = 0; k < (in ? in->forms : 1); k++) {
             const char *word = in ? in->form[k] : span->text;
             const size_t count = in ? strlen(word) : span->bytes;
-            for (size_t from = at > count ? at - count : 0; from < at; from++)
-                if (goes_on(text, bytes, from, at, word, count)) return true;
+            for (size_t from = at > count ? at - count : 0; from < outside; from++)
+                if (goes_on(text, bytes, from, at, word, count)) outside = from;
         }
     }
-    return false;
+    return outside;
 }
 
 /* ---- what did not come ---- */

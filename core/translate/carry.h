@@ -39,7 +39,7 @@ typedef struct hg_carried {
 typedef struct hg_carried_past {
     hg_carried span[HG_LIMIT_PROTECTED]; /* [spans] of the open sentence, in order */
     uint32_t spans;
-    const hg_plugin *plugin; /* whose stand-ins they are; compared, not followed */
+    uint64_t generation; /* of the plugin whose stand-ins they are; it may be gone */
 } hg_carried_past;
 
 typedef struct hg_carry_span {
@@ -53,6 +53,7 @@ typedef struct hg_carry_span {
 
 typedef struct hg_carry {
     const hg_plugin *plugin;
+    uint64_t generation;
     hg_buf source; /* what is translated */
     hg_carry_span span[HG_LIMIT_PROTECTED];
     uint32_t spans;
@@ -66,6 +67,7 @@ typedef struct hg_carry_of {
     const hg_glossary *glossary; /* or NULL */
     const hg_tag *language;      /* that it is translated into */
     const hg_plugin *plugin;
+    uint64_t generation; /* of the plugin: hg_catalog_entry's id, which no other ever has */
     const hg_carried_past *past;
 } hg_carry_of;
 
@@ -92,8 +94,8 @@ typedef struct hg_restoring {
  * those in placed, which stand before it. */
 hg_status hg_carry_restore(const hg_carry *carry, uint64_t placed, const char *text, size_t bytes,
                            hg_restoring *restoring) HG_CHECKED;
-/* Whether byte `at` of text [bytes] may lie inside of what stands for a span. */
-bool hg_carry_inside(const hg_carry *carry, const char *text, size_t bytes, size_t at);
+/* `at`, or where in text [bytes] what may stand for a span begins that has `at` inside of it. */
+size_t hg_carry_outside(const hg_carry *carry, const char *text, size_t bytes, size_t at);
 /* Those not in placed that stand in text [bytes], which has been restored, as they are. */
 uint64_t hg_carry_contained(const hg_carry *carry, uint64_t placed, const char *text, size_t bytes);
 /* Spans that are in neither. */

@@ -245,11 +245,17 @@ static uint32_t tokens_to(const hg_stream *stream, size_t at)
     return 0;
 }
 
+/* Places of which the text is restored at one push, at most. Restoring refuses few of those that
+ * are left then, and the next push looks at them again. */
+#define RESTORED_PLACES 4
+
 /* A place up to which text may be committed. */
 typedef struct place {
     bool settled;   /* it may */
+    bool restored;  /* what is carried had to be put back to know that */
     size_t length;  /* bytes of text up to there */
     uint32_t spans; /* that are carried in it: those before this index may be */
+    size_t beyond;  /* bytes under the rules behind what is sure of the spans, where it may not */
 } place;
 
 /* The raw text up to at under the rules, in result; *settled: whether nothing of that can change.
@@ -275,8 +281,12 @@ static hg_status open_restored(hg_stream *stream, hg_buf **result, place *out)
     const hg_buf *whole = ruled(stream), *part = *result;
     hg_restoring r = {.out = &stream->scratch};
     uint64_t placed = stream->commit->placed;
-    out->settled = part->length <= stream->restored.safe &&
-                   !hg_carry_inside(stream->carry, hg_buf_text(whole), whole->length, part->length);
+    size_t allowed = stream->restored.safe;
+    if (part->length <= allowed)
+        allowed = hg_carry_outside(stream->carry, hg_buf_text(whole), whole->length, part->length);
+    out->settled = out->restored = part->length <= allowed;
+    if (!out->settled) out->beyond = part->length - allowed;
+    if (!out->settled) return HG_OK;
     hg_buf_clear(r.out);
     hg_status status = hg_carry_restore(stream->carry, placed, hg_buf_text(part), part->length, &r);
     for (placed |= r.found; placed; placed >>= 1) out->spans++;
@@ -295,10 +305,9 @@ static hg_status find_place(hg_stream *stream, size_t at, place *out)
     hg_buf *result = &stream->opened;
     hg_status status = open_under_rules(stream, at, result, &out->settled);
     if (!status && out->settled && stream->carry) status = open_restored(stream, &result, out);
-    if (status) return status;
+    if (status || !out->settled) return status;
     out->length = frozen + result->length;
-    out->settled = out->settled && out->length <= text->length &&
-                   out->length > stream->commit->text.length &&
+    out->settled = out->length <= text->length && out->length > stream->commit->text.length &&
                    memcmp(text->data + frozen, hg_buf_text(result), result->length) == 0 &&
                    hg_border_before(text->data, text->length, out->length) == out->length;
     return HG_OK;
@@ -335,21 +344,31 @@ static hg_commit_step resting_on(const hg_commit *commit, size_t source_bytes)
     return step;
 }
 
+/* The next border below at that may be a place. Half of what lies beyond is skipped, since rules
+ * may have made it longer than raw text is: that comes close in few steps, past none. */
+static size_t next_place(const hg_stream *stream, size_t at, const place *refused)
+{
+    const size_t skip = refused->beyond / 2 < at ? refused->beyond / 2 : at - 1;
+    return hg_border_before(hg_buf_text(&stream->raw), stream->raw.length, at - 1 - skip);
+}
+
 hg_status hg_stream_settle(hg_stream *stream, size_t raw_bytes, size_t source_bytes)
 {
     const hg_buf *raw = &stream->raw;
+    if (stream->carry && !stream->restored.safe) return HG_OK; /* what is left out comes first */
     size_t at = hg_border_before(hg_buf_text(raw), raw->length, raw_bytes);
-    for (; at > stream->commit->raw.length;
-         at = hg_border_before(hg_buf_text(raw), raw->length, at - 1)) {
-        uint32_t n = tokens_to(stream, at);
-        if (!n) continue;
-        place to;
-        hg_status status = find_place(stream, at, &to);
+    for (uint32_t restored = 0; at > stream->commit->raw.length && restored < RESTORED_PLACES;) {
+        place to = {0};
+        const uint32_t n = tokens_to(stream, at);
+        hg_status status = n ? find_place(stream, at, &to) : HG_OK;
         if (status) return status;
-        if (!to.settled) continue;
-        hg_commit_step step = resting_on(stream->commit, source_bytes);
-        step.spans = to.spans;
-        return commit_to(stream, n, at, to.length, step);
+        if (to.settled) {
+            hg_commit_step step = resting_on(stream->commit, source_bytes);
+            step.spans = to.spans;
+            return commit_to(stream, n, at, to.length, step);
+        }
+        restored += to.restored;
+        at = next_place(stream, at, &to);
     }
     return HG_OK;
 }

@@ -1,9 +1,11 @@
 /* request.h: one accepted revision of a text: its lanes, their text, their ends. segments.h has
- * what happens when the text has more than one sentence. hg_request_make     checks the fields,
- * resolves the targets, builds prompts, submits the job; changes nothing but the engine's queue, so
- * that a refusal leaves no trace hg_request_begin    the revision is accepted: its sentence moves
- * on, its streams start hg_request_outcomes delivers ends that need no engine (unknown language,
- * unchanged, ...) hg_request_news     takes the engine's tokens and delivers text and ends
+ * what happens when the text has more than one sentence.
+ *
+ *     hg_request_make     checks the fields, resolves the targets, builds prompts, submits the job;
+ *                         changes nothing but the engine's queue, so that a refusal leaves no trace
+ *     hg_request_begin    the revision is accepted: its sentence moves on, its streams start
+ *     hg_request_outcomes delivers ends that need no engine (unknown language, unchanged, ...)
+ *     hg_request_news     takes the engine's tokens and delivers text and ends
  *     hg_request_end      ends what still runs: superseded, cancelled, deadline
  *
  * When every language's DONE is out and the engine's job has ended, the BATCH goes out, the batch
@@ -112,7 +114,6 @@ void hg_request_end(hg_request *request, const char *status, hg_code code);
 bool hg_request_finish(hg_request *request);
 /* The engine is closed: logs and frees all that is left. */
 void hg_request_abandon_all(hg_runtime *runtime);
-
 /* batch.c */
 void hg_request_record(const hg_request *request, hg_batch_record *record);
 

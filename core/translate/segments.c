@@ -73,6 +73,7 @@ static hg_carry_of carry_of(const hg_request *request, const hg_request_lane *la
                          .glossary = request->glossary,
                          .language = &lane->entry->tag,
                          .plugin = lane->entry->plugin,
+                         .generation = lane->entry->id,
                          .past = &lane->state->carried};
 }
 

@@ -52,8 +52,7 @@ hg_status hg_stream_push(hg_stream *stream, const int32_t *token, uint32_t count
 
 /* Commits what is complete of the first raw_bytes of raw (SIZE_MAX: of all): whole words that end
  * where a token ends, outside of what is carried, and that neither the rules nor what is still to
- * be placed can change any more. source_bytes is what the commit
- * rests on now. */
+ * be placed can change any more. source_bytes is what the commit rests on now. */
 hg_status hg_stream_settle(hg_stream *stream, size_t raw_bytes, size_t source_bytes) HG_CHECKED;
 
 /* The lane has ended: an unfinished character becomes U+FFFD, the rules see finished text, what it
