@@ -6,6 +6,7 @@
 
 #include "core/plugins/gate.h"
 #include "core/text/detector.h"
+#include "core/text/spans.h"
 #include "core/text/utf8.h"
 
 static const char *const names[HG_FAULTS] = {
@@ -55,40 +56,42 @@ static bool is_foreign(const char *text, const char *language)
            (strcspn(guess, "-") != length || strncmp(guess, language, length) != 0);
 }
 
-/* Whether a word is of the kind that is carried over as it stands. */
-static bool is_placeholder(const char *word, size_t length)
+/* Whether the list of text has what is [count] bytes at piece. */
+static bool has_span(const hg_protected_list *list, const char *text, const char *piece,
+                     size_t count)
 {
-    for (size_t i = 0; i < length; i++)
-        if ((word[i] >= '0' && word[i] <= '9') || strchr("{}%<>@#", word[i])) return true;
-    return length > 6 && memchr(word, ':', length - 2) && strstr(word, "://");
-}
-
-static bool has_piece(const char *text, const char *piece, size_t length)
-{
-    for (; (text = strchr(text, *piece)); text++)
-        if (strncmp(text, piece, length) == 0) return true;
-    return false;
-}
-
-/* A placeholder of the source that the reference has and the translation has not. Marks at a word's
- * end belong to the sentence. */
-static bool loses_placeholder(const char *source, const char *reference, const char *translation)
-{
-    for (const char *at = source + strspn(source, " \t"); *at; at += strspn(at, " \t")) {
-        size_t whole = strcspn(at, " \t"), length = whole;
-        while (length && strchr(".,;:!?\"')(", at[length - 1])) length--;
-        if (length && is_placeholder(at, length) && has_piece(reference, at, length) &&
-            !has_piece(translation, at, length))
+    for (uint32_t i = 0; i < list->count; i++)
+        if (list->span[i].count == count && !memcmp(text + list->span[i].start, piece, count))
             return true;
-        at += whole;
-    }
     return false;
+}
+
+/* Whether the reference has something protected of the source, no mark, that the translation has
+ * nowhere, in *out. */
+static hg_status loses_protected(const char *source, const char *reference, const char *translation,
+                                 bool *out)
+{
+    hg_protected_list said = {0}, kept = {0};
+    bool lost = false;
+    hg_status status = hg_protected_find(source, strlen(source), NULL, &said);
+    if (!status) status = hg_protected_find(reference, strlen(reference), NULL, &kept);
+    for (uint32_t i = 0; !status && !lost && i < said.count; i++) {
+        const hg_protected *span = &said.span[i];
+        const char *piece = source + span->start;
+        lost = !hg_protected_is_mark(span) && has_span(&kept, reference, piece, span->count) &&
+               !memmem(translation, strlen(translation), piece, span->count);
+    }
+    hg_protected_free(&said);
+    hg_protected_free(&kept);
+    *out = lost;
+    return status;
 }
 
 unsigned hg_gate_faults(const char *source, const char *reference, const char *translation,
                         const char *language)
 {
     unsigned faults = 0;
+    bool lost;
     size_t wanted = hg_utf8_length(reference, strlen(reference));
     size_t got = hg_utf8_length(translation, strlen(translation));
     if (!has_letter(translation) && has_letter(reference)) faults |= 1u << HG_FAULT_EMPTY;
@@ -97,6 +100,7 @@ unsigned hg_gate_faults(const char *source, const char *reference, const char *t
     if (is_foreign(translation, language) && !is_foreign(reference, language))
         faults |= 1u << HG_FAULT_LANGUAGE;
     if (got > 2 * wanted + 20) faults |= 1u << HG_FAULT_ANSWERED;
-    if (loses_placeholder(source, reference, translation)) faults |= 1u << HG_FAULT_PLACEHOLDERS;
+    if (loses_protected(source, reference, translation, &lost)) faults |= 1u << HG_FAULT_FAILED;
+    if (lost) faults |= 1u << HG_FAULT_PLACEHOLDERS;
     return faults;
 }

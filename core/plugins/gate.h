@@ -31,7 +31,7 @@ typedef enum hg_fault {
     HG_FAULT_COPIED,       /* the source, where the reference is something else */
     HG_FAULT_LANGUAGE,     /* surely another language than the plugin's */
     HG_FAULT_ANSWERED,     /* much longer than the reference: it talks instead of translating */
-    HG_FAULT_PLACEHOLDERS, /* lost a number, tag, address or placeholder that the reference keeps */
+    HG_FAULT_PLACEHOLDERS, /* lost a number, #tag, address or placeholder the reference keeps */
     HG_FAULTS
 } hg_fault;
 
@@ -70,7 +70,7 @@ hg_status hg_gate_set_replaced(json_t *report, uint32_t generation, const char *
 
 /* ---- faults.c ---- */
 
-/* The faults of one translation, as bits 1 << hg_fault, but FAILED and ENDLESS. */
+/* The faults of one translation, as bits 1 << hg_fault, but ENDLESS; FAILED only without memory. */
 unsigned hg_gate_faults(const char *source, const char *reference, const char *translation,
                         const char *language);
 const char *hg_fault_name(hg_fault fault);

@@ -34,6 +34,9 @@ static void test_faults(void **state)
          BIT(PLACEHOLDERS)},
         {"See http://a.example/x now.", "Siehe jetzt http://a.example/x nach.",
          "Siehe jetzt die Seite nach.", "de", BIT(PLACEHOLDERS)},
+        {"Run `a b` now.", "Starten Sie jetzt `a b`.", "Starten Sie jetzt `a c`.", "de",
+         BIT(PLACEHOLDERS)},
+        {"The <b>old</b> cat.", "Die <b>alte</b> Katze.", "Die alte Katze.", "de", 0},
         {"At 5:30 pm we leave.", "Wir gehen um 17:30 los.", "Wir gehen um 17:30 los.", "de", 0},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
