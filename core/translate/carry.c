@@ -123,14 +123,24 @@ static bool is_white(const char *text, size_t at, size_t end)
     return at < end && (text[at] == ' ' || text[at] == '\t');
 }
 
-/* White space on one side goes with the span, where there is some on both or a mark behind it. */
-static void leave_out(const hg_carry_of *of, hg_buf *source, hg_carry_span *span, size_t *from)
+/* The space before the span goes with it, also from under those that stand there already. */
+static void leave_space(hg_carry *carry, hg_carry_span *span)
 {
+    hg_buf *source = &carry->source;
+    source->data[--source->length] = '\0';
+    span->at = source->length;
+    for (uint32_t i = carry->spans; i-- && carry->span[i].at > source->length;)
+        carry->span[i].at = source->length;
+}
+
+/* White space on one side goes with the span, where there is some on both or a mark behind it. */
+static void leave_out(const hg_carry_of *of, hg_carry *carry, hg_carry_span *span, size_t *from)
+{
+    const hg_buf *source = &carry->source;
     const bool before = source->length && source->data[source->length - 1] == ' ';
     const bool mark = *from < of->end && of->text[*from] && strchr(".,;:!?", of->text[*from]);
     if (before && mark && span->is.kind != HG_PROTECTED_OPENS) {
-        source->data[--source->length] = '\0';
-        span->at--;
+        leave_space(carry, span);
         span->spaced = true;
     } else if ((before || !source->length) && is_white(of->text, *from, of->end)) {
         ++*from;
@@ -148,7 +158,7 @@ static hg_status add_source(const hg_carry_of *of, hg_carry *carry, hg_carry_spa
     span->at = source->length;
     if (span->is.kind < HG_PROTECTED_ALONE) span->is.stand_in = choose(of, carry, &span->is);
     if (is_left_out(span)) {
-        leave_out(of, source, span, from);
+        leave_out(of, carry, span, from);
         return HG_OK;
     }
     const hg_stand_in *in = stand_in(carry, span);

@@ -18,7 +18,7 @@ typedef struct hg_spread {
     const char *text, *translation; /* [bytes] [translated], valid UTF-8 */
     size_t bytes, translated;
     size_t from;   /* nothing goes before this byte of the translation */
-    hg_spot *spot; /* [spots] in the sentence's order */
+    hg_spot *spot; /* [spots] in the sentence's order, `at` rising */
     uint32_t spots;
 } hg_spread;
 
